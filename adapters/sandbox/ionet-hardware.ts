@@ -1,0 +1,125 @@
+/** The market of the fake io.net: container hardware by place. Plausible rows; no public list of them exists. */
+
+interface Location {
+  id: number
+  name: string
+  iso2: string
+  available: boolean
+}
+
+/** One GPU model. Its id is what a deployment names; `price` is dollars per GPU and hour. */
+interface Model {
+  id: number
+  name: string
+  brand: string
+  vramGb: number
+  interconnect: 'PCIe' | 'SXM4' | 'SXM5'
+  price: number
+  maxGpus: number
+}
+
+interface Stock {
+  model: Model
+  location: Location
+  cards: number
+  replicas: number
+}
+
+export const locations: Location[] = [
+  { id: 1, name: 'United States', iso2: 'US', available: true },
+  { id: 4, name: 'Germany', iso2: 'DE', available: true },
+  { id: 6, name: 'Finland', iso2: 'FI', available: true },
+  { id: 9, name: 'United Kingdom', iso2: 'GB', available: true },
+  { id: 12, name: 'Canada', iso2: 'CA', available: true },
+  { id: 17, name: 'India', iso2: 'IN', available: true },
+  { id: 23, name: 'Singapore', iso2: 'SG', available: true },
+  { id: 31, name: 'Norway', iso2: 'NO', available: false },
+]
+
+const model = (
+  id: number,
+  name: string,
+  vramGb: number,
+  interconnect: Model['interconnect'],
+  price: number,
+  maxGpus: number,
+): Model => ({ id, name, brand: 'NVIDIA', vramGb, interconnect, price, maxGpus })
+
+export const models: Model[] = [
+  model(203, 'H200', 141, 'SXM5', 2.49, 8),
+  model(202, 'H100 80GB HBM3', 80, 'SXM5', 2.19, 8),
+  model(201, 'H100 PCIe', 80, 'PCIe', 1.79, 8),
+  model(190, 'A100-SXM4-80GB', 80, 'SXM4', 1.12, 8),
+  model(189, 'A100 80GB PCIe', 80, 'PCIe', 0.98, 4),
+  model(176, 'L40S', 48, 'PCIe', 0.75, 8),
+  model(165, 'RTX A6000', 48, 'PCIe', 0.44, 8),
+  model(171, 'GeForce RTX 5090', 32, 'PCIe', 0.58, 8),
+  model(158, 'GeForce RTX 4090', 24, 'PCIe', 0.32, 8),
+  model(149, 'GeForce RTX 3090', 24, 'PCIe', 0.19, 4),
+]
+
+/** [model id, location id, cards, replicas]: one row is sold out at no replica left; another has none and is not marked. */
+const stock: Stock[] = (
+  [
+    [203, 1, 8, 3],
+    [203, 6, 8, 1],
+    [202, 1, 8, 6],
+    [202, 1, 1, 4],
+    [202, 4, 8, 0],
+    [201, 17, 1, 5],
+    [201, 12, 4, 2],
+    [190, 1, 8, 4],
+    [190, 9, 4, 2],
+    [189, 4, 1, 7],
+    [176, 6, 1, 9],
+    [176, 23, 4, 2],
+    [165, 12, 2, 3],
+    [165, 9, 8, 0],
+    [171, 1, 1, 8],
+    [171, 23, 8, 1],
+    [158, 17, 1, 14],
+    [158, 12, 8, 2],
+    [149, 6, 4, 3],
+  ] as const
+).map(([modelId, locationId, cards, replicas]) => ({
+  model: models.find(({ id }) => id === modelId) as Model,
+  location: locations.find(({ id }) => id === locationId) as Location,
+  cards,
+  replicas,
+}))
+
+/** The catalogue that needs no key. Virtual machines have neither a brand nor a count of replicas. */
+export function hardwareRows(kind: 'caas' | 'vmaas'): object[] {
+  return stock.map(({ model, location, cards, replicas }, index) => ({
+    id: index + 1_001,
+    deploy_id: model.id,
+    name: model.name,
+    num_cards: cards,
+    vram_per_card: model.vramGb,
+    interconnect: model.interconnect,
+    nvlink: model.interconnect !== 'PCIe',
+    vcpu: 16 * cards,
+    memory: 128 * cards,
+    storage: 500 * cards,
+    location: location.name,
+    sold_out: index === soldOutRow,
+    price: Number((model.price * cards).toFixed(4)),
+    ...(kind === 'caas' && { brand_name: model.brand, available_replicas: replicas }),
+  }))
+}
+
+const soldOutRow = stock.findIndex(({ replicas }) => replicas === 0)
+
+/** Replicas of `gpus` GPUs each that every location still has of a model. */
+export function replicasByLocation(modelId: number, gpus: number): object[] {
+  return locations
+    .map(({ id, iso2, name }) => {
+      const rows = stock.filter((row) => row.model.id === modelId && row.location.id === id && row.cards >= gpus)
+      return { id, iso2, name, available_replicas: rows.reduce((sum, row) => sum + row.replicas, 0) }
+    })
+    .filter((row) => stock.some(({ model, location }) => model.id === modelId && location.id === row.id))
+}
+
+export function isAvailable(modelId: number): boolean {
+  return stock.some(({ model, replicas }) => model.id === modelId && replicas > 0)
+}

@@ -1,0 +1,222 @@
+/**
+ * Every environment variable: default, unit, meaning and what is allowed, in one place. `docs/configuration.md` is
+ * checked against this table. Names are the operator's own, so that a search finds them everywhere.
+ */
+import * as z from 'zod'
+
+interface Variable<T> {
+  schema: z.ZodType<T, string>
+  /** What is allowed, in words, for the one-line error and the docs. */
+  allowed: string
+  /** As one would write it in the environment; undefined = unset. */
+  default: string | undefined
+  meaning: string
+  secret: boolean
+}
+
+interface Kind<T> {
+  schema: z.ZodType<T, string>
+  allowed: string
+  secret?: boolean
+}
+
+const integer = (min: number, max: number): Kind<number> => ({
+  schema: z.string().regex(/^\d+$/).transform(Number).pipe(z.number().min(min).max(max)),
+  allowed: `an integer from ${min} to ${max}`,
+})
+const decimal = (min: number, max: number): Kind<number> => ({
+  schema: z.string().regex(/^\d+(\.\d+)?$/).transform(Number).pipe(z.number().min(min).max(max)),
+  allowed: `a number from ${min} to ${max}`,
+})
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const duration = (minMs = 0): Kind<number> => ({
+  schema: z
+    .string()
+    .regex(/^\d+(\.\d+)?(ms|s|m|h)$/)
+    .transform((text) => {
+      const unit = text.replace(/^[\d.]+/, '') as keyof typeof unitMs
+      return Number(text.slice(0, -unit.length)) * unitMs[unit]
+    })
+    // A timer longer than 2^31 ms would fire at once.
+    .pipe(z.number().min(minMs).max(2_147_483_647)),
+  allowed: `a duration such as 250ms, 3s, 10m or 24h${minMs > 0 ? `, at least ${minMs}ms` : ''}`,
+})
+const oneOf = <const T extends readonly [string, ...string[]]>(...values: T): Kind<T[number]> => ({
+  schema: z.enum(values) as unknown as z.ZodType<T[number], string>,
+  allowed: `one of ${values.join(', ')}`,
+})
+const flag: Kind<boolean> = {
+  schema: z.enum(['true', 'false']).transform((text) => text === 'true') as unknown as z.ZodType<boolean, string>,
+  allowed: 'true or false',
+}
+const text: Kind<string> = { schema: z.string().min(1), allowed: 'some text' }
+const url: Kind<string> = {
+  schema: z
+    .string()
+    .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && !new URL(value).search)
+    .transform((value) => value.replace(/\/+$/, '')),
+  allowed: 'an http:// or https:// URL without a query',
+}
+const postgresUrl: Kind<string> = {
+  schema: z.string().regex(/^postgres(ql)?:\/\//),
+  allowed: 'a URL beginning with postgres://',
+  secret: true,
+}
+const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
+  schema: z
+    .string()
+    .min(minLength)
+    .max(maxLength)
+    .regex(/^[\x21-\x7e]+$/),
+  allowed: `${minLength} to ${maxLength} printable characters without spaces`,
+  secret: true,
+})
+
+const required = <T>(kind: Kind<T>, byDefault: string, meaning: string): Variable<T> => ({
+  ...kind,
+  secret: kind.secret ?? false,
+  default: byDefault,
+  meaning,
+})
+const optional = <T>(kind: Kind<T>, meaning: string): Variable<T | undefined> => ({
+  ...kind,
+  secret: kind.secret ?? false,
+  default: undefined,
+  meaning,
+})
+
+export const variables = {
+  HOST: required(text, '0.0.0.0', 'Address to listen on.'),
+  PORT: required(integer(0, 65_535), '8080', 'Port to listen on; 0 takes a free one.'),
+  NODE_ENV: required(
+    oneOf('development', 'test', 'production'),
+    'development',
+    'In production neither the sandbox nor the embedded database ever starts.',
+  ),
+  LOG_LEVEL: required(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least important log line written.'),
+  DATA_DIR: required(text, './data', 'Folder of the embedded database and of everything else that must survive.'),
+  METRICS_TOKEN: optional(secret(16), '`/metrics` then wants it as a bearer token; unset: `/metrics` is open.'),
+  BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
+
+  DATABASE_URL: optional(postgresUrl, 'PostgreSQL server; wins over `DB_HOST`.'),
+  DB_HOST: optional(text, 'PostgreSQL host. With this and `DATABASE_URL` unset the embedded server starts.'),
+  DB_PORT: required(integer(1, 65_535), '5432', 'PostgreSQL port.'),
+  DB_NAME: required(text, 'gpuproxy', 'Database name.'),
+  DB_USER: required(text, 'gpuproxy', 'Database user.'),
+  DB_PASSWORD: optional(secret(1), 'Database password.'),
+  DB_SSLMODE: required(
+    oneOf('disable', 'prefer', 'require', 'verify-full'),
+    'prefer',
+    'TLS to the database; `verify-full` also checks its certificate and name.',
+  ),
+  DB_MAX_CONNS: required(
+    integer(1, 10_000),
+    '100',
+    "Most connections of this pod; never more than the server's `max_connections` less 5.",
+  ),
+  DB_MAX_CONN_LIFETIME: required(duration(1_000), '30m', 'A connection older than this is replaced.'),
+  DB_MAX_CONN_IDLE_TIME: required(duration(1_000), '10m', 'A connection idle for longer than this is closed.'),
+  DB_STATEMENT_TIMEOUT: required(duration(1), '3s', 'Longest run of one statement.'),
+  DB_ACQUIRE_TIMEOUT: required(duration(1), '250ms', 'Longest wait for a place in the pool.'),
+  DB_PGBOUNCER: required(flag, 'false', 'Behind PgBouncer in transaction mode: no prepared statements.'),
+
+  API_KEY_PEPPER: optional(
+    secret(32),
+    'Key of the hash under which API keys are stored; unset: one is made once and kept in the database.',
+  ),
+  JWT_SECRET: optional(secret(32), 'Signs access tokens (HS256). Required in production.'),
+
+  CIRCUIT_BREAKER_FAILURE_THRESHOLD: required(decimal(0.01, 1), '0.6', 'Share of failures that opens a circuit.'),
+  CIRCUIT_BREAKER_MIN_REQUESTS: required(integer(1, 1_000_000), '10', 'Calls in the window before a share counts.'),
+  CIRCUIT_BREAKER_TIMEOUT: required(duration(1), '30s', 'How long an open circuit waits before trial calls.'),
+  CIRCUIT_BREAKER_MAX_REQUESTS: required(integer(1, 1_000), '3', 'Trial calls, and successes that close the circuit.'),
+  RETRY_MAX_ATTEMPTS: required(integer(1, 10), '3', 'Tries in all for one request, over all providers.'),
+  RETRY_INITIAL_BACKOFF: required(duration(), '100ms', 'Upper end of the first wait; waits are random below it.'),
+  RETRY_MAX_BACKOFF: required(duration(), '10s', 'Upper end of any wait.'),
+  RETRY_MULTIPLIER: required(decimal(1, 10), '2', 'Growth of the upper end from wait to wait.'),
+  RETRY_BUDGET_RATIO: required(decimal(0, 1), '0.1', 'Retries earned by each first try.'),
+  RETRY_AFTER_MAX_WAIT: required(duration(), '3s', 'Longest Retry-After waited for while another target is untried.'),
+  UPSTREAM_MAX_CONCURRENCY: required(integer(1, 100_000), '10000', 'Calls at once per model provider and pod.'),
+  INFLIGHT_BODY_MB: required(integer(32, 100_000), '256', 'Request bodies held at once, in MB; beyond it 503.'),
+  REQUEST_TIMEOUT: required(duration(1), '600s', 'Longest time for one request, tries and waits included.'),
+  CONNECT_TIMEOUT: required(duration(1), '1s', 'Longest wait for a connection to a provider.'),
+  HEADERS_TIMEOUT: required(duration(1), '30s', "Longest wait for the headers of a provider's streamed answer."),
+  FIRST_TOKEN_TIMEOUT: required(duration(1), '10s', 'Longest wait for the first event while another target is untried.'),
+  STREAM_IDLE_TIMEOUT: required(duration(1), '15s', 'Longest silence within a stream while another target is untried.'),
+
+  CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),
+  RATE_LIMIT_PER_MINUTE: required(
+    integer(1, 100_000_000),
+    '100',
+    'Requests per key: an idle key may spend its minute at once, then it refills evenly.',
+  ),
+
+  OPENAI_API_KEY: optional(secret(1), "The gateway's own key at OpenAI."),
+  OPENAI_BASE_URL: optional(url, 'OpenAI-compatible server, `/v1` included.'),
+  IOINTELLIGENCE_API_KEY: optional(secret(1), "The gateway's own key at IO Intelligence."),
+  IOINTELLIGENCE_BASE_URL: optional(url, 'IO Intelligence server, path included.'),
+  VASTAI_API_KEY: optional(secret(1), "The gateway's own key at Vast.ai."),
+  VASTAI_BASE_URL: optional(url, 'Vast.ai server, host root.'),
+  IONET_API_KEY: optional(secret(1), "The gateway's own key at io.net."),
+  IONET_BASE_URL: optional(url, 'io.net server, host root.'),
+
+  DRAIN_DELAY: required(duration(), '5s', 'After SIGTERM: how long new requests are still taken.'),
+  DRAIN_TIMEOUT: required(duration(), '600s', 'After that: how long running requests may take to end.'),
+} satisfies Record<string, Variable<unknown>>
+
+export type Config = { [K in keyof typeof variables]: (typeof variables)[K] extends Variable<infer T> ? T : never }
+
+/** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
+export const notYetRead = [
+  'GATEWAY_CONFIG',
+  'REDIS_URL',
+  'REDIS_HOST',
+  'DB_READ_REPLICAS',
+  'DB_READ_ONLY',
+  'BILLING_API_KEY',
+  'STRIPE_SECRET_KEY',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+] as const
+
+/** One line: which variable, its value (never a secret's), and what is allowed. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/** @throws ConfigError at the first bad value. An empty value counts as unset. */
+export function loadConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
+  const config: Record<string, unknown> = {}
+  for (const [name, variable] of Object.entries(variables) as [string, Variable<unknown>][]) {
+    const given = valueOf(name, env, readFile) ?? variable.default
+    if (given === undefined) continue
+    const result = variable.schema.safeParse(given)
+    if (!result.success) {
+      const shown = variable.secret ? `(${given.length} characters, not shown)` : given
+      throw new ConfigError(`${name}=${shown} is not allowed: it must be ${variable.allowed}`)
+    }
+    config[name] = result.data
+  }
+  checkTogether(config as Config)
+  return config as Config
+}
+
+function valueOf(name: string, env: Record<string, string | undefined>, readFile: (path: string) => string) {
+  const path = env[`${name}_FILE`]
+  if (!path) return env[name] || undefined
+  if (env[name]) throw new ConfigError(`${name} and ${name}_FILE are both set: set one of them`)
+  try {
+    // Files made by editors and secret stores end in a newline that is not part of the value.
+    return readFile(path).replace(/\r?\n$/, '') || undefined
+  } catch (cause) {
+    throw new ConfigError(`${name}_FILE=${path} cannot be read`, { cause })
+  }
+}
+
+function checkTogether(config: Config) {
+  if (config.NODE_ENV !== 'production') return
+  if (!config.DATABASE_URL && !config.DB_HOST) {
+    throw new ConfigError('DATABASE_URL or DB_HOST must be set when NODE_ENV=production: there is no embedded database')
+  }
+  if (!config.JWT_SECRET) throw new ConfigError('JWT_SECRET must be set when NODE_ENV=production: 32 bytes or more')
+  if (config.BOOTSTRAP_API_KEY) throw new ConfigError('BOOTSTRAP_API_KEY must not be set when NODE_ENV=production')
+}

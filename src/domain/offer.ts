@@ -1,0 +1,64 @@
+/** One machine that can be rented, the same shape whatever market it is on. */
+import type { MicroUsd } from './money.ts'
+
+export const marketNames = ['vastai', 'ionet'] as const
+export type MarketName = (typeof marketNames)[number]
+
+export interface Offer {
+  /** `<market>:<the market's own id>`. */
+  id: string
+  market: MarketName
+  gpuModel: string
+  gpuCount: number
+  /** Memory of one GPU in MiB, as the market states it. */
+  vramMib: number
+  /** All in, for the whole offer and hour; the sum of the parts. */
+  priceMicroUsd: MicroUsd
+  priceParts: Record<string, MicroUsd>
+  /** As the market writes it; null where it does not say. */
+  location: string | null
+  /** 0-1; null where the market does not say. */
+  reliability: number | null
+  available: boolean
+}
+
+export interface OfferFilter {
+  market?: MarketName | undefined
+  gpuModel?: string | undefined
+  minVramGb?: number | undefined
+  maxPriceMicroUsd?: MicroUsd | undefined
+  location?: string | undefined
+  gpuCount?: number | undefined
+}
+
+export const offerSorts = ['price', 'price_per_gpu', 'vram', 'reliability'] as const
+export type OfferSort = (typeof offerSorts)[number]
+
+/** Marketing gigabytes: a card sold with 24 GB reports 24,564 MiB, a little less than 24 GiB. */
+export const vramGb = (mib: number): number => Math.round(mib / 1024)
+
+/** `RTX_4090`, `rtx 4090` and `GeForce RTX 4090` are found by one another. */
+export const gpuKey = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '')
+
+export function matches(offer: Offer, filter: OfferFilter): boolean {
+  if (!offer.available) return false
+  if (filter.market && offer.market !== filter.market) return false
+  if (filter.gpuModel && !gpuKey(offer.gpuModel).includes(gpuKey(filter.gpuModel))) return false
+  if (filter.minVramGb !== undefined && vramGb(offer.vramMib) < filter.minVramGb) return false
+  if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
+  if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false
+  if (filter.location && !(offer.location ?? '').toLowerCase().includes(filter.location.toLowerCase())) return false
+  return true
+}
+
+/** Ties go by id, so that equal offers keep their order from answer to answer. */
+export function compareOffers(sort: OfferSort): (a: Offer, b: Offer) => number {
+  const key: Record<OfferSort, (offer: Offer) => number> = {
+    price: (offer) => offer.priceMicroUsd,
+    price_per_gpu: (offer) => offer.priceMicroUsd / offer.gpuCount,
+    vram: (offer) => -offer.vramMib * offer.gpuCount,
+    reliability: (offer) => -(offer.reliability ?? 0),
+  }
+  const of = key[sort]
+  return (a, b) => of(a) - of(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+}

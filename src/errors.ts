@@ -1,0 +1,123 @@
+/**
+ * Every error a caller can see, in one table. Code throws `ApiError('code', …)`; `on-error` alone turns it into a
+ * response, in OpenAI's envelope under `/v1` and as RFC 9457 problem details elsewhere.
+ */
+interface ErrorKind {
+  status: number
+  /** OpenAI's error type. */
+  type: 'invalid_request_error' | 'authentication_error' | 'permission_error' | 'rate_limit_error' | 'server_error'
+  /** What happened and what to do, for a stranger to read. An `ApiError` may be more exact. */
+  message: string
+}
+
+const bad = 'invalid_request_error'
+const server = 'server_error'
+
+export const errorTable = {
+  invalid_json: { status: 400, type: bad, message: 'The body is not valid JSON. Send one JSON object.' },
+  invalid_body: { status: 400, type: bad, message: 'The body does not have the expected shape.' },
+  invalid_query: { status: 400, type: bad, message: 'A query parameter has a value that is not allowed.' },
+  invalid_header: { status: 400, type: bad, message: 'A request header has a value that is not allowed.' },
+  body_too_deep: { status: 400, type: bad, message: 'The JSON body is nested too deeply. Nest at most 64 levels.' },
+  body_too_many_keys: { status: 400, type: bad, message: 'The JSON body has too many keys. Send at most 50,000.' },
+  stored_state_unsupported: {
+    status: 400,
+    type: bad,
+    message: 'This field refers to state kept at the provider, which this gateway does not offer. Leave it out.',
+  },
+  missing_credential: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'No API key. Send it as "Authorization: Bearer <key>" or as "X-API-Key: <key>".',
+  },
+  invalid_credential: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
+  },
+  scope_missing: {
+    status: 403,
+    type: 'permission_error',
+    message: 'This API key may not be used for that. Use a key with the scope that the operation needs.',
+  },
+  unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
+  model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
+  unsupported_endpoint: {
+    status: 404,
+    type: bad,
+    message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
+  },
+  method_not_allowed: { status: 405, type: bad, message: 'This route does not take that method. See the Allow header.' },
+  body_timeout: { status: 408, type: bad, message: 'The request body did not arrive in time. Send it again.' },
+  body_too_large: { status: 413, type: bad, message: 'The body is too large. JSON bodies may hold 20 MB.' },
+  unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
+  unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
+  rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
+  upstream_throttled: {
+    status: 429,
+    type: 'rate_limit_error',
+    message: 'The provider asks for fewer requests. Try again after the time in Retry-After.',
+  },
+  client_closed: { status: 499, type: bad, message: 'The client closed the connection.' },
+  internal: { status: 500, type: server, message: 'Something went wrong in the gateway. Quote the request id to support.' },
+  upstream_invalid: { status: 502, type: server, message: 'The provider answered with something that is not an answer.' },
+  upstream_credential: {
+    status: 502,
+    type: server,
+    message: "The provider refused the gateway's own credential. The operator has to act.",
+  },
+  upstream_unavailable: {
+    status: 503,
+    type: server,
+    message: 'The provider could not be reached or failed. Try again after the time in Retry-After.',
+  },
+  circuit_open: {
+    status: 503,
+    type: server,
+    message: 'The provider has been failing and is not called for now. Try again after the time in Retry-After.',
+  },
+  overloaded: { status: 503, type: server, message: 'Too many requests are under way. Try again shortly.' },
+  database_unavailable: {
+    status: 503,
+    type: server,
+    message: 'The gateway cannot reach its database and does not know this API key. Try again shortly.',
+  },
+  provider_not_configured: {
+    status: 503,
+    type: server,
+    message: 'No provider is configured for this. The operator has to set its API key.',
+  },
+  upstream_timeout: { status: 504, type: server, message: 'The provider did not answer in time.' },
+  deadline_exceeded: { status: 504, type: server, message: 'The time allowed for this request is over.' },
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof errorTable
+
+export interface ApiErrorOptions {
+  /** Public words, where the table's are not exact enough. Never a secret, a prompt, a host name or a stack. */
+  message?: string
+  /** The body field or parameter at fault. */
+  param?: string
+  /** When asking again may help. */
+  retryAfterMs?: number
+  /** False where the gateway has already tried again for the caller. */
+  shouldRetry?: boolean
+  /** Response headers that belong to this error, as `Allow`. */
+  headers?: Record<string, string>
+  cause?: unknown
+}
+
+export class ApiError extends Error {
+  override name = 'ApiError'
+  readonly code: ErrorCode
+  readonly status: number
+  readonly type: ErrorKind['type']
+  readonly options: ApiErrorOptions
+  constructor(code: ErrorCode, options: ApiErrorOptions = {}) {
+    super(options.message ?? errorTable[code].message, { cause: options.cause })
+    this.code = code
+    this.status = errorTable[code].status
+    this.type = errorTable[code].type
+    this.options = options
+  }
+}

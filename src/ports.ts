@@ -1,0 +1,134 @@
+/**
+ * Everything the world must supply to the portable core, on one page. `adapters/*` implement these for a runtime;
+ * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
+ */
+import type { LogFields } from './telemetry/log-fields.ts'
+import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
+import type { Clock } from './resilience/clock.ts'
+import type { Principal } from './domain/principal.ts'
+
+export type { Clock }
+
+export interface Ports {
+  clock: Clock
+  /** Uniform in [0, 1). */
+  random: () => number
+  /** A new unique id that sorts by time (UUID version 7). */
+  newId: () => string
+  /** A fast one-way digest, salted per process: cache keys hold this, never the secret itself. */
+  digest: (text: string) => string
+  http: HttpClient
+  reply: Reply
+  readBody: ReadBody
+  accounts: Accounts
+  rateLimiter: RateLimiter
+  /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
+  dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
+  metrics: Metrics
+  log: Log
+}
+
+/** An outgoing call as a plain record. */
+export interface HttpCall {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Scheme, host and port, as in `https://api.example.com`. */
+  origin: string
+  /** Path and query, beginning with `/`. */
+  path: string
+  headers: Record<string, string>
+  body?: string | Uint8Array
+  /** Aborting ends the call at once, whatever its phase, and closes its socket. */
+  signal: AbortSignal
+  /** Longest wait for the response's headers once the request is sent, in ms; 0 = none. */
+  headersTimeoutMs: number
+  /** Longest silence within the body, in ms; 0 = none. */
+  idleTimeoutMs: number
+  /** Most bytes of body accepted, counted after decoding. */
+  maxBytes: number
+}
+
+export interface HttpReply<Body> {
+  status: number
+  /** Names in lower case. */
+  headers: Record<string, string | string[] | undefined>
+  body: Body
+}
+
+/** Redirects are never followed. Failures are `HttpFailure`; an abort rejects with the signal's reason. */
+export interface HttpClient {
+  /** Resolves when the whole body is in. */
+  bytes(call: HttpCall): Promise<HttpReply<Uint8Array>>
+  /** Resolves at the headers. Leaving the iteration early closes the call. */
+  stream(call: HttpCall): Promise<HttpReply<AsyncIterable<Uint8Array>>>
+}
+
+export type HttpFailureKind =
+  /** Refused, unresolved, unreachable, no TLS, or no connection in time: the request was certainly not sent. */
+  | 'not_sent'
+  /** The connection died after the request may have left and before any header came back. */
+  | 'reset'
+  | 'headers_timeout'
+  /** The body ended before its declared or framed end. */
+  | 'cut'
+  | 'idle_timeout'
+  | 'too_large'
+  /** Bytes that are not HTTP, or a body that its own headers contradict. */
+  | 'malformed'
+
+export class HttpFailure extends Error {
+  override name = 'HttpFailure'
+  readonly kind: HttpFailureKind
+  constructor(kind: HttpFailureKind, options?: { cause?: unknown }) {
+    super(`http: ${kind}`, options)
+    this.kind = kind
+  }
+}
+
+export type ReplyBody = string | Uint8Array | AsyncIterable<string | Uint8Array> | null
+
+/**
+ * The only way `src/` makes a response. Each runtime returns its cheapest body: an iterable is pulled one chunk at a
+ * time as the client reads, and is closed (`return()`) when the client leaves.
+ */
+export type Reply = (status: number, headers: Record<string, string>, body: ReplyBody) => Response
+
+/** Reads a whole request body; throws ApiError `body_too_large` past `maxBytes`, without keeping what came before. */
+export type ReadBody = (request: Request, bindings: unknown, maxBytes: number) => Promise<Uint8Array>
+
+export interface Accounts {
+  /** The principal that an API key stands for; undefined when it is unknown, expired or revoked. */
+  findByApiKey(apiKey: string): Promise<Principal | undefined>
+}
+
+export interface RateLimiter {
+  /** Takes one request from `subject`'s allowance of `perMinute`. A refused call consumes nothing. */
+  take(subject: string, perMinute: number): RateDecision | Promise<RateDecision>
+}
+
+export interface RateDecision {
+  allowed: boolean
+  /** Requests that could be made now, after this one. */
+  remaining: number
+  /** Until the allowance is whole again. */
+  resetMs: number
+  /** Until the next request would be allowed; 0 when this one was. */
+  retryAfterMs: number
+}
+
+export type HealthProbe = (signal: AbortSignal) => Promise<void>
+
+export interface Metrics {
+  count<const I extends Counter>(instrument: I, labels: Labels<I>, by?: number): void
+  observe<const I extends Histogram>(instrument: I, labels: Labels<I>, value: number): void
+  /** `read` runs at each scrape. */
+  gauge<const I extends Gauge>(instrument: I, read: () => Iterable<[labels: Labels<I>, value: number]>): void
+  /** The Prometheus text page. */
+  render(): Promise<{ contentType: string; text: string }>
+}
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  error(message: string, fields?: LogFields): void
+}

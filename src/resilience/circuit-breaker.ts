@@ -1,0 +1,273 @@
+/**
+ * Stops calling what keeps failing, and finds out cheaply when it works again.
+ *
+ * Two steps fit streams and buffered calls alike: `acquire()` asks for a permit, `permit.report()` tells how it went.
+ * A permit belongs to the generation (the stretch between two transitions) that gave it out: a result from before the
+ * trip cannot close the circuit, and one from before the close cannot trip it.
+ *
+ * closed -> open: the window's failure or slow share is too high, or a quiet upstream fails several times in a row.
+ * open -> half-open: when the wait is over, on the next call, or earlier when an active probe succeeded.
+ * half-open -> closed: after `trialCalls` successes; -> open again on any failure, or when a trial is never heard of.
+ * After a close, calls return in steps, so that a fleet does not stampede what has just recovered.
+ */
+import type { Clock } from './clock.ts'
+import { createRollingWindow } from './rolling-window.ts'
+
+export interface CircuitBreakerOptions {
+  clock: Clock
+  random: () => number
+  /** Share of failures in the window that opens the circuit, 0-1. @default 0.6 */
+  failureThreshold?: number
+  /** Share of slow successes in the window that opens the circuit, 0-1. @default 0.8 */
+  slowThreshold?: number
+  /** Calls the window must hold before a share counts. @default 10 */
+  minCalls?: number
+  /** Failures in a row that open a circuit whose window holds fewer than `minCalls`. @default 5 */
+  consecutiveFailures?: number
+  /** How long such a row must last, so that one burst is not taken for an outage. @default 1_000 */
+  consecutiveSpanMs?: number
+  /** How long an open circuit waits before it lets trial calls through; doubles with each reopening. @default 30_000 */
+  openMs?: number
+  /** The longest such wait, and the longest Retry-After that is believed. @default 300_000 */
+  maxOpenMs?: number
+  /** Calls let through half-open, and successes needed to close. @default 3 */
+  trialCalls?: number
+  /** A trial call not heard of for this long counts as a failure. @default 10_000 */
+  trialLeaseMs?: number
+  /** Length of one step of the return after closing (25, 50, 75 %); 0 = none. @default 1_000 */
+  slowStartStepMs?: number
+  onTransition?: (to: BreakerState, from: BreakerState) => void
+  restore?: BreakerSnapshot
+}
+
+export type BreakerState = 'closed' | 'open' | 'half_open' | 'forced_open' | 'forced_closed'
+
+/**
+ * `failure` and `slow` are evidence against the upstream, `success` for it; `neutral` says nothing about it (the caller
+ * left, our own limits refused, the provider asked us to slow down) and gives a trial's place back.
+ */
+export type Verdict = 'success' | 'slow' | 'failure' | 'neutral'
+
+export interface Permit {
+  /** Only the first report counts. `retryAfterMs`: the upstream's own hint, which an opening honours. */
+  report(verdict: Verdict, retryAfterMs?: number): void
+  /** A stream broke after its permit was settled (at its first event): counts as one more failure. */
+  failedLater(): void
+}
+
+/** `retryAfterMs`: when asking again may help. */
+export type Admission = { permit: Permit } | { refused: 'open' | 'trials_busy' | 'slow_start'; retryAfterMs: number }
+
+/** What another process needs to go on from here. Durations, not instants: clocks differ between processes. */
+export interface BreakerSnapshot {
+  state: BreakerState
+  opensInARow: number
+  /** Until the trial calls, when open. */
+  remainingMs: number
+}
+
+export interface CircuitBreaker {
+  /** `leaseMs`: how long this call may take, where that is less than `trialLeaseMs`. */
+  acquire(leaseMs?: number): Admission
+  /** An active probe succeeded: an open circuit takes trial calls from now on. */
+  probeSucceeded(): void
+  /** An operator's word: keeps the circuit open or closed whatever happens, until `auto`. */
+  force(state: 'open' | 'closed' | 'auto'): void
+  status(): { state: BreakerState; calls: number; failureRate: number; nextTrialInMs: number }
+  snapshot(): BreakerSnapshot
+}
+
+type State =
+  | { name: 'closed'; since: number; returning: boolean; rowStart: number; row: number; step: number; stepCalls: number }
+  | { name: 'open'; until: number }
+  | { name: 'half_open'; successes: number; leases: Map<Permit, number>; cancelTimer: () => void }
+  | { name: 'forced_open' }
+  | { name: 'forced_closed' }
+
+const windowBuckets = 20
+const windowBucketMs = 3_000
+const slowStartShares = [0.25, 0.5, 0.75]
+
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
+  const { clock, random, onTransition, restore } = options
+  const failureThreshold = share('failureThreshold', options.failureThreshold ?? 0.6)
+  const slowThreshold = share('slowThreshold', options.slowThreshold ?? 0.8)
+  const minCalls = positive('minCalls', options.minCalls ?? 10)
+  const consecutiveFailures = positive('consecutiveFailures', options.consecutiveFailures ?? 5)
+  const consecutiveSpanMs = options.consecutiveSpanMs ?? 1_000
+  const openMs = positive('openMs', options.openMs ?? 30_000)
+  const maxOpenMs = Math.max(openMs, options.maxOpenMs ?? 300_000)
+  const trialCalls = positive('trialCalls', options.trialCalls ?? 3)
+  const trialLeaseMs = positive('trialLeaseMs', options.trialLeaseMs ?? 10_000)
+  const slowStartStepMs = options.slowStartStepMs ?? 1_000
+
+  const window = createRollingWindow({ buckets: windowBuckets, bucketMs: windowBucketMs })
+  let generation = 0
+  let opensInARow = restore?.opensInARow ?? 0
+  let state: State = restoredState()
+
+  function restoredState(): State {
+    const from = restore?.state ?? 'closed'
+    if (from === 'forced_open' || from === 'forced_closed') return { name: from }
+    // Trials that were under way in another process cannot report here: start over as open, due at once.
+    if (from === 'open' || from === 'half_open') return { name: 'open', until: clock.now() + (restore?.remainingMs ?? 0) }
+    return closed(false)
+  }
+
+  function closed(returning: boolean): State {
+    return { name: 'closed', since: clock.now(), returning, rowStart: 0, row: 0, step: 0, stepCalls: 0 }
+  }
+
+  function enter(next: State) {
+    const from = state.name
+    if (state.name === 'half_open') state.cancelTimer()
+    generation++
+    state = next
+    if (next.name !== from) onTransition?.(next.name, from)
+  }
+
+  function open(retryAfterMs: number) {
+    const wait = Math.min(openMs * 2 ** opensInARow, maxOpenMs) * (0.8 + 0.4 * random())
+    opensInARow++
+    enter({ name: 'open', until: clock.now() + Math.max(wait, Math.min(retryAfterMs, maxOpenMs)) })
+  }
+
+  function halfOpen() {
+    enter({ name: 'half_open', successes: 0, leases: new Map(), cancelTimer: () => {} })
+  }
+
+  function close() {
+    window.clear()
+    opensInARow = 0
+    enter(closed(slowStartStepMs > 0))
+  }
+
+  /** A trial whose caller never came back counts as one failure; found by the next caller or by the timer. */
+  function expireLeases() {
+    if (state.name !== 'half_open') return
+    const now = clock.now()
+    for (const end of state.leases.values()) if (end <= now) return open(0)
+  }
+
+  /** One timer, for the lease that ends first. */
+  function watchLeases() {
+    if (state.name !== 'half_open') return
+    state.cancelTimer()
+    state.cancelTimer = () => {}
+    if (state.leases.size === 0) return
+    const first = Math.min(...state.leases.values())
+    state.cancelTimer = clock.setTimer(Math.max(first - clock.now(), 0), expireLeases)
+  }
+
+  function permit(): Permit {
+    const born = generation
+    let used = false
+    const self: Permit = {
+      report(verdict, retryAfterMs = 0) {
+        if (used) return
+        used = true
+        if (born !== generation) return
+        if (state.name === 'closed') reportClosed(state, verdict, retryAfterMs)
+        else if (state.name === 'half_open') reportTrial(state, self, verdict, retryAfterMs)
+      },
+      failedLater() {
+        if (!used || born !== generation) return
+        if (state.name === 'closed') reportClosed(state, 'failure', 0)
+        else if (state.name === 'half_open') open(0)
+      },
+    }
+    return self
+  }
+
+  function reportClosed(current: State & { name: 'closed' }, verdict: Verdict, retryAfterMs: number) {
+    if (verdict === 'neutral') return
+    const now = clock.now()
+    const failed = verdict === 'failure'
+    window.add(now, failed, verdict === 'slow')
+    if (failed) {
+      if (current.row++ === 0) current.rowStart = now
+    } else current.row = 0
+    if (verdict === 'success') return
+
+    const { calls, failures, slow } = window.counts(now)
+    const enough = calls >= minCalls
+    const quietOutage = current.row >= consecutiveFailures && now - current.rowStart >= consecutiveSpanMs
+    if (enough ? failures / calls >= failureThreshold || slow / calls >= slowThreshold : quietOutage) open(retryAfterMs)
+  }
+
+  function reportTrial(current: State & { name: 'half_open' }, trial: Permit, verdict: Verdict, retryAfterMs: number) {
+    current.leases.delete(trial)
+    if (verdict === 'failure') return open(retryAfterMs)
+    if (verdict !== 'neutral' && ++current.successes >= trialCalls) return close()
+    watchLeases()
+  }
+
+  /** While traffic returns: a floor of calls for quiet upstreams, a growing share of the rest. */
+  function admitReturning(current: State & { name: 'closed' }): boolean {
+    const step = Math.floor((clock.now() - current.since) / slowStartStepMs)
+    const admitted = slowStartShares[step]
+    if (admitted === undefined) {
+      current.returning = false
+      return true
+    }
+    if (step !== current.step) Object.assign(current, { step, stepCalls: 0 })
+    return ++current.stepCalls <= minCalls || random() < admitted
+  }
+
+  return {
+    acquire(leaseMs = trialLeaseMs) {
+      if (state.name === 'open' && clock.now() >= state.until) halfOpen()
+      if (state.name === 'half_open') expireLeases()
+      switch (state.name) {
+        case 'closed':
+          if (state.returning && !admitReturning(state)) return { refused: 'slow_start', retryAfterMs: slowStartStepMs }
+          return { permit: permit() }
+        case 'open':
+          return { refused: 'open', retryAfterMs: state.until - clock.now() }
+        case 'half_open': {
+          if (state.leases.size + state.successes >= trialCalls) return { refused: 'trials_busy', retryAfterMs: 1_000 }
+          const trial = permit()
+          state.leases.set(trial, clock.now() + Math.min(leaseMs, trialLeaseMs))
+          watchLeases()
+          return { permit: trial }
+        }
+        case 'forced_open':
+          return { refused: 'open', retryAfterMs: openMs }
+        case 'forced_closed':
+          return { permit: permit() }
+      }
+    },
+    probeSucceeded() {
+      if (state.name === 'open') halfOpen()
+    },
+    force(to) {
+      if (to === 'open') enter({ name: 'forced_open' })
+      else if (to === 'closed') enter({ name: 'forced_closed' })
+      else if (state.name === 'forced_open' || state.name === 'forced_closed') {
+        window.clear()
+        opensInARow = 0
+        enter(closed(false))
+      }
+    },
+    status() {
+      const now = clock.now()
+      const { calls, failures } = window.counts(now)
+      const nextTrialInMs = state.name === 'open' ? Math.max(state.until - now, 0) : 0
+      return { state: state.name, calls, failureRate: calls === 0 ? 0 : failures / calls, nextTrialInMs }
+    },
+    snapshot() {
+      const remainingMs = state.name === 'open' ? Math.max(state.until - clock.now(), 0) : 0
+      return { state: state.name, opensInARow, remainingMs }
+    },
+  }
+}
+
+function share(name: string, value: number): number {
+  if (!(value > 0 && value <= 1)) throw new TypeError(`${name} must be above 0 and at most 1, got ${value}`)
+  return value
+}
+
+function positive(name: string, value: number): number {
+  if (!(value > 0)) throw new TypeError(`${name} must be above 0, got ${value}`)
+  return value
+}

@@ -1,0 +1,96 @@
+/**
+ * Every metric's name, labels, buckets and meaning. Label values come from small fixed sets, so that no caller can
+ * grow the number of series. `docs/metrics.md` is checked against this table.
+ */
+interface Instrument {
+  name: string
+  help: string
+  labels: readonly string[]
+}
+export interface Counter extends Instrument {
+  kind: 'counter'
+}
+export interface Gauge extends Instrument {
+  kind: 'gauge'
+}
+export interface Histogram extends Instrument {
+  kind: 'histogram'
+  /** Upper bounds, in seconds. */
+  buckets: readonly number[]
+}
+export type Labels<I extends Instrument> = Record<I['labels'][number], string>
+
+const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+const overheadSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5]
+
+const counter = <const L extends readonly string[]>(name: string, labels: L, help: string) =>
+  ({ kind: 'counter', name, labels, help }) as const
+const gauge = <const L extends readonly string[]>(name: string, labels: L, help: string) =>
+  ({ kind: 'gauge', name, labels, help }) as const
+const histogram = <const L extends readonly string[]>(
+  name: string,
+  labels: L,
+  buckets: readonly number[],
+  help: string,
+) => ({ kind: 'histogram', name, labels, buckets, help }) as const
+
+export const instruments = {
+  httpRequests: counter('http_requests_total', ['method', 'route', 'status'], 'Requests answered, by route pattern.'),
+  httpDuration: histogram(
+    'http_request_duration_seconds',
+    ['method', 'route'],
+    requestSeconds,
+    'From the first byte of a request to the last byte of its answer.',
+  ),
+  httpInFlight: gauge('http_requests_in_flight', [], 'Requests being answered.'),
+  overhead: histogram(
+    'gateway_overhead_seconds',
+    [],
+    overheadSeconds,
+    'Time until the answer began, less the time spent waiting for a provider.',
+  ),
+  timeToFirstToken: histogram(
+    'time_to_first_token_seconds',
+    ['provider'],
+    requestSeconds,
+    "From sending a streamed call to the first event of the provider's answer.",
+  ),
+  streamsInFlight: gauge('streams_in_flight', [], 'Streamed answers being relayed.'),
+  streamInterrupted: counter(
+    'stream_interrupted_total',
+    ['provider', 'rescued'],
+    'Streams that a provider broke after their first event.',
+  ),
+  malformedEvents: counter('stream_malformed_events_total', ['provider'], 'Stream events dropped as unreadable.'),
+  breakerState: gauge('circuit_breaker_state', ['name'], '0 closed, 1 half-open, 2 open.'),
+  breakerTransitions: counter('circuit_breaker_transitions_total', ['name', 'to'], 'Changes of state.'),
+  breakerCalls: counter(
+    'circuit_breaker_calls_total',
+    ['name', 'outcome'],
+    'Verdicts on calls (success, slow, failure, neutral) and calls refused.',
+  ),
+  upstreamRequests: counter('upstream_requests_total', ['upstream', 'outcome'], 'Tries, by outcome class.'),
+  upstreamDuration: histogram(
+    'upstream_request_duration_seconds',
+    ['upstream'],
+    requestSeconds,
+    'One try, until its answer is whole or its stream has begun.',
+  ),
+  upstreamRetries: counter('upstream_retries_total', ['upstream', 'reason'], 'Further tries, by what they answer.'),
+  retryBudgetExhausted: counter('retry_budget_exhausted_total', ['upstream'], 'Retries refused by the retry budget.'),
+  upstreamConcurrencyLimit: gauge('upstream_concurrency_limit', ['upstream'], 'Calls allowed at once.'),
+  upstreamInFlight: gauge('upstream_requests_in_flight', ['upstream'], 'Calls under way.'),
+  admissionQueueDepth: gauge('admission_queue_depth', [], 'Calls waiting for a place.'),
+  requestsShed: counter('requests_shed_total', ['reason'], 'Requests refused to protect the gateway.'),
+  credentialRejected: counter(
+    'upstream_credential_rejected_total',
+    ['upstream'],
+    "Answers by which a provider refused the gateway's own credential.",
+  ),
+  cacheRequests: counter('cache_requests_total', ['cache', 'result'], 'Look-ups: memory, stale, miss, error.'),
+  cacheBytes: gauge('cache_bytes', ['cache'], 'Bytes held.'),
+  dbPool: gauge('db_pool_connections', ['role', 'state'], 'Permits of the pool: in_use, waiting, max.'),
+  dbDuration: histogram('db_query_duration_seconds', ['role'], requestSeconds, 'Queries, waiting for a place included.'),
+  rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
+  buildInfo: gauge('build_info', ['version'], 'Always 1.'),
+} satisfies Record<string, Counter | Gauge | Histogram>

@@ -1,0 +1,30 @@
+/** The only fields a log line may carry, besides level, time and message. Never a body, a prompt, a token or a key. */
+export const logFields = [
+  'request_id',
+  'caller_request_id',
+  'method',
+  'route',
+  'status',
+  'duration_ms',
+  'overhead_ms',
+  'account_id',
+  'key_id',
+  'provider',
+  'model',
+  'attempts',
+  'stream',
+  'code',
+  'outcome',
+  'upstream',
+  'breaker',
+  'state',
+  'cache',
+  'url',
+  'pid',
+  'version',
+  'signal',
+  'detail',
+  'error',
+] as const
+
+export type LogFields = Partial<Record<(typeof logFields)[number], string | number | boolean | undefined>>

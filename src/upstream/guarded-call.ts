@@ -1,0 +1,304 @@
+/**
+ * The outbound pipeline, outer to inner: deadline -> targets in order -> retry (and its budget) -> throttle gate ->
+ * circuit breaker -> bulkhead -> timeout of the try -> the call itself.
+ *
+ * The breaker sees each try, but one request adds at most one failure to it. What our own guards refuse is never
+ * evidence against the upstream, uses up no try, and is not asked of the same target again.
+ */
+import type { Clock, Metrics } from '../ports.ts'
+import type { Backoff } from '../resilience/backoff.ts'
+import { BulkheadFull, type Release } from '../resilience/bulkhead.ts'
+import type { CircuitBreaker, Permit, Verdict } from '../resilience/circuit-breaker.ts'
+import { sleep } from '../resilience/clock.ts'
+import type { Deadline } from '../resilience/deadline.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { type FailureClass, failureClasses, failureFrom, UpstreamFailure } from './outcome.ts'
+import type { Circuit, Upstream } from './upstream.ts'
+
+export interface Target<T> {
+  upstream: Upstream
+  circuit: Circuit
+  /** Makes the call. Rejects with `HttpFailure`, `UpstreamFailure`, or the signal's reason. */
+  send(signal: AbortSignal): Promise<T>
+}
+
+export interface GuardedCallOptions {
+  deadline: Deadline
+  /** Aborted when the caller leaves. */
+  signal: AbortSignal
+  /**
+   * `idempotent`: two executions do no harm. `inference`: neither, but each costs money and time, so a 500 is tried
+   * once more only and a silent target not again. `once`: never repeated when it may have been sent.
+   */
+  repeat: 'idempotent' | 'inference' | 'once'
+  /** Longest time for one try, in ms; the deadline still applies. */
+  tryTimeoutMs?: number
+  /** An answer later than this counts as slow, in ms. */
+  slowMs?: number
+  /** True for streams: `Answer.hold` then keeps the place and the caller's signal until released. */
+  holds?: boolean
+  /** Told how it went, also when the call throws. */
+  trace: CallTrace
+}
+
+export interface CallTrace {
+  /** Tries that reached for the network. */
+  attempts: number
+  /** Time spent in tries and in waits between them, in ms. */
+  waitedMs: number
+}
+
+export interface Answer<T> {
+  value: T
+  target: Target<T>
+  hold: Hold
+}
+
+/** A try that goes on after it succeeded. Buffered calls get one that is already released. */
+export interface Hold {
+  /** Gives back the place; the call can no longer be aborted by the caller's signal. More calls are ignored. */
+  release(): void
+  /** The stream broke after it had begun: evidence that the breaker must still get. */
+  failed(): void
+}
+
+export interface GuardedCallSettings {
+  clock: Clock
+  metrics: Metrics
+  backoff: Backoff
+  /** Tries in all. */
+  maxAttempts: number
+  /** Longest Retry-After waited for while another target is untried, in ms. */
+  maxHintWaitMs: number
+}
+
+export type GuardedCall = <T>(targets: readonly Target<T>[], options: GuardedCallOptions) => Promise<Answer<T>>
+
+/** Less time than this left is not worth a try. */
+const minTryMs = 50
+/** Longest Retry-After waited for when there is no other target. */
+const maxLastHintWaitMs = 20_000
+const maxBulkheadWaitMs = 100
+const released: Hold = { release() {}, failed() {} }
+
+export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
+  const { clock, metrics, backoff, maxAttempts, maxHintWaitMs } = settings
+
+  return async function guardedCall<T>(targets: readonly Target<T>[], options: GuardedCallOptions): Promise<Answer<T>> {
+    const { deadline, signal, repeat, trace } = options
+    const strikes = new Set<CircuitBreaker>()
+    let sent = 0
+    let failure: UpstreamFailure | undefined
+
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!
+      const last = i === targets.length - 1
+      let triesHere = 0
+      let waitMs = 0
+
+      for (;;) {
+        const refusal = await waitForTurn(target, waitMs, last, options)
+        if (refusal) {
+          failure = worse(failure, refusal)
+          break
+        }
+        const retry = triesHere > 0 ? target.upstream.budget.retry() : undefined
+        if (triesHere > 0) {
+          if (!retry) {
+            metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
+            break
+          }
+          metrics.count(instruments.upstreamRetries, { upstream: target.upstream.name, reason: failure!.class })
+        }
+        const outcome = await attempt(target, options, strikes, retry)
+        if (!(outcome instanceof UpstreamFailure)) return outcome
+
+        failure = worse(failure, outcome)
+        if (outcome.class === 'local') break
+        sent++
+        triesHere++
+        if (failureClasses[outcome.class].retry === 'never' || sent >= maxAttempts) throw failure
+        // A hint closes the gate also when this request does not come back: others must not call early.
+        if (outcome.details.retryAfterMs !== undefined) target.circuit.gate.closeFor(outcome.details.retryAfterMs)
+        if (!mayRepeat(outcome, repeat, triesHere)) break
+        // The last try belongs to a target that has not been tried.
+        if (!last && sent >= maxAttempts - 1) break
+        waitMs = waitBefore(outcome, triesHere)
+      }
+    }
+    throw failure ?? new UpstreamFailure('deadline')
+  }
+
+  /** Sits out `waitMs` and then a closed throttle gate; answers why not, where that would take too long. */
+  async function waitForTurn(
+    target: Target<unknown>,
+    waitMs: number,
+    last: boolean,
+    { deadline, signal, trace }: GuardedCallOptions,
+  ): Promise<UpstreamFailure | undefined> {
+    const { gate } = target.circuit
+    const longestMs = last ? maxLastHintWaitMs : maxHintWaitMs
+    // Several turns of the loop only where another request's answer closed the gate again meanwhile.
+    for (let ms = waitMs; ; ms = 0) {
+      const gateMs = gate.closedForMs()
+      if (gateMs > 0) {
+        ms = backoff.afterHint(gateMs)
+        if (ms > longestMs) return local('throttle_gate', gateMs)
+      }
+      if (ms > deadline.remainingMs() - minTryMs) return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
+      if (ms === 0) return undefined
+      await pause(ms, signal, trace)
+    }
+  }
+
+  async function pause(ms: number, signal: AbortSignal, trace: CallTrace) {
+    const since = clock.now()
+    try {
+      await sleep(clock, ms, signal)
+    } catch {
+      throw new UpstreamFailure('client')
+    } finally {
+      trace.waitedMs += clock.now() - since
+    }
+  }
+
+  /** The wait before going to the same target again. */
+  function waitBefore({ class: failed, details }: UpstreamFailure, triesHere: number): number {
+    if (details.retryAfterMs !== undefined) return 0 // The gate, now closed for that long, tells the wait.
+    if (failed === 'throttled') return backoff.afterThrottle(triesHere)
+    if (failed === 'not_sent' && triesHere === 1) return 0
+    return backoff.afterFailure(triesHere)
+  }
+
+  async function attempt<T>(
+    target: Target<T>,
+    options: GuardedCallOptions,
+    strikes: Set<CircuitBreaker>,
+    retry: (() => void) | undefined,
+  ): Promise<Answer<T> | UpstreamFailure> {
+    const { upstream, circuit } = target
+    const { deadline, signal, trace } = options
+    const name = circuit.name
+
+    const admission = circuit.breaker.acquire(deadline.remainingMs())
+    if ('refused' in admission) {
+      metrics.count(instruments.breakerCalls, { name, outcome: 'refused' })
+      retry?.()
+      return local('circuit_open', admission.retryAfterMs)
+    }
+    const { permit } = admission
+    const tell = (verdict: Verdict, retryAfterMs?: number) => {
+      const counted = verdict === 'failure' && strikes.has(circuit.breaker) ? 'neutral' : verdict
+      if (verdict === 'failure') strikes.add(circuit.breaker)
+      permit.report(counted, retryAfterMs)
+      metrics.count(instruments.breakerCalls, { name, outcome: counted })
+    }
+
+    let release: Release
+    try {
+      const place = upstream.bulkhead.acquire(Math.min(maxBulkheadWaitMs, deadline.remainingMs() / 4), signal)
+      release = typeof place === 'function' ? place : await place
+    } catch (error) {
+      tell('neutral')
+      retry?.()
+      if (!(error instanceof BulkheadFull)) return new UpstreamFailure('client')
+      metrics.count(instruments.requestsShed, { reason: 'upstream_concurrency' })
+      return local('overloaded', 1_000)
+    }
+
+    const endTry = retry ?? upstream.budget.firstTry()
+    const controller = new AbortController()
+    const onAbort = () => controller.abort(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    let timedOut: FailureClass | undefined
+    const stopTimer = startTryTimer(options, (failed) => {
+      timedOut = failed
+      controller.abort(new UpstreamFailure(failed))
+    })
+
+    const since = clock.now()
+    const end = (outcome: string) => {
+      const ms = clock.now() - since
+      stopTimer()
+      endTry()
+      trace.attempts++
+      trace.waitedMs += ms
+      metrics.count(instruments.upstreamRequests, { upstream: upstream.name, outcome })
+      metrics.observe(instruments.upstreamDuration, { upstream: upstream.name }, ms / 1000)
+      return ms
+    }
+    try {
+      const value = await target.send(controller.signal)
+      const slow = options.slowMs !== undefined && clock.now() - since > options.slowMs
+      end(slow ? 'slow_ok' : 'ok')
+      tell(slow ? 'slow' : 'success')
+      if (options.holds) return { value, target, hold: hold(options, permit, controller, onAbort, release) }
+      signal.removeEventListener('abort', onAbort)
+      release()
+      return { value, target, hold: released }
+    } catch (error) {
+      const failure = signal.aborted
+        ? new UpstreamFailure('client')
+        : timedOut
+          ? new UpstreamFailure(timedOut)
+          : failureFrom(error)
+      end(failure.class)
+      tell(failureClasses[failure.class].verdict, failure.details.retryAfterMs)
+      if (failure.class === 'config') metrics.count(instruments.credentialRejected, { upstream: upstream.name })
+      signal.removeEventListener('abort', onAbort)
+      release()
+      return failure
+    }
+  }
+
+  /** Ends a try that takes too long: by the limit of one try (the upstream's fault) or by the caller's deadline. */
+  function startTryTimer({ deadline, tryTimeoutMs = Infinity }: GuardedCallOptions, onTimeout: (c: FailureClass) => void) {
+    const remainingMs = deadline.remainingMs() - minTryMs
+    const byCaller = remainingMs < tryTimeoutMs && deadline.byCaller
+    const ms = Math.max(Math.min(remainingMs, tryTimeoutMs), 0)
+    return clock.setTimer(ms, () => onTimeout(byCaller ? 'deadline' : 'silent'))
+  }
+
+  function hold(
+    { deadline, signal }: GuardedCallOptions,
+    permit: Permit,
+    controller: AbortController,
+    onAbort: () => void,
+    release: Release,
+  ): Hold {
+    const stopTimer = clock.setTimer(Math.max(deadline.remainingMs(), 0), () =>
+      controller.abort(new UpstreamFailure('deadline')),
+    )
+    return {
+      release() {
+        stopTimer()
+        signal.removeEventListener('abort', onAbort)
+        release()
+      },
+      failed: () => permit.failedLater(),
+    }
+  }
+}
+
+/** The end of the caller's patience is nobody's failure; the end of ours is a target that took too long. */
+function outOfTime(deadline: Deadline) {
+  return new UpstreamFailure(deadline.byCaller ? 'deadline' : 'silent')
+}
+
+function local(reason: 'circuit_open' | 'overloaded' | 'throttle_gate', retryAfterMs: number) {
+  return new UpstreamFailure('local', { reason, retryAfterMs })
+}
+
+/** What to tell the caller at the end: what an upstream said says more than what our own guards did. */
+function worse(known: UpstreamFailure | undefined, latest: UpstreamFailure): UpstreamFailure {
+  return known && (latest.class === 'local' || latest.class === 'deadline') ? known : latest
+}
+
+function mayRepeat(failure: UpstreamFailure, repeat: GuardedCallOptions['repeat'], triesHere: number): boolean {
+  const { retry } = failureClasses[failure.class]
+  if (retry !== 'repeatable') return retry === 'always'
+  if (repeat === 'once' || (failure.class === 'silent' && repeat === 'inference')) return false
+  // A 500 may be the prompt's own fault: each repetition costs tokens, so one must do.
+  const plain500 = failure.class === 'server' && failure.details.status === 500
+  return repeat === 'idempotent' || !plain500 || triesHere < 2
+}

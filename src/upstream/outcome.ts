@@ -1,0 +1,102 @@
+/**
+ * What can come of one try, in one table: what it says about the upstream (the breaker's verdict) and whether trying
+ * again may help. Everything that decides after a failure decides by these classes.
+ */
+import { HttpFailure, type HttpReply } from '../ports.ts'
+import { parseRetryAfter } from '../resilience/backoff.ts'
+import type { Verdict } from '../resilience/circuit-breaker.ts'
+
+export type FailureClass = keyof typeof failureClasses
+
+interface ClassRules {
+  verdict: Verdict
+  /**
+   * `always`: it certainly had no effect there. `repeatable`: only a call that may have two effects safely.
+   * `elsewhere`: this target cannot help this request any more, another may. `never`: nobody can.
+   */
+  retry: 'always' | 'repeatable' | 'elsewhere' | 'never'
+}
+
+export const failureClasses = {
+  /** Refused, unresolved, unreachable, no TLS. */
+  not_sent: { verdict: 'failure', retry: 'always' },
+  /** The connection died before the headers came. */
+  maybe_sent: { verdict: 'failure', retry: 'repeatable' },
+  /** No headers, or no first event, in the time allowed. */
+  silent: { verdict: 'failure', retry: 'repeatable' },
+  /** 429, 529, or 503 with a Retry-After: a healthy upstream that asks for quiet. */
+  throttled: { verdict: 'neutral', retry: 'always' },
+  /** 429 because the gateway's own credit there is used up: waiting does not help. */
+  quota: { verdict: 'neutral', retry: 'elsewhere' },
+  /** Other 5xx, or an error dressed as a 200. */
+  server: { verdict: 'failure', retry: 'repeatable' },
+  /** Not an answer: bad JSON, no events, a broken length, past a limit. */
+  poison: { verdict: 'failure', retry: 'repeatable' },
+  /** 401, 402, 403 on the gateway's own credential: the operator's fault, not the upstream's. */
+  config: { verdict: 'neutral', retry: 'elsewhere' },
+  /** The caller left. */
+  client: { verdict: 'neutral', retry: 'never' },
+  /** The caller's own deadline passed. */
+  deadline: { verdict: 'neutral', retry: 'never' },
+  /** Our breaker, bulkhead or throttle gate refused; nothing was sent. */
+  local: { verdict: 'neutral', retry: 'elsewhere' },
+} as const satisfies Record<string, ClassRules>
+
+export type LocalReason = 'circuit_open' | 'overloaded' | 'throttle_gate'
+
+export interface FailureDetails {
+  /** The upstream's status, where it gave one. */
+  status?: number
+  /** When asking again may help: the upstream's hint, or our own breaker's. */
+  retryAfterMs?: number | undefined
+  /** For `local`: which of our own guards refused. */
+  reason?: LocalReason
+  cause?: unknown
+}
+
+/** One try that brought no answer. */
+export class UpstreamFailure extends Error {
+  override name = 'UpstreamFailure'
+  readonly class: FailureClass
+  readonly details: FailureDetails
+  constructor(failureClass: FailureClass, details: FailureDetails = {}) {
+    super(`upstream: ${failureClass}`, { cause: details.cause })
+    this.class = failureClass
+    this.details = details
+  }
+}
+
+/** Names the class of whatever a try threw. Anything unforeseen while reading an answer is the answer's fault. */
+export function failureFrom(error: unknown): UpstreamFailure {
+  if (error instanceof UpstreamFailure) return error
+  if (!(error instanceof HttpFailure)) return new UpstreamFailure('poison', { cause: error })
+  switch (error.kind) {
+    case 'not_sent':
+      return new UpstreamFailure('not_sent', { cause: error })
+    case 'reset':
+      return new UpstreamFailure('maybe_sent', { cause: error })
+    case 'headers_timeout':
+      return new UpstreamFailure('silent', { cause: error })
+    case 'cut':
+    case 'idle_timeout':
+    case 'too_large':
+    case 'malformed':
+      return new UpstreamFailure('poison', { cause: error })
+  }
+}
+
+/** Resolves to nothing for an answer (2xx, 3xx, and the 4xx that are the caller's to see); throws for a failure. */
+export function checkStatus(reply: HttpReply<unknown>, wallNowMs: number): void {
+  const { status } = reply
+  if (status < 400) return
+  const retryAfterMs = parseRetryAfter(first(reply.headers['retry-after']), wallNowMs)
+  const details = { status, retryAfterMs }
+  if (status === 429 || status === 529) throw new UpstreamFailure('throttled', details)
+  if (status === 503 && retryAfterMs !== undefined) throw new UpstreamFailure('throttled', details)
+  if (status >= 500) throw new UpstreamFailure('server', details)
+  if (status === 401 || status === 402 || status === 403) throw new UpstreamFailure('config', details)
+}
+
+export function first(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
