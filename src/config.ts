@@ -25,7 +25,11 @@ const integer = (min: number, max: number): Kind<number> => ({
   allowed: `an integer from ${min} to ${max}`,
 })
 const decimal = (min: number, max: number): Kind<number> => ({
-  schema: z.string().regex(/^\d+(\.\d+)?$/).transform(Number).pipe(z.number().min(min).max(max)),
+  schema: z
+    .string()
+    .regex(/^\d+(\.\d+)?$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max)),
   allowed: `a number from ${min} to ${max}`,
 })
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
@@ -141,7 +145,11 @@ export const variables = {
   REQUEST_TIMEOUT: required(duration(1), '600s', 'Longest time for one request, tries and waits included.'),
   CONNECT_TIMEOUT: required(duration(1), '1s', 'Longest wait for a connection to a provider.'),
   HEADERS_TIMEOUT: required(duration(1), '30s', "Longest wait for the headers of a provider's streamed answer."),
-  FIRST_TOKEN_TIMEOUT: required(duration(1), '10s', 'Longest wait for the first event while another target is untried.'),
+  FIRST_TOKEN_TIMEOUT: required(
+    duration(1),
+    '10s',
+    'Longest wait for the first event while another target is untried.',
+  ),
   STREAM_IDLE_TIMEOUT: required(duration(1), '15s', 'Longest silence within a stream while another target is untried.'),
 
   CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),
@@ -187,7 +195,7 @@ export class ConfigError extends Error {
 export function loadConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
   const config: Record<string, unknown> = {}
   for (const [name, variable] of Object.entries(variables) as [string, Variable<unknown>][]) {
-    const given = valueOf(name, env, readFile) ?? variable.default
+    const given = givenValue(name, env, readFile) ?? variable.default
     if (given === undefined) continue
     const result = variable.schema.safeParse(given)
     if (!result.success) {
@@ -200,7 +208,7 @@ export function loadConfig(env: Record<string, string | undefined>, readFile: (p
   return config as Config
 }
 
-function valueOf(name: string, env: Record<string, string | undefined>, readFile: (path: string) => string) {
+function givenValue(name: string, env: Record<string, string | undefined>, readFile: (path: string) => string) {
   const path = env[`${name}_FILE`]
   if (!path) return env[name] || undefined
   if (env[name]) throw new ConfigError(`${name} and ${name}_FILE are both set: set one of them`)

@@ -47,7 +47,11 @@ export const errorTable = {
     type: bad,
     message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
   },
-  method_not_allowed: { status: 405, type: bad, message: 'This route does not take that method. See the Allow header.' },
+  method_not_allowed: {
+    status: 405,
+    type: bad,
+    message: 'This route does not take that method. See the Allow header.',
+  },
   body_timeout: { status: 408, type: bad, message: 'The request body did not arrive in time. Send it again.' },
   body_too_large: { status: 413, type: bad, message: 'The body is too large. JSON bodies may hold 20 MB.' },
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
@@ -59,8 +63,21 @@ export const errorTable = {
     message: 'The provider asks for fewer requests. Try again after the time in Retry-After.',
   },
   client_closed: { status: 499, type: bad, message: 'The client closed the connection.' },
-  internal: { status: 500, type: server, message: 'Something went wrong in the gateway. Quote the request id to support.' },
-  upstream_invalid: { status: 502, type: server, message: 'The provider answered with something that is not an answer.' },
+  internal: {
+    status: 500,
+    type: server,
+    message: 'Something went wrong in the gateway. Quote the request id to support.',
+  },
+  upstream_invalid: {
+    status: 502,
+    type: server,
+    message: 'The provider answered with something that is not an answer.',
+  },
+  stream_interrupted: {
+    status: 502,
+    type: server,
+    message: 'The provider broke off in the middle of its answer. What came before is incomplete.',
+  },
   upstream_credential: {
     status: 502,
     type: server,
@@ -121,3 +138,8 @@ export class ApiError extends Error {
     this.options = options
   }
 }
+
+/** OpenAI's error envelope. */
+export const openAiError = ({ message, type, code, options }: ApiError) => ({
+  error: { message, type, param: options.param ?? null, code },
+})

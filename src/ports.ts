@@ -2,10 +2,11 @@
  * Everything the world must supply to the portable core, on one page. `adapters/*` implement these for a runtime;
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
-import type { LogFields } from './telemetry/log-fields.ts'
-import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
-import type { Clock } from './resilience/clock.ts'
+
 import type { Principal } from './domain/principal.ts'
+import type { Clock } from './resilience/clock.ts'
+import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
+import type { LogFields } from './telemetry/log-fields.ts'
 
 export type { Clock }
 
@@ -88,7 +89,8 @@ export type ReplyBody = string | Uint8Array | AsyncIterable<string | Uint8Array>
 
 /**
  * The only way `src/` makes a response. Each runtime returns its cheapest body: an iterable is pulled one chunk at a
- * time as the client reads, and is closed (`return()`) when the client leaves.
+ * time as the client reads, and closed (`return()`) when the client leaves. It is always begun, also where the client
+ * has left already: a generator that was never begun would never reach its `finally`.
  */
 export type Reply = (status: number, headers: Record<string, string>, body: ReplyBody) => Response
 

@@ -58,7 +58,7 @@ export const models: Model[] = [
   model(149, 'GeForce RTX 3090', 24, 'PCIe', 0.19, 4),
 ]
 
-/** [model id, location id, cards, replicas]: one row is sold out at no replica left; another has none and is not marked. */
+/** [model id, location id, cards, replicas]. Of the rows without a replica only the first is marked as sold out. */
 const stock: Stock[] = (
   [
     [203, 1, 8, 3],
@@ -110,14 +110,14 @@ export function hardwareRows(kind: 'caas' | 'vmaas'): object[] {
 
 const soldOutRow = stock.findIndex(({ replicas }) => replicas === 0)
 
-/** Replicas of `gpus` GPUs each that every location still has of a model. */
+/** Replicas of `gpus` GPUs each that a model still has, in every location that holds it at all. */
 export function replicasByLocation(modelId: number, gpus: number): object[] {
-  return locations
-    .map(({ id, iso2, name }) => {
-      const rows = stock.filter((row) => row.model.id === modelId && row.location.id === id && row.cards >= gpus)
-      return { id, iso2, name, available_replicas: rows.reduce((sum, row) => sum + row.replicas, 0) }
-    })
-    .filter((row) => stock.some(({ model, location }) => model.id === modelId && location.id === row.id))
+  const rows = stock.filter(({ model }) => model.id === modelId)
+  return [...new Set(rows.map(({ location }) => location))].map((location) => {
+    const fitting = rows.filter((row) => row.location === location && row.cards >= gpus)
+    const available_replicas = fitting.reduce((sum, row) => sum + row.replicas, 0)
+    return { id: location.id, iso2: location.iso2, name: location.name, available_replicas }
+  })
 }
 
 export function isAvailable(modelId: number): boolean {

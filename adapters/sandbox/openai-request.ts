@@ -40,8 +40,9 @@ export function readChatRequest(body: Body): CompletionRequest | WholeAnswer {
   }
   if (messages.length === 0) return invalid('messages', "Invalid 'messages': empty array.", 'empty_array')
   const texts = messages.map((message: Body) => textOf(message.content))
-  const prefix = messages.at(-1).role === 'assistant' ? (texts.at(-1) ?? '') : ''
-  const prompt = prefix === '' ? texts : texts.slice(0, -1)
+  const continues = messages.at(-1).role === 'assistant'
+  const prefix = continues ? (texts.at(-1) ?? '') : ''
+  const prompt = continues ? texts.slice(0, -1) : texts
   const request = readCommon(body, body.max_completion_tokens ?? body.max_tokens, [{ text: prompt.join('\n'), prefix }])
   if ('status' in request) return request
   const tool = forcedTool(body)
@@ -100,7 +101,7 @@ function planChoice(prompt: string, prefix: string, limit: number | undefined): 
 }
 
 /** A function forced by name finishes with `stop`, as OpenAI documents; one that is only required, with `tool_calls`. */
-function forcedTool({ tools, tool_choice: choice }: Body): CompletionRequest.tool {
+function forcedTool({ tools, tool_choice: choice }: Body): CompletionRequest['tool'] {
   if (!Array.isArray(tools) || tools.length === 0) return undefined
   if (choice === 'required') return { name: functionName(tools[0]), finish: 'tool_calls' }
   return isRecord(choice) && choice.type === 'function' ? { name: functionName(choice), finish: 'stop' } : undefined

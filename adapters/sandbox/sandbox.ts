@@ -6,9 +6,9 @@ import { type SandboxServer, startServer } from './server.ts'
 import { createVast } from './vast.ts'
 
 export type { Fault } from './faults.ts'
-export type { SandboxCall, SandboxServer } from './server.ts'
+export type { SandboxServer } from './server.ts'
 
-export type SandboxName = 'openai' | 'vastai' | 'ionet'
+type SandboxName = 'openai' | 'vastai' | 'ionet'
 
 export interface SandboxOptions {
   clock: Clock

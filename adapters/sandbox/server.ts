@@ -105,10 +105,10 @@ export async function startServer({ vendor, clock, random, basePath = '' }: Serv
 
   async function goDown(): Promise<void> {
     if (!server.listening) return
-    const closed = once(server, 'close')
+    const closed = [server, ...sockets].map((each) => new Promise((resolve) => each.once('close', resolve)))
     server.close()
     for (const socket of sockets) socket.resetAndDestroy()
-    await closed
+    await Promise.all(closed)
   }
 
   const port = await listen(0)

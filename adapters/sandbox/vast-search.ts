@@ -1,5 +1,4 @@
 /** Vast.ai's offer search: filters, prices with the disk that was asked for, order and limit. */
-
 import { defaultStorageGb, diskPerHour, type VastMachine } from './vast-catalogue.ts'
 import { isRecord } from './vendor.ts'
 

@@ -16,8 +16,8 @@ export interface BulkheadOptions {
 /** Refused: full, or no place within the wait. The caller's own signal rejects with its own reason instead. */
 export class BulkheadFull extends Error {
   override name = 'BulkheadFull'
-  readonly reason: "queue_full" | "wait_exceeded"
-  constructor(reason: "queue_full" | "wait_exceeded") {
+  readonly reason: 'queue_full' | 'wait_exceeded'
+  constructor(reason: 'queue_full' | 'wait_exceeded') {
     super(`bulkhead: ${reason}`)
     this.reason = reason
   }

@@ -78,7 +78,15 @@ export interface CircuitBreaker {
 }
 
 type State =
-  | { name: 'closed'; since: number; returning: boolean; rowStart: number; row: number; step: number; stepCalls: number }
+  | {
+      name: 'closed'
+      since: number
+      returning: boolean
+      rowStart: number
+      row: number
+      step: number
+      stepCalls: number
+    }
   | { name: 'open'; until: number }
   | { name: 'half_open'; successes: number; leases: Map<Permit, number>; cancelTimer: () => void }
   | { name: 'forced_open' }
@@ -110,7 +118,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     const from = restore?.state ?? 'closed'
     if (from === 'forced_open' || from === 'forced_closed') return { name: from }
     // Trials that were under way in another process cannot report here: start over as open, due at once.
-    if (from === 'open' || from === 'half_open') return { name: 'open', until: clock.now() + (restore?.remainingMs ?? 0) }
+    if (from === 'open' || from === 'half_open')
+      return { name: 'open', until: clock.now() + (restore?.remainingMs ?? 0) }
     return closed(false)
   }
 

@@ -7,7 +7,10 @@ export interface Deadline {
   byCaller: boolean
 }
 
-export function createDeadline(clock: Clock, { limitMs, callerMs }: { limitMs: number; callerMs?: number | undefined }) {
+export function createDeadline(
+  clock: Clock,
+  { limitMs, callerMs }: { limitMs: number; callerMs?: number | undefined },
+) {
   const byCaller = callerMs !== undefined && callerMs < limitMs
   const end = clock.now() + (byCaller ? callerMs : limitMs)
   return { byCaller, remainingMs: () => end - clock.now() } satisfies Deadline

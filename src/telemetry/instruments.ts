@@ -90,7 +90,12 @@ export const instruments = {
   cacheRequests: counter('cache_requests_total', ['cache', 'result'], 'Look-ups: memory, stale, miss, error.'),
   cacheBytes: gauge('cache_bytes', ['cache'], 'Bytes held.'),
   dbPool: gauge('db_pool_connections', ['role', 'state'], 'Permits of the pool: in_use, waiting, max.'),
-  dbDuration: histogram('db_query_duration_seconds', ['role'], requestSeconds, 'Queries, waiting for a place included.'),
+  dbDuration: histogram(
+    'db_query_duration_seconds',
+    ['role'],
+    requestSeconds,
+    'Queries, waiting for a place included.',
+  ),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),
 } satisfies Record<string, Counter | Gauge | Histogram>

@@ -5,6 +5,8 @@
  * The breaker sees each try, but one request adds at most one failure to it. What our own guards refuse is never
  * evidence against the upstream, uses up no try, and is not asked of the same target again.
  */
+
+import { ApiError } from '../errors.ts'
 import type { Clock, Metrics } from '../ports.ts'
 import type { Backoff } from '../resilience/backoff.ts'
 import { BulkheadFull, type Release } from '../resilience/bulkhead.ts'
@@ -20,6 +22,10 @@ export interface Target<T> {
   circuit: Circuit
   /** Makes the call. Rejects with `HttpFailure`, `UpstreamFailure`, or the signal's reason. */
   send(signal: AbortSignal): Promise<T>
+  /** Longest time for one try, in ms; the deadline still applies. */
+  tryTimeoutMs?: number
+  /** An answer later than this counts as slow, in ms. */
+  slowMs?: number
 }
 
 export interface GuardedCallOptions {
@@ -31,10 +37,6 @@ export interface GuardedCallOptions {
    * once more only and a silent target not again. `once`: never repeated when it may have been sent.
    */
   repeat: 'idempotent' | 'inference' | 'once'
-  /** Longest time for one try, in ms; the deadline still applies. */
-  tryTimeoutMs?: number
-  /** An answer later than this counts as slow, in ms. */
-  slowMs?: number
   /** True for streams: `Answer.hold` then keeps the place and the caller's signal until released. */
   holds?: boolean
   /** Told how it went, also when the call throws. */
@@ -60,6 +62,8 @@ export interface Hold {
   release(): void
   /** The stream broke after it had begun: evidence that the breaker must still get. */
   failed(): void
+  /** Ends the call at once; whoever reads it gets `reason`. */
+  abort(reason: unknown): void
 }
 
 export interface GuardedCallSettings {
@@ -79,13 +83,13 @@ const minTryMs = 50
 /** Longest Retry-After waited for when there is no other target. */
 const maxLastHintWaitMs = 20_000
 const maxBulkheadWaitMs = 100
-const released: Hold = { release() {}, failed() {} }
+const released: Hold = { release() {}, failed() {}, abort() {} }
 
 export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
   const { clock, metrics, backoff, maxAttempts, maxHintWaitMs } = settings
 
   return async function guardedCall<T>(targets: readonly Target<T>[], options: GuardedCallOptions): Promise<Answer<T>> {
-    const { deadline, signal, repeat, trace } = options
+    const { repeat } = options
     const strikes = new Set<CircuitBreaker>()
     let sent = 0
     let failure: UpstreamFailure | undefined
@@ -145,7 +149,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         ms = backoff.afterHint(gateMs)
         if (ms > longestMs) return local('throttle_gate', gateMs)
       }
-      if (ms > deadline.remainingMs() - minTryMs) return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
+      if (ms > deadline.remainingMs() - minTryMs)
+        return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
       if (ms === 0) return undefined
       await pause(ms, signal, trace)
     }
@@ -211,7 +216,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const onAbort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     let timedOut: FailureClass | undefined
-    const stopTimer = startTryTimer(options, (failed) => {
+    const stopTimer = startTryTimer(deadline, target.tryTimeoutMs, (failed) => {
       timedOut = failed
       controller.abort(new UpstreamFailure(failed))
     })
@@ -229,7 +234,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     }
     try {
       const value = await target.send(controller.signal)
-      const slow = options.slowMs !== undefined && clock.now() - since > options.slowMs
+      const slow = target.slowMs !== undefined && clock.now() - since > target.slowMs
       end(slow ? 'slow_ok' : 'ok')
       tell(slow ? 'slow' : 'success')
       if (options.holds) return { value, target, hold: hold(options, permit, controller, onAbort, release) }
@@ -252,7 +257,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
   }
 
   /** Ends a try that takes too long: by the limit of one try (the upstream's fault) or by the caller's deadline. */
-  function startTryTimer({ deadline, tryTimeoutMs = Infinity }: GuardedCallOptions, onTimeout: (c: FailureClass) => void) {
+  function startTryTimer(deadline: Deadline, tryTimeoutMs = Infinity, onTimeout: (failed: FailureClass) => void) {
     const remainingMs = deadline.remainingMs() - minTryMs
     const byCaller = remainingMs < tryTimeoutMs && deadline.byCaller
     const ms = Math.max(Math.min(remainingMs, tryTimeoutMs), 0)
@@ -267,7 +272,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     release: Release,
   ): Hold {
     const stopTimer = clock.setTimer(Math.max(deadline.remainingMs(), 0), () =>
-      controller.abort(new UpstreamFailure('deadline')),
+      controller.abort(new ApiError('deadline_exceeded')),
     )
     return {
       release() {
@@ -276,6 +281,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         release()
       },
       failed: () => permit.failedLater(),
+      abort: (reason) => controller.abort(reason),
     }
   }
 }

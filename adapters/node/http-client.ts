@@ -1,0 +1,273 @@
+/**
+ * The HTTP port over undici's `dispatch`: plain records in and out, no web streams, no redirects. One pool for each
+ * origin; how many calls run at once is the bulkheads' business.
+ */
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate } from 'node:zlib'
+import { type Dispatcher, Pool } from 'undici'
+import { type HttpCall, type HttpClient, HttpFailure, type HttpFailureKind, type HttpReply } from '../../src/ports.ts'
+
+export interface NodeHttpClient extends HttpClient {
+  close(): Promise<void>
+}
+
+export interface HttpClientOptions {
+  /** Longest wait for a connection, TLS included, in ms. */
+  connectTimeoutMs: number
+}
+
+/** A provider's own hint (Keep-Alive: timeout) wins where it is shorter. */
+const keepAliveMs = 30_000
+
+export function createHttpClient({ connectTimeoutMs }: HttpClientOptions): NodeHttpClient {
+  const pools = new Map<string, Pool>()
+
+  const poolOf = (origin: string) => {
+    let pool = pools.get(origin)
+    if (!pool) {
+      pool = new Pool(origin, {
+        allowH2: false,
+        pipelining: 1,
+        connect: { timeout: connectTimeoutMs },
+        keepAliveTimeout: keepAliveMs,
+      })
+      pools.set(origin, pool)
+    }
+    return pool
+  }
+
+  const dispatch = (call: HttpCall, handler: CallHandler) => {
+    poolOf(call.origin).dispatch(
+      {
+        method: call.method,
+        path: call.path,
+        headers: call.headers,
+        body: call.body ?? null,
+        headersTimeout: call.headersTimeoutMs,
+        bodyTimeout: call.idleTimeoutMs,
+      },
+      handler,
+    )
+  }
+
+  return {
+    bytes: (call) => new Promise((resolve, reject) => dispatch(call, new BytesHandler(call, resolve, reject))),
+    stream: (call) => new Promise((resolve, reject) => dispatch(call, new StreamHandler(call, resolve, reject))),
+    async close() {
+      await Promise.all([...pools.values()].map((pool) => pool.destroy()))
+      pools.clear()
+    },
+  }
+}
+
+type Headers = HttpReply<unknown>['headers']
+
+/** What both ways of reading share: the signal, the phases, and the names of failures. */
+abstract class CallHandler implements Dispatcher.DispatchHandler {
+  protected readonly call: HttpCall
+  protected readonly reject: (reason: unknown) => void
+  protected controller: Dispatcher.DispatchController | undefined
+  protected status = 0
+  protected headers: Headers = {}
+
+  constructor(call: HttpCall, reject: (reason: unknown) => void) {
+    this.call = call
+    this.reject = reject
+    if (call.signal.aborted) this.onAbort()
+    else call.signal.addEventListener('abort', this.onAbort)
+  }
+
+  /** A call that waits for a connection cannot be taken back from undici: it is ended when its turn comes. */
+  private readonly onAbort = () => {
+    this.controller?.abort(abortError)
+    this.fail(this.call.signal.reason)
+  }
+
+  protected done() {
+    this.call.signal.removeEventListener('abort', this.onAbort)
+  }
+
+  protected fail(reason: unknown) {
+    this.done()
+    this.reject(reason)
+  }
+
+  protected stop(kind: HttpFailureKind) {
+    this.controller?.abort(abortError)
+    this.fail(new HttpFailure(kind))
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController) {
+    this.controller = controller
+    if (this.call.signal.aborted) controller.abort(abortError)
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers) {
+    if (status < 200) return
+    this.status = status
+    this.headers = headers
+    this.onHeaders()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error) {
+    if (this.call.signal.aborted) return this.fail(this.call.signal.reason)
+    this.fail(new HttpFailure(this.kindOf(error), { cause: error }))
+  }
+
+  /** undici keeps its own promise that no callback throws; nor does this rely on one that came before. */
+  private kindOf(error: Error & { code?: string }): HttpFailureKind {
+    const code = error.code ?? ''
+    if (!this.controller) return 'not_sent'
+    if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'headers_timeout'
+    if (code === 'UND_ERR_BODY_TIMEOUT') return 'idle_timeout'
+    if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'malformed'
+    return this.status === 0 ? 'reset' : 'cut'
+  }
+
+  abstract onHeaders(): void
+  abstract onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void
+  abstract onResponseEnd(): void
+}
+
+const abortError = new Error('call ended by the gateway')
+
+const decoders = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+}
+
+class BytesHandler extends CallHandler {
+  private readonly chunks: Buffer[] = []
+  private size = 0
+  private readonly resolve: (reply: HttpReply<Uint8Array>) => void
+
+  constructor(call: HttpCall, resolve: (reply: HttpReply<Uint8Array>) => void, reject: (reason: unknown) => void) {
+    super(call, reject)
+    this.resolve = resolve
+  }
+
+  onHeaders() {}
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer) {
+    this.size += chunk.length
+    if (this.size > this.call.maxBytes) this.stop('too_large')
+    else this.chunks.push(chunk)
+  }
+
+  onResponseEnd() {
+    this.done()
+    const { status, headers, chunks } = this
+    const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+    const encoding = headers['content-encoding']
+    if (encoding === undefined || encoding === 'identity') return this.resolve({ status, headers, body })
+    this.decode(String(encoding), body)
+  }
+
+  /** We ask for no encoding; some front ends compress all the same. What it unpacks to is bounded like the rest. */
+  private decode(encoding: string, body: Buffer) {
+    const decoder = decoders[encoding as keyof typeof decoders]
+    if (!decoder) return this.reject(new HttpFailure('malformed'))
+    decoder(body, { maxOutputLength: this.call.maxBytes }).then(
+      (decoded) => {
+        const { 'content-encoding': _, 'content-length': __, ...headers } = this.headers
+        this.resolve({ status: this.status, headers, body: decoded })
+      },
+      (cause: Error & { code?: string }) => {
+        this.reject(new HttpFailure(cause.code === 'ERR_BUFFER_TOO_LARGE' ? 'too_large' : 'malformed', { cause }))
+      },
+    )
+  }
+}
+
+/** Bytes that may wait for the reader before the socket is paused. */
+const highWaterBytes = 64 * 1024
+/** After its reader has left, a call may still end by itself, which keeps its connection usable. */
+const lingerMs = 200
+
+class StreamHandler extends CallHandler {
+  private readonly resolve: (reply: HttpReply<AsyncIterable<Uint8Array>>) => void
+  private readonly queue: Buffer[] = []
+  private queuedBytes = 0
+  private ended = false
+  private failure: { reason: unknown } | undefined
+  private abandoned = false
+  private waiting:
+    | { resolve: (r: IteratorResult<Uint8Array, undefined>) => void; reject: (e: unknown) => void }
+    | undefined
+
+  constructor(
+    call: HttpCall,
+    resolve: (reply: HttpReply<AsyncIterable<Uint8Array>>) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(call, reject)
+    this.resolve = resolve
+  }
+
+  onHeaders() {
+    const encoding = this.headers['content-encoding']
+    if (encoding !== undefined && encoding !== 'identity') return this.stop('malformed')
+    const iterator: AsyncIterableIterator<Uint8Array, undefined> = {
+      [Symbol.asyncIterator]: () => iterator,
+      next: () => this.next(),
+      return: () => this.abandon(),
+    }
+    this.resolve({ status: this.status, headers: this.headers, body: iterator })
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {
+    if (this.abandoned || this.failure) return
+    if (this.waiting) {
+      this.waiting.resolve({ done: false, value: chunk })
+      this.waiting = undefined
+      return
+    }
+    this.queue.push(chunk)
+    this.queuedBytes += chunk.length
+    if (this.queuedBytes > highWaterBytes) controller.pause()
+  }
+
+  onResponseEnd() {
+    this.done()
+    this.ended = true
+    this.waiting?.resolve({ done: true, value: undefined })
+    this.waiting = undefined
+  }
+
+  protected override fail(reason: unknown) {
+    this.failure ??= { reason }
+    this.waiting?.reject(reason)
+    this.waiting = undefined
+    super.fail(reason)
+  }
+
+  private next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    // An abort discards what is queued; any other end lets the reader have it first.
+    if (this.failure && this.call.signal.aborted) return Promise.reject(this.failure.reason)
+    const chunk = this.queue.shift()
+    if (chunk) {
+      this.queuedBytes -= chunk.length
+      if (this.controller?.paused && this.queuedBytes <= highWaterBytes / 2) this.controller.resume()
+      return Promise.resolve({ done: false, value: chunk })
+    }
+    if (this.failure) return Promise.reject(this.failure.reason)
+    if (this.ended) return Promise.resolve({ done: true, value: undefined })
+    return new Promise((resolve, reject) => {
+      this.waiting = { resolve, reject }
+    })
+  }
+
+  private abandon(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.abandoned = true
+    this.queue.length = 0
+    if (!this.ended && !this.failure) {
+      this.controller?.resume()
+      setTimeout(() => {
+        if (!this.ended) this.controller?.abort(abortError)
+      }, lingerMs).unref()
+    }
+    return Promise.resolve({ done: true, value: undefined })
+  }
+}

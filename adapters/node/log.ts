@@ -1,0 +1,45 @@
+/** The log port over pino: one JSON object a line, and of its fields only those on the allow-list. */
+import pino from 'pino'
+import type { Log } from '../../src/ports.ts'
+import { type LogFields, logFields } from '../../src/telemetry/log-fields.ts'
+
+export interface NodeLog extends Log {
+  /** Writes out what is buffered. Call it before the process ends. */
+  flush(): void
+}
+
+const allowed = new Set<string>(logFields)
+const flushEveryMs = 1_000
+
+export function createLog(level: 'debug' | 'info' | 'warn' | 'error', destination: number | string = 1): NodeLog {
+  // Lines are collected and written together: a write for each would be the dearest part of a request.
+  const stream = pino.destination({ dest: destination, sync: false, minLength: 4096 })
+  const logger = pino(
+    {
+      level,
+      base: null,
+      formatters: { level: (label) => ({ level: label }) },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    stream,
+  )
+  const timer = setInterval(() => stream.flush(), flushEveryMs).unref()
+  const write =
+    (name: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, fields: LogFields = {}) => {
+      if (!logger.isLevelEnabled(name)) return
+      const kept: Record<string, unknown> = {}
+      for (const field in fields) if (allowed.has(field)) kept[field] = fields[field as keyof LogFields]
+      logger[name](kept, message)
+    }
+  return {
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    flush() {
+      clearInterval(timer)
+      stream.flushSync()
+    },
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The process: reads its configuration, starts what it was not given (outside production), listens, and stops cleanly.
+ * The only file that knows every adapter.
+ */
+import { readFileSync } from 'node:fs'
+import { type Config, ConfigError, loadConfig, notYetRead } from '../../src/config.ts'
+import { createGateway } from '../../src/gateway.ts'
+import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { instruments } from '../../src/telemetry/instruments.ts'
+import { createRateLimiter } from '../memory/rate-limiter.ts'
+import { createHttpClient } from './http-client.ts'
+import { digest, newId } from './identity.ts'
+import { createLog, type NodeLog } from './log.ts'
+import { createMetrics } from './metrics.ts'
+import { findProviders } from './providers.ts'
+import { readBody } from './read-body.ts'
+import { reply } from './reply.ts'
+import { startServer } from './server.ts'
+import { openStorage } from './storage.ts'
+import { version } from './version.ts'
+import { printWelcome } from './welcome.ts'
+
+const random = Math.random
+
+try {
+  await run(loadConfig(process.env, (path) => readFileSync(path, 'utf8')))
+} catch (error) {
+  // One line that says what to do; a stack trace only for what nobody foresaw.
+  const foreseen = error instanceof ConfigError
+  process.stderr.write(`${foreseen ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
+  process.exit(1)
+}
+
+async function run(config: Config) {
+  const log = createLog(config.LOG_LEVEL)
+  endOnSurprise(log)
+  // Heard from the start on: a signal during start-up takes effect when there is something to stop.
+  const stopSignal = firstSignal(log)
+
+  for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
+  const metrics = createMetrics()
+  const storage = await openStorage(config, { clock, random, log, metrics })
+  const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
+  const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT })
+  const gateway = createGateway({
+    config,
+    version,
+    providers,
+    sandbox,
+    ports: {
+      clock,
+      random,
+      newId,
+      digest,
+      http,
+      reply,
+      readBody,
+      metrics,
+      log,
+      accounts: storage.accounts,
+      rateLimiter: createRateLimiter({ clock }),
+      dependencies: { database: (signal) => storage.database.ping(signal), redis: 'in_process' },
+    },
+  })
+  metrics.gauge(instruments.dbPool, () => {
+    const { max, inUse, waiting } = storage.database.pool()
+    const role = storage.database.role
+    return [
+      [{ role, state: 'max' }, max],
+      [{ role, state: 'in_use' }, inUse],
+      [{ role, state: 'waiting' }, waiting],
+    ]
+  })
+
+  const server = await startServer({ gateway, host: config.HOST, port: config.PORT, log })
+  // Straight to standard output: whoever starts the gateway waits for this line, at any log level.
+  const line = { level: 'info', msg: 'listening', url: server.url, pid: process.pid, version }
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+  if (process.stdout.isTTY) await printWelcome(server.url, storage, sandbox)
+
+  const signal = await stopSignal
+  log.info('stopping', { signal })
+  await server.drain({
+    delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
+    timeoutMs: config.DRAIN_TIMEOUT,
+  })
+  await Promise.all([http.close(), closeSandbox()])
+  await storage.close()
+  log.flush()
+  process.exit(0)
+}
+
+/** The first signal starts the drain; the second ends the process at once. */
+function firstSignal(log: NodeLog): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
+  let stopping = false
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping) {
+      log.flush()
+      process.exit(130)
+    }
+    stopping = true
+    resolve(signal)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return promise
+}
+
+/** A process in an unknown state must not go on answering: it says why, and whoever runs it starts another. */
+function endOnSurprise(log: NodeLog) {
+  const end = (message: string) => (error: unknown) => {
+    log.error(message, { error: error instanceof Error ? error.stack : String(error) })
+    log.flush()
+    process.exit(1)
+  }
+  process.on('uncaughtException', end('uncaught exception'))
+  process.on('unhandledRejection', end('unhandled rejection'))
+}

@@ -1,0 +1,235 @@
+/**
+ * PostgreSQL with every wait bounded: for a connection, for the server's answer, and for a server that went silent. A
+ * caller takes a permit first, and each permit stands for one connection of its own. So nothing ever queues behind
+ * another caller's statement, a dead connection concerns one caller, and a transaction knows when it lost its own.
+ */
+import type { ConnectionOptions } from 'node:tls'
+import type postgres from 'postgres'
+import { createBulkhead } from '../../../src/resilience/bulkhead.ts'
+import type { Clock } from '../../../src/resilience/clock.ts'
+import type { Client, Sql } from './driver.ts'
+import { cancelQuery, inTransaction, limitTransaction, openClient } from './driver.ts'
+import { DatabaseUnavailable, translate } from './failures.ts'
+
+export type { Sql } from './driver.ts'
+export { DatabaseUnavailable, QueryFailed } from './failures.ts'
+
+type Rows = readonly (object | undefined)[]
+type Role = 'primary' | 'replica'
+
+export interface DatabaseOptions {
+  clock: Clock
+  /** Replaces `host` to `database`. */
+  url?: string
+  /** A name, the folder of a Unix socket, or `name:port,…`, of which the primary is found by asking. */
+  host?: string
+  port?: number
+  user?: string
+  password?: string
+  database?: string
+  ssl?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-full' | ConnectionOptions
+  /** Most connections; never more than the server's own limit less 5. @default 100 */
+  max?: number
+  /** Callers that wait for a connection; one more is refused. @default 4 × max */
+  maxQueue?: number
+  /** Longest wait for a connection. @default 250 */
+  acquireTimeoutMs?: number
+  /** @default 3_000 */
+  statementTimeoutMs?: number
+  /** Longest transaction, all its statements together. @default 15_000 */
+  transactionTimeoutMs?: number
+  /** @default 2 */
+  connectTimeoutS?: number
+  /** A connection is replaced after this, or up to a quarter earlier, so that they are not all replaced at once. @default 1_800 */
+  maxLifetimeS?: number
+  /** @default 600 */
+  idleTimeoutS?: number
+  /** A PgBouncer in transaction mode stands between: no prepared statements and no session settings. @default false */
+  pgbouncer?: boolean
+  /** @default 'primary' */
+  role?: Role
+  /** Uniform in [0, 1). @default Math.random */
+  random?: () => number
+  onQuery?: (role: Role, seconds: number) => void
+}
+
+export interface Database {
+  readonly role: Role
+  /** Runs one statement. `label` names it in errors. An abort rejects at once and stops the statement at the server. */
+  query<T extends Rows>(
+    label: string,
+    signal: AbortSignal | undefined,
+    run: (sql: Sql) => postgres.PendingQuery<T>,
+  ): Promise<T>
+  /** Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. */
+  transaction<T>(label: string, run: (sql: Sql) => Promise<T>): Promise<T>
+  ping(signal: AbortSignal): Promise<void>
+  pool(): { max: number; inUse: number; waiting: number }
+  /** Refuses what is new and gives what runs this long to end. */
+  close(options: { timeoutS: number }): Promise<void>
+}
+
+const defaults = {
+  max: 100,
+  acquireTimeoutMs: 250,
+  statementTimeoutMs: 3_000,
+  transactionTimeoutMs: 15_000,
+  connectTimeoutS: 2,
+  maxLifetimeS: 1_800,
+  idleTimeoutS: 600,
+  pgbouncer: false,
+  role: 'primary' as Role,
+  random: Math.random,
+}
+/** Connections of the server that are left to others: operators, migrations, replication. */
+const spareConnections = 5
+/** The server's own timeout goes first; past this the statement is cancelled from here. */
+const answerGraceMs = 500
+/** A connection that does not answer a cancellation within this is given up. */
+const cancelGraceMs = 1_000
+
+interface Work<T> {
+  result: Promise<T>
+  cancel(): Promise<unknown>
+  /** A connection that is lost now leaves the outcome open. */
+  began(): boolean
+}
+
+/** Asks the server for its limit, so it rejects with `DatabaseUnavailable` when there is no server. */
+export async function connectPostgres(options: DatabaseOptions): Promise<Database> {
+  const settings = { ...defaults, ...options }
+  const { clock, role, pgbouncer, statementTimeoutMs, onQuery } = settings
+  const clients = new Set<Client>()
+  const idle: Client[] = []
+  let closed = false
+
+  const open = () => {
+    const client = openClient(settings, () => clients.delete(client))
+    clients.add(client)
+    return client
+  }
+  const first = open()
+  const serverMax = await serverLimit(first)
+  idle.push(first)
+  // Behind PgBouncer a connection here is not one at the server.
+  const limit = pgbouncer ? settings.max : Math.max(1, Math.min(settings.max, serverMax - spareConnections))
+  const permits = createBulkhead({ clock, limit, maxQueue: settings.maxQueue ?? 4 * limit })
+
+  async function perform<T>(
+    label: string,
+    signal: AbortSignal | undefined,
+    limitMs: number,
+    start: (client: Client) => Work<T>,
+  ): Promise<T> {
+    const release = await permit(label, signal)
+    const startedAt = clock.now()
+    // The most recently used connection first: the others reach their idle timeout.
+    const client = idle.pop() ?? open()
+    const putBack = () => {
+      if (!client.isLost && !closed) idle.push(client)
+      release()
+    }
+    let work: Work<T>
+    try {
+      work = start(client)
+    } catch (error) {
+      putBack()
+      throw error
+    }
+    return new Promise<T>((resolve, reject) => {
+      let cancelled: Promise<unknown> | undefined
+      const stop = () => {
+        stopTimer()
+        stopTimer = clock.setTimer(cancelGraceMs, () => client.giveUp())
+        cancelled ??= work.cancel()
+      }
+      const onAbort = () => {
+        reject(signal?.reason)
+        stop()
+      }
+      let stopTimer = clock.setTimer(limitMs, stop)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      let finished = false
+      const finish = () => {
+        if (finished) return
+        finished = true
+        client.onLost = undefined
+        stopTimer()
+        signal?.removeEventListener('abort', onAbort)
+        onQuery?.(role, (clock.now() - startedAt) / 1000)
+        // A cancellation that is still under way would hit the next statement of this connection.
+        if (cancelled && !client.isLost) void cancelled.then(putBack, putBack)
+        else putBack()
+      }
+      const fail = (error: unknown) => {
+        finish()
+        reject(translate(label, error, work.began()))
+      }
+      // What ran on a lost connection may never settle.
+      client.onLost = fail
+      work.result.then(
+        (value) => {
+          finish()
+          resolve(value)
+        },
+        (error: unknown) => {
+          // read_only_sql_transaction: a server that was the primary. A new connection finds the one that is.
+          if (role === 'primary' && (error as { code?: unknown } | null)?.code === '25006') client.giveUp()
+          fail(error)
+        },
+      )
+    })
+  }
+
+  async function permit(label: string, signal: AbortSignal | undefined) {
+    try {
+      const release = await permits.acquire(settings.acquireTimeoutMs, signal)
+      if (!closed && !signal?.aborted) return release
+      release()
+    } catch (error) {
+      throw translate(label, error, false)
+    }
+    signal?.throwIfAborted()
+    throw new DatabaseUnavailable(label, 'unreachable')
+  }
+
+  const database: Database = {
+    role,
+    query: (label, signal, run) =>
+      perform(label, signal, statementTimeoutMs + (pgbouncer ? 0 : answerGraceMs), ({ sql }) => {
+        const result = run(sql)
+        return { result, cancel: () => cancelQuery(result), began: () => true }
+      }),
+    transaction: <T>(label: string, run: (sql: Sql) => Promise<T>) =>
+      perform<T>(label, undefined, settings.transactionTimeoutMs, (client) => {
+        let committing = false
+        const body = async (sql: Sql) => {
+          if (pgbouncer) await limitTransaction(sql, statementTimeoutMs)
+          const value = await run(sql)
+          committing = true
+          return value
+        }
+        const cancel = async () => client.giveUp()
+        return { result: inTransaction(client, body), cancel, began: () => committing }
+      }),
+    async ping(signal) {
+      await database.query('ping', signal, (sql) => sql`select 1`)
+    },
+    pool: () => ({ max: permits.limit, inUse: permits.inUse, waiting: permits.waiting }),
+    async close({ timeoutS }) {
+      closed = true
+      await Promise.all([...clients].map((client) => client.sql.end({ timeout: timeoutS })))
+    },
+  }
+  return database
+}
+
+async function serverLimit(client: Client): Promise<number> {
+  try {
+    const [row] = await client.sql<{ limit: number }[]>`select current_setting('max_connections')::int as limit`
+    return row?.limit ?? 0
+  } catch (error) {
+    client.giveUp()
+    throw translate('connect', error, false)
+  }
+}

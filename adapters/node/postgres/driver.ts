@@ -1,0 +1,131 @@
+/** One connection of postgres.js, and the places where the driver has to be handled with care. */
+import type { ConnectionOptions } from 'node:tls'
+import postgres from 'postgres'
+
+/** Makes statements and their parts from tagged templates. */
+export type Sql = postgres.ISql
+
+export interface DriverOptions {
+  url?: string
+  host?: string
+  port?: number
+  user?: string
+  password?: string
+  database?: string
+  ssl?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-full' | ConnectionOptions
+  statementTimeoutMs: number
+  connectTimeoutS: number
+  maxLifetimeS: number
+  idleTimeoutS: number
+  pgbouncer: boolean
+  role: 'primary' | 'replica'
+  random: () => number
+}
+
+export interface Client {
+  sql: postgres.Sql
+  inTransaction: boolean
+  isLost: boolean
+  /** Whoever uses the connection hears of its loss here. */
+  onLost: ((error: Error) => void) | undefined
+  giveUp(): void
+}
+
+const lockTimeoutMs = 1_000
+const idleInTransactionMs = 10_000
+
+export function openClient(options: DriverOptions, forget: () => void): Client {
+  const client: Client = {
+    // Reconnecting within a transaction would run its rest on its own.
+    sql: openSql(options, () => client.inTransaction && client.giveUp()),
+    inTransaction: false,
+    isLost: false,
+    onLost: undefined,
+    giveUp() {
+      if (client.isLost) return
+      client.isLost = true
+      forget()
+      client.onLost?.(Object.assign(new Error('connection given up'), { code: 'CONNECTION_DESTROYED' }))
+      void client.sql.end({ timeout: 0 })
+    },
+  }
+  return client
+}
+
+function openSql(
+  { url, host = '', port, user, password, database, ssl, ...options }: DriverOptions,
+  onclose: () => void,
+) {
+  const several = (url ?? host).includes(',') && options.role === 'primary'
+  const settings: postgres.Options<Record<string, never>> = {
+    max: 1,
+    connect_timeout: options.connectTimeoutS,
+    idle_timeout: options.idleTimeoutS,
+    max_lifetime: options.maxLifetimeS * (1 - options.random() / 4),
+    // A breaker decides when to try again; the driver's own backoff goes up to 20 s.
+    backoff: () => 0.05,
+    prepare: !options.pgbouncer,
+    onnotice: () => {},
+    onclose,
+    connection: {
+      application_name: 'aiserve-gpuproxy',
+      // PgBouncer refuses start parameters that it does not know.
+      ...(options.pgbouncer
+        ? {}
+        : {
+            statement_timeout: options.statementTimeoutMs,
+            lock_timeout: lockTimeoutMs,
+            idle_in_transaction_session_timeout: idleInTransactionMs,
+          }),
+    },
+    ...(ssl === undefined ? {} : { ssl: ssl === 'disable' ? false : ssl }),
+    // 'read-write' would accept a standby: the driver does not ask whether the server is in recovery.
+    ...(several ? { target_session_attrs: 'primary' } : {}),
+  }
+  if (url !== undefined) return postgres(url, settings)
+  const target = { host, port, user, password, database }
+  const given = Object.fromEntries(Object.entries(target).filter(([, value]) => value !== undefined && value !== ''))
+  return postgres({ ...settings, ...given })
+}
+
+/** Resolves when the server has taken note, or cannot. */
+export async function cancelQuery(query: Promise<unknown>): Promise<void> {
+  const { state, cancel } = query as unknown as { state: object | null; cancel(): Promise<void> | null }
+  // A statement that waits for its connection must not be cancelled: the driver would lose the connection. It is one
+  // that the caller left, so it runs to its end.
+  if (state === null) return
+  // A server that cannot be asked to stop has stopped, or runs into the statement timeout.
+  await Promise.resolve(cancel.call(query)).catch(() => {})
+}
+
+/** Does not settle when the connection is lost; `onLost` tells. */
+export async function inTransaction<T>(client: Client, body: (sql: Sql) => Promise<T>): Promise<T> {
+  client.inTransaction = true
+  const result = client.sql.begin(async (transaction) => {
+    const guarded = new Proxy(transaction, {
+      apply(target, self, args) {
+        if (client.isLost) throw Object.assign(new Error('connection lost'), { code: 'CONNECTION_CLOSED' })
+        return Reflect.apply(target, self, args)
+      },
+    })
+    try {
+      return await body(guarded)
+    } finally {
+      // The driver would write its commit or rollback to a socket that is gone, outside of any promise.
+      if (client.isLost) await new Promise(() => {})
+    }
+  })
+  try {
+    return (await result) as T
+  } finally {
+    client.inTransaction = false
+  }
+}
+
+/** The limits that a session has otherwise. */
+export async function limitTransaction(sql: Sql, statementTimeoutMs: number): Promise<void> {
+  await sql`
+    select set_config('statement_timeout', ${String(statementTimeoutMs)}, true),
+           set_config('lock_timeout', ${String(lockTimeoutMs)}, true),
+           set_config('idle_in_transaction_session_timeout', ${String(idleInTransactionMs)}, true)`
+}

@@ -1,0 +1,53 @@
+/** What a caller of the database has to tell apart. Messages carry a label, never a statement or a value. */
+import postgres from 'postgres'
+import { BulkheadFull } from '../../../src/resilience/bulkhead.ts'
+
+/** The database did not answer: all its connections are in use, or it cannot be reached. */
+export class DatabaseUnavailable extends Error {
+  override name = 'DatabaseUnavailable'
+  readonly reason: 'busy' | 'unreachable'
+  /** False: nothing of it happened, so it may be tried again. */
+  readonly mayHaveRun: boolean
+  constructor(label: string, reason: 'busy' | 'unreachable', options: { mayHaveRun?: boolean; cause?: unknown } = {}) {
+    super(`database: ${label}: ${reason}`, { cause: options.cause })
+    this.reason = reason
+    this.mayHaveRun = options.mayHaveRun ?? false
+  }
+}
+
+/** The database refused the statement. */
+export class QueryFailed extends Error {
+  override name = 'QueryFailed'
+  /** https://www.postgresql.org/docs/18/errcodes-appendix.html */
+  readonly code: string
+  readonly constraint: string | undefined
+  constructor(label: string, error: postgres.PostgresError) {
+    super(`database: ${label}: ${error.severity} ${error.code}`, { cause: error })
+    this.code = error.code
+    this.constraint = error.constraint_name
+  }
+}
+
+const noConnection = new Set([
+  ...['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'CONNECT_TIMEOUT'],
+  // cannot_connect_now: the server is starting, stopping or recovering.
+  '57P03',
+])
+const connectionLost = new Set([
+  ...['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'CONNECTION_CLOSED', 'CONNECTION_ENDED', 'CONNECTION_DESTROYED'],
+  // admin_shutdown, crash_shutdown, database_dropped
+  ...['57P01', '57P02', '57P04'],
+])
+
+/** `began` tells whether a lost connection leaves the outcome open. What is not the database's error stays as it is. */
+export function translate(label: string, error: unknown, began: boolean): unknown {
+  if (error instanceof BulkheadFull) return new DatabaseUnavailable(label, 'busy', { cause: error })
+  const code = String((error as { code?: unknown } | null)?.code ?? '')
+  // too_many_connections
+  if (code === '53300') return new DatabaseUnavailable(label, 'busy', { cause: error })
+  if (noConnection.has(code)) return new DatabaseUnavailable(label, 'unreachable', { cause: error })
+  if (connectionLost.has(code) || code.startsWith('08')) {
+    return new DatabaseUnavailable(label, 'unreachable', { mayHaveRun: began, cause: error })
+  }
+  return error instanceof postgres.PostgresError ? new QueryFailed(label, error) : error
+}

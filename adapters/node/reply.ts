@@ -1,0 +1,46 @@
+/**
+ * The reply port on Node. A body that is text or bytes leaves in one write; an iterable is read through `getReader`,
+ * which @hono/node-server's fast path accepts in place of a web stream (checked end to end by tests/flows).
+ */
+import type { Reply } from '../../src/ports.ts'
+
+export const reply: Reply = (status, headers, body) => {
+  if (body === null || typeof body === 'string' || body instanceof Uint8Array) {
+    return new Response(body as BodyInit | null, { status, headers })
+  }
+  return new Response(readerBody(body) as unknown as BodyInit, { status, headers })
+}
+
+type Chunk = string | Uint8Array
+
+function readerBody(body: AsyncIterable<Chunk>) {
+  const iterator = body[Symbol.asyncIterator]()
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>()
+  let begun = false
+  return {
+    locked: false,
+    getReader: () => ({
+      // Never rejects: the server would write the error's own words into the answer. A failed read cuts the connection.
+      closed,
+      releaseLock() {},
+      async read(): Promise<IteratorResult<Chunk, undefined>> {
+        begun = true
+        try {
+          const next = await iterator.next()
+          if (!next.done) return next
+          close()
+          return { done: true, value: undefined }
+        } catch (error) {
+          close()
+          throw error
+        }
+      },
+      async cancel() {
+        close()
+        // The port promises that a body is always begun, so that its clean-up runs.
+        if (!begun) await iterator.next()
+        await iterator.return?.()
+      },
+    }),
+  }
+}

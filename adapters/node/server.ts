@@ -1,0 +1,102 @@
+/**
+ * Listens, and stops without anyone noticing: readiness goes first, requests are still taken while load balancers look
+ * away, then the listener closes, running answers end, and only what outlasts the time allowed is cut, with a word.
+ */
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { getRequestListener } from '@hono/node-server'
+import { ApiError, openAiError } from '../../src/errors.ts'
+import type { Gateway } from '../../src/gateway.ts'
+import type { Log } from '../../src/ports.ts'
+import { newId } from './identity.ts'
+
+export interface ServerOptions {
+  gateway: Gateway
+  host: string
+  port: number
+  log: Log
+}
+
+export interface NodeServer {
+  url: string
+  /** Resolves when nothing is left to answer. */
+  drain(options: { delayMs: number; timeoutMs: number }): Promise<void>
+}
+
+const limits = {
+  maxHeaderSize: 16 * 1024,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 2_000,
+  // Longer than load balancers keep idle connections: the side that closes first makes the other one fail.
+  keepAliveTimeout: 75_000,
+}
+/** Of the drain's time, what is kept for telling the streams that outlast it. */
+const farewellMs = 5_000
+const pollMs = 20
+
+export async function startServer({ gateway, host, port, log }: ServerOptions): Promise<NodeServer> {
+  const listener = getRequestListener((request, bindings) => gateway.fetch(request, { ...bindings }), {
+    // Requests that are no request (a bad Host, an impossible path) never reach the app.
+    errorHandler: () => {
+      const { headers, body } = rejection('invalid_header', 'The request line or the Host header is not valid.')
+      return new Response(body, { status: 400, headers })
+    },
+  })
+  const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing))
+  server.on('clientError', answerClientError)
+  server.listen(port, host)
+  await once(server, 'listening')
+  const address = server.address() as AddressInfo
+  const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
+
+  return {
+    url: `http://${shownHost}:${address.port}`,
+    async drain({ delayMs, timeoutMs }) {
+      gateway.beginDrain()
+      await sleep(delayMs)
+      const closed = once(server, 'close')
+      server.close()
+      if (!(await emptied(server, gateway, Math.max(timeoutMs - farewellMs, 0)))) {
+        log.warn('requests outlast the drain and are cut', { detail: String(gateway.inFlight()) })
+        gateway.stopStreams()
+        await emptied(server, gateway, Math.min(timeoutMs, farewellMs))
+      }
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+async function emptied(server: Server, gateway: Gateway, withinMs: number): Promise<boolean> {
+  const end = performance.now() + withinMs
+  for (;;) {
+    server.closeIdleConnections()
+    if (gateway.inFlight() === 0) return true
+    if (performance.now() >= end) return false
+    await sleep(pollMs)
+  }
+}
+
+/** What Node's parser refuses: no request exists, so the answer is written on the socket itself. */
+function answerClientError(error: Error & { code?: string }, socket: Socket) {
+  if (socket.destroyed || !socket.writable) return
+  const [status, message] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'The headers are too large. Send at most 16 KB of them.']
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'The request did not arrive in time. Send it again.']
+        : ['400 Bad Request', 'This is not a valid HTTP/1.1 request.']
+  const { headers, body } = rejection('invalid_header', message)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+}
+
+function rejection(code: 'invalid_header', message: string) {
+  return {
+    headers: { 'content-type': 'application/json', 'x-request-id': newId(), connection: 'close' },
+    body: JSON.stringify(openAiError(new ApiError(code, { message }))),
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * The runtime's limit for an answer that needs no provider: `node:http` with bytes prepared beforehand. ANSWERS is a
+ * file of what the gateway answered at the start of the run, by path.
+ */
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { CapturedAnswer } from '../systems.ts'
+
+const answers: Record<string, CapturedAnswer> = JSON.parse(readFileSync(process.env.ANSWERS ?? '', 'utf8'))
+const bodies = new Map(Object.entries(answers).map(([path, answer]) => [path, Buffer.from(answer.body)]))
+
+const server = createServer((request, response) => {
+  const path = request.url ?? '/'
+  const answer = answers[path]
+  if (!answer) return void response.writeHead(404).end()
+  response.writeHead(answer.status, answer.headers)
+  response.end(bodies.get(path))
+})
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
+  const address = server.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  console.log(JSON.stringify({ msg: 'listening', url: `http://127.0.0.1:${port}` }))
+})
+process.once('SIGTERM', () => process.exit(0))

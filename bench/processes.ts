@@ -1,0 +1,152 @@
+/** Starts the processes of a run, each on its core, and ends every one of them whatever happens. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+export interface Server {
+  pid: number
+  url: string
+  stop(): Promise<void>
+}
+
+interface ChildOptions {
+  command: readonly string[]
+  env?: Record<string, string>
+  cwd?: string
+  /** Pins the process where the machine allows it; undefined = anywhere. */
+  core?: number | undefined
+}
+
+const exec = promisify(execFile)
+const live = new Set<ChildProcess>()
+const startTimeoutMs = 60_000
+const stopTimeoutMs = 15_000
+const maxKeptOutput = 64 * 1024
+
+/** Whether a server can have a core of its own: two cores, and a taskset to say so. */
+export const canPin = await exec('taskset', ['--version']).then(() => cpus().length >= 2, () => false)
+
+function start({ command, env, cwd, core }: ChildOptions): ChildProcess {
+  const [program = '', ...args] = canPin && core !== undefined ? ['taskset', '-c', String(core), ...command] : command
+  // taskset turns into the program, so the pid is the program's own.
+  const child = spawn(program, args, {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd && { cwd }),
+  })
+  live.add(child)
+  child.once('exit', () => live.delete(child))
+  child.once('error', () => live.delete(child))
+  return child
+}
+
+/** Runs a program to its end and returns what it printed. */
+export async function runChild(options: ChildOptions & { timeoutMs: number }): Promise<string> {
+  const child = start(options)
+  const output = collect(child)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs)
+  try {
+    const [code, signal] = await once(child, 'close')
+    if (code !== 0) throw new Error(`${options.command.join(' ')} ended with ${code ?? signal}: ${output.stderr.trim()}`)
+    return output.stdout
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Starts a server and waits until it serves: `ready` finds its URL in a line it prints, or asks it. */
+export async function startServer(
+  options: ChildOptions & { name: string; ready: ((line: string) => string | undefined) | { url: string } },
+): Promise<Server> {
+  const { name, ready } = options
+  const child = start(options)
+  const output = collect(child)
+  const failed = Promise.race([
+    once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`${name} ended with ${code ?? signal}: ${(output.stderr || output.stdout).trim().slice(-2000)}`)
+    }),
+    sleep(startTimeoutMs, undefined, { ref: false }).then(() => {
+      throw new Error(`${name} was not ready within ${startTimeoutMs / 1000} s: ${output.stderr.trim().slice(-2000)}`)
+    }),
+  ])
+  failed.catch(() => {})
+  const url = await Promise.race([typeof ready === 'function' ? findLine(child, ready) : answers(ready.url), failed])
+  return { pid: child.pid ?? 0, url, stop: () => stop(child) }
+}
+
+function collect(child: ChildProcess): { stdout: string; stderr: string } {
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      output[name] = (output[name] + text).slice(-maxKeptOutput)
+    })
+  }
+  return output
+}
+
+function findLine(child: ChildProcess, ready: (line: string) => string | undefined): Promise<string> {
+  return new Promise((resolve) => {
+    let rest = ''
+    const read = (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) {
+        const url = ready(line)
+        if (url === undefined) continue
+        child.stdout?.off('data', read)
+        return resolve(url)
+      }
+    }
+    child.stdout?.on('data', read)
+  })
+}
+
+async function answers(url: string): Promise<string> {
+  for (;;) {
+    const response = await fetch(url).catch(() => undefined)
+    await response?.arrayBuffer()
+    if (response) return new URL(url).origin
+    await sleep(50)
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs)
+  await ended
+  clearTimeout(timer)
+}
+
+export async function stopAll(): Promise<void> {
+  await Promise.all([...live].map(stop))
+}
+
+/** Ends what runs when the user interrupts, and does not wait longer than a child takes to end. */
+export function stopOnSignals(): void {
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+    process.once(signal, () => {
+      console.error('\nStopping the servers of this run …')
+      void stopAll().finally(() => process.exit(code))
+    })
+  }
+}
+
+/** Moves a running process with all its threads; what it started before stays where it was. */
+export async function pin(pid: number, core: number): Promise<void> {
+  if (canPin) await exec('taskset', ['-a', '-c', '-p', String(core), String(pid)])
+}
+
+/** A free port of the loopback; for servers that cannot choose one and tell. */
+export async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net')
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address ? address.port : 0
+}

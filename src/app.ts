@@ -1,0 +1,55 @@
+/** Middleware order and route table. Probes come before authentication; no stranger's body is read. */
+
+import type { MiddlewareHandler } from 'hono'
+import { Hono } from 'hono'
+import { ApiError } from './errors.ts'
+import { type AuthenticateOptions, authenticate } from './middleware/authenticate.ts'
+import { createOnError } from './middleware/on-error.ts'
+import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
+import type { AppContext, AppEnv } from './middleware/request-context.ts'
+import type { Log } from './ports.ts'
+import { gpuRoutes } from './routes/gpu.ts'
+import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
+import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
+import type { Offers } from './services/offers.ts'
+
+export interface AppOptions {
+  requestContext: MiddlewareHandler<AppEnv>
+  log: Log
+  probes: ProbeOptions
+  authenticate: AuthenticateOptions
+  rateLimit: RateLimitOptions
+  openAi: OpenAiRouteOptions
+  offers: Offers
+}
+
+const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+export function createApp(options: AppOptions): Hono<AppEnv> {
+  const app = new Hono<AppEnv>()
+  const onError = createOnError({ log: options.log })
+  app.onError(onError)
+  app.use(options.requestContext)
+
+  app.route('/', probeRoutes(options.probes))
+
+  for (const front of ['/v1/*', '/api/v1/*']) {
+    app.use(front, authenticate(options.authenticate), rateLimit(options.rateLimit))
+  }
+  app.route('/v1', openAiRoutes(options.openAi))
+  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
+
+  // Answers instead of throwing: an error from here would pass by the middleware that ends the request.
+  app.notFound((c: AppContext) => {
+    const path = c.req.path.slice(0, 200)
+    const allowed = methods.filter((method) =>
+      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    )
+    if (allowed.length === 0) {
+      return onError(new ApiError('unknown_route', { message: `There is no route ${c.req.method} ${path}.` }), c)
+    }
+    const message = `${path} takes ${allowed.join(', ')}, not ${c.req.method}.`
+    return onError(new ApiError('method_not_allowed', { message, headers: { allow: allowed.join(', ') } }), c)
+  })
+  return app
+}

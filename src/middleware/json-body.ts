@@ -1,0 +1,116 @@
+/**
+ * Reads a JSON body within bounds. Depth and number of keys are counted in the bytes, before anything is parsed: a
+ * small body can be nested so deeply, or hold so many keys, that parsing it alone would stop the event loop.
+ */
+import { ApiError } from '../errors.ts'
+import type { Metrics, ReadBody } from '../ports.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import type { AppContext } from './request-context.ts'
+
+export interface JsonBody {
+  /** As it came. */
+  bytes: Uint8Array
+  value: Record<string, unknown>
+  /** A key stands twice at the top: readers disagree on which counts, so the bytes must not travel on. */
+  ambiguous: boolean
+}
+
+export interface JsonBodyOptions {
+  readBody: ReadBody
+  metrics: Metrics
+  /** Bytes of all bodies held at once. */
+  maxInFlightBytes: number
+}
+
+export type ReadJson = (c: AppContext) => Promise<JsonBody>
+
+const maxBytes = 20 * 1024 * 1024
+const maxDepth = 64
+const maxKeys = 50_000
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+export function createReadJson({ readBody, metrics, maxInFlightBytes }: JsonBodyOptions): ReadJson {
+  let inFlightBytes = 0
+
+  return async function readJson(c) {
+    const type = c.req.header('content-type')
+    if (!type || !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) throw new ApiError('unsupported_media_type')
+    const encoding = c.req.header('content-encoding')
+    if (encoding && encoding.toLowerCase() !== 'identity') throw new ApiError('unsupported_encoding')
+    const declared = Number(c.req.header('content-length') ?? maxBytes)
+    if (declared > maxBytes && c.req.header('content-length')) throw new ApiError('body_too_large')
+
+    // Reserved before reading: what is still arriving takes memory too.
+    if (inFlightBytes + declared > maxInFlightBytes) {
+      metrics.count(instruments.requestsShed, { reason: 'bodies' })
+      throw new ApiError('overloaded', { retryAfterMs: 1_000 })
+    }
+    inFlightBytes += declared
+    c.get('request').onEnd(() => {
+      inFlightBytes -= declared
+    })
+    return parseJsonBody(await readBody(c.req.raw, c.env, maxBytes))
+  }
+}
+
+/** @throws ApiError where the bytes are not one JSON object within bounds. */
+export function parseJsonBody(bytes: Uint8Array): JsonBody {
+  const topKeys = checkShape(bytes)
+  let value: unknown
+  try {
+    value = JSON.parse(decoder.decode(bytes))
+  } catch (error) {
+    throw new ApiError('invalid_json', {
+      message: `The body is not valid JSON${position(error)}. Send one JSON object.`,
+    })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ApiError('invalid_body', { message: 'The body must be a JSON object, as in {"model": "…"}.' })
+  }
+  const object = value as Record<string, unknown>
+  return { bytes, value: object, ambiguous: Object.keys(object).length !== topKeys }
+}
+
+const quote = 0x22
+const backslash = 0x5c
+const colon = 0x3a
+
+/** Counts depth and keys (colons outside strings); answers the number of keys at the top. */
+function checkShape(bytes: Uint8Array): number {
+  let depth = 0
+  let keys = 0
+  let topKeys = 0
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]
+    if (byte === quote) {
+      i = endOfString(bytes, i + 1)
+    } else if (byte === 0x7b || byte === 0x5b) {
+      if (++depth > maxDepth) throw new ApiError('body_too_deep')
+    } else if (byte === 0x7d || byte === 0x5d) {
+      depth--
+    } else if (byte === colon) {
+      if (++keys > maxKeys) throw new ApiError('body_too_many_keys')
+      if (depth === 1) topKeys++
+    }
+  }
+  return topKeys
+}
+
+/** The index of the closing quote. Long strings, which prompts are, are skipped by the platform's own search. */
+function endOfString(bytes: Uint8Array, from: number): number {
+  let end = from
+  for (;;) {
+    end = bytes.indexOf(quote, end)
+    if (end === -1) return bytes.length
+    let slashes = 0
+    while (bytes[end - 1 - slashes] === backslash) slashes++
+    if (slashes % 2 === 0) return end
+    end++
+  }
+}
+
+/** Where the parser stopped. Its own message may quote the body, which must not come back in an error or a log. */
+function position(error: unknown): string {
+  const found = /at position (\d+)/.exec(error instanceof Error ? error.message : '')
+  return found ? ` (at byte ${found[1]})` : ''
+}

@@ -1,0 +1,47 @@
+/** The one place where an error becomes a response: OpenAI's envelope under `/v1`, problem details elsewhere. */
+import { ApiError, openAiError } from '../errors.ts'
+import type { Log } from '../ports.ts'
+import { toApiError } from '../upstream/api-error.ts'
+import { type AppContext, respond } from './request-context.ts'
+
+export const createOnError = ({ log }: { log: Log }) =>
+  function onError(thrown: unknown, c: AppContext): Response {
+    const error = toApiError(thrown)
+    if (error instanceof ApiError) return errorResponse(c, error)
+    // What was not foreseen may hold anything in its words: they go to the log, never to the caller.
+    const { name, stack } = error instanceof Error ? error : new Error(String(error))
+    log.error('unexpected error', { request_id: c.get('request').id, code: name, error: stack })
+    return errorResponse(c, new ApiError('internal'))
+  }
+
+function errorResponse(c: AppContext, error: ApiError): Response {
+  const request = c.get('request')
+  const { retryAfterMs, shouldRetry, headers } = error.options
+  request.log.code = error.code
+  Object.assign(request.headers, headers)
+  if (retryAfterMs !== undefined) {
+    request.headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
+    if (retryAfterMs <= 60_000) request.headers['retry-after-ms'] = String(Math.ceil(retryAfterMs))
+  }
+  if (shouldRetry !== undefined) request.headers['x-should-retry'] = String(shouldRetry)
+  if (request.trace.attempts > 0) request.headers['x-gpuproxy-attempts'] = String(request.trace.attempts)
+  if (c.req.path.startsWith('/v1/')) {
+    return respond(c, error.status, { 'content-type': 'application/json' }, JSON.stringify(openAiError(error)))
+  }
+  return respond(
+    c,
+    error.status,
+    { 'content-type': 'application/problem+json' },
+    JSON.stringify(problem(error, request.id)),
+  )
+}
+
+/** RFC 9457. `type` is left out, which means "about:blank": the `code` is the stable name. */
+const problem = ({ message, code, status, options }: ApiError, requestId: string) => ({
+  title: code.replaceAll('_', ' '),
+  status,
+  detail: message,
+  code,
+  ...(options.param && { param: options.param }),
+  request_id: requestId,
+})

@@ -1,0 +1,54 @@
+/**
+ * io.net's container service (docs.io.net). The hardware catalogue is the closest thing to a list of offers: one row
+ * per configuration and place, its price for the whole configuration and hour.
+ */
+import * as z from 'zod'
+import { microUsd } from '../domain/money.ts'
+import type { Offer } from '../domain/offer.ts'
+import { UpstreamFailure } from '../upstream/outcome.ts'
+import { listCall, type Market, type MarketOptions, parseRows } from './market.ts'
+
+/** Memory in GB; dollars per hour. */
+const row = z.object({
+  id: z.union([z.number(), z.string()]),
+  name: z.string().min(1),
+  num_cards: z.number().int().min(1),
+  vram_per_card: z.number().positive(),
+  location: z.string().nullish(),
+  sold_out: z.boolean().default(false),
+  available_replicas: z.number().optional(),
+  price: z.number().nonnegative(),
+})
+
+export function createIonetMarket(options: MarketOptions): Market {
+  return {
+    name: 'ionet',
+    upstream: options.upstream,
+    async offers() {
+      const answer = await listCall(options, {
+        method: 'GET',
+        path: '/v1/io-cloud/caas/hardware',
+        headers: options.apiKey ? { 'x-api-key': options.apiKey } : {},
+      })
+      const list = z.object({ data: z.object({ hardware: z.array(z.unknown()) }) }).safeParse(answer)
+      if (!list.success) throw new UpstreamFailure('poison', { cause: list.error })
+      return parseRows(list.data.data.hardware, row).map(toOffer)
+    },
+  }
+}
+
+function toOffer(found: z.infer<typeof row>): Offer {
+  const price = microUsd(found.price)
+  return {
+    id: `ionet:${found.id}`,
+    market: 'ionet',
+    gpuModel: found.name,
+    gpuCount: found.num_cards,
+    vramMib: found.vram_per_card * 1024,
+    priceMicroUsd: price,
+    priceParts: { configuration: price },
+    location: found.location || null,
+    reliability: null,
+    available: !found.sold_out && found.available_replicas !== 0,
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Vast.ai (docs.vast.ai/api-reference, console.vast.ai). Searching is a POST; at most 10 searches a minute for all of
+ * an operator's pods together, refused as plain text without Retry-After.
+ */
+import * as z from 'zod'
+import { microUsd } from '../domain/money.ts'
+import type { Offer } from '../domain/offer.ts'
+import { UpstreamFailure } from '../upstream/outcome.ts'
+import { listCall, type Market, type MarketOptions, parseRows } from './market.ts'
+
+/** The disk that the price includes, in GB; a rental may ask for another. */
+const includedDiskGb = 10
+
+const search = {
+  type: 'on-demand',
+  verified: { eq: true },
+  external: { eq: false },
+  rentable: { eq: true },
+  rented: { eq: false },
+  order: [['dph_total', 'asc']],
+  limit: 2_000,
+  allocated_storage: includedDiskGb,
+}
+
+/** Money per hour in dollars; memory of one GPU in MiB. */
+const row = z.object({
+  id: z.number(),
+  gpu_name: z.string().min(1),
+  num_gpus: z.number().int().min(1),
+  gpu_ram: z.number().positive(),
+  dph_base: z.number().nonnegative().optional(),
+  dph_total: z.number().nonnegative(),
+  geolocation: z.string().nullish(),
+  reliability2: z.number().min(0).max(1).optional(),
+  rentable: z.boolean().default(true),
+})
+
+export function createVastMarket(options: MarketOptions): Market {
+  return {
+    name: 'vastai',
+    upstream: options.upstream,
+    async offers() {
+      const answer = await listCall(options, {
+        method: 'POST',
+        path: '/api/v0/bundles/',
+        headers: {
+          'content-type': 'application/json',
+          ...(options.apiKey && { authorization: `Bearer ${options.apiKey}` }),
+        },
+        body: JSON.stringify(search),
+      })
+      const offers = z.object({ offers: z.array(z.unknown()) }).safeParse(answer)
+      if (!offers.success) throw new UpstreamFailure('poison', { cause: offers.error })
+      return parseRows(offers.data.offers, row).map(toOffer)
+    },
+  }
+}
+
+function toOffer(found: z.infer<typeof row>): Offer {
+  const total = microUsd(found.dph_total)
+  const gpu = Math.min(microUsd(found.dph_base ?? found.dph_total), total)
+  return {
+    id: `vastai:${found.id}`,
+    market: 'vastai',
+    gpuModel: found.gpu_name,
+    gpuCount: found.num_gpus,
+    vramMib: found.gpu_ram,
+    priceMicroUsd: total,
+    priceParts: { gpu, disk: total - gpu },
+    // "Texas, US"; rows without a region begin with the comma.
+    location: found.geolocation?.replace(/^[,\s]+/, '') || null,
+    reliability: found.reliability2 ?? null,
+    available: found.rentable,
+  }
+}

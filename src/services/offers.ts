@@ -1,0 +1,124 @@
+/**
+ * One list of offers over every market. Each market's whole list is one snapshot in the cache; a search filters and
+ * sorts in memory. A market that is down shortens the list and says so.
+ */
+import type { Cache, Cached, CacheResult } from '../cache/cache.ts'
+import type { MemoryTier } from '../cache/memory-tier.ts'
+import { usd } from '../domain/money.ts'
+import {
+  compareOffers,
+  type MarketName,
+  matches,
+  type Offer,
+  type OfferFilter,
+  type OfferSort,
+  vramGb,
+} from '../domain/offer.ts'
+import type { Clock } from '../ports.ts'
+import type { Market } from '../providers/market.ts'
+
+export interface OfferSearch extends OfferFilter {
+  sort: OfferSort
+  limit: number
+}
+
+export interface Snapshot {
+  /** Differs for each snapshot of a process. */
+  version: number
+  offers: Offer[]
+  /** When the market was asked, as a date for people. */
+  asOf: string
+}
+
+export interface Offers {
+  /** `json`: the whole answer, ready to send. */
+  search(search: OfferSearch): Promise<{ json: string; result: CacheResult }>
+}
+
+export interface OffersOptions {
+  clock: Clock
+  markets: readonly Market[]
+  /** Names of the markets that are not configured. */
+  absent: readonly MarketName[]
+  snapshots: Cache<Snapshot>
+  /** Holds lists that were filtered, sorted and written out for the same snapshots before. */
+  memory: MemoryTier
+}
+
+interface MarketStatus {
+  name: MarketName
+  status: 'ok' | 'stale' | 'error' | 'not_configured'
+  age_ms?: number
+  error?: string
+}
+
+export function createOffers({ clock, markets, absent, snapshots, memory }: OffersOptions): Offers {
+  let versions = 0
+
+  const load = async (market: Market): Promise<Snapshot> => {
+    const offers = await market.offers()
+    return { version: ++versions, offers, asOf: new Date(clock.wallNow()).toISOString() }
+  }
+
+  /** The offers part of the answer. The snapshots' versions are in the key, so a new snapshot is a new entry. */
+  const listOf = (found: Snapshot[], search: OfferSearch): string => {
+    const { sort, limit, ...filter } = search
+    const key = `offer-list:${found.map((snapshot) => snapshot.version)}:${JSON.stringify(search)}`
+    const known = memory.get(key)?.value as string | undefined
+    if (known !== undefined) return known
+    const rows = found.flatMap(({ offers, asOf }) =>
+      offers.filter((offer) => matches(offer, filter)).map((offer) => ({ offer, asOf })),
+    )
+    const compare = compareOffers(sort)
+    rows.sort((a, b) => compare(a.offer, b.offer))
+    const list = JSON.stringify(rows.slice(0, limit).map(({ offer, asOf }) => toJson(offer, asOf)))
+    memory.set(key, { value: list, bytes: 2 * (list.length + key.length) })
+    return list
+  }
+
+  return {
+    async search(search) {
+      const asked = search.market ? markets.filter((market) => market.name === search.market) : markets
+      const found: Snapshot[] = []
+      const statuses: MarketStatus[] = []
+      let result: CacheResult = 'memory'
+      const looked = asked.map((market) => snapshots.get(market.name, () => load(market)))
+      // Nothing to wait for in the usual case; a promise for each market would cost more than the search.
+      const answers = looked.some((cached) => cached instanceof Promise) ? await Promise.allSettled(looked) : looked
+      for (const [i, { name }] of asked.entries()) {
+        const answer = settledValue(answers[i]!)
+        if (!answer) {
+          statuses.push({ name, status: 'error', error: 'The market could not be reached.' })
+          continue
+        }
+        if (answer.result !== 'memory') result = answer.result
+        found.push(answer.value)
+        const status = answer.result === 'stale' ? 'stale' : 'ok'
+        statuses.push({ name, status, age_ms: Math.round(answer.ageMs) })
+      }
+      for (const name of absent) {
+        if (!search.market || search.market === name) statuses.push({ name, status: 'not_configured' })
+      }
+      return { json: `{"offers":${listOf(found, search)},"providers":${JSON.stringify(statuses)}}`, result }
+    },
+  }
+}
+
+function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | PromiseSettledResult<Cached<Snapshot>>) {
+  if ('status' in answer) return answer.status === 'fulfilled' ? answer.value : undefined
+  return 'value' in answer ? answer : undefined
+}
+
+const toJson = (offer: Offer, asOf: string) => ({
+  id: offer.id,
+  provider: offer.market,
+  gpu_model: offer.gpuModel,
+  gpu_count: offer.gpuCount,
+  vram_gb: vramGb(offer.vramMib),
+  price_per_hour: usd(offer.priceMicroUsd),
+  price_parts: Object.fromEntries(Object.entries(offer.priceParts).map(([part, micro]) => [part, usd(micro)])),
+  location: offer.location,
+  reliability: offer.reliability,
+  available: offer.available,
+  as_of: asOf,
+})

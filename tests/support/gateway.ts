@@ -1,0 +1,158 @@
+/** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
+import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createRateLimiter } from '../../adapters/memory/rate-limiter.ts'
+import { createHttpClient } from '../../adapters/node/http-client.ts'
+import { digest, newId } from '../../adapters/node/identity.ts'
+import { createMetrics } from '../../adapters/node/metrics.ts'
+import { readBody } from '../../adapters/node/read-body.ts'
+import { reply } from '../../adapters/node/reply.ts'
+import { startServer } from '../../adapters/node/server.ts'
+import { type Sandbox, startSandbox } from '../../adapters/sandbox/sandbox.ts'
+import { loadConfig } from '../../src/config.ts'
+import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
+import type { Log, Ports } from '../../src/ports.ts'
+import { systemClock as clock } from '../../src/resilience/clock.ts'
+import type { LogFields } from '../../src/telemetry/log-fields.ts'
+
+export const testKey = 'ak_live_testtesttesttesttesttest0001'
+
+export interface LogLine extends LogFields {
+  level: string
+  message: string
+}
+
+export interface TestGateway {
+  url: string
+  sandbox: Required<Omit<Sandbox, 'close'>>
+  accounts: MemoryAccounts
+  log: LogLine[]
+  metric(name: string, labels?: Record<string, string>): Promise<number | undefined>
+  metricsText(): Promise<string>
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>
+  get(path: string, init?: RequestInit): Promise<Response>
+  drain: (options: { delayMs: number; timeoutMs: number }) => Promise<void>
+  /** Stops the gateway and its outgoing connections, and leaves the sandbox to be looked at. */
+  stop(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface TestGatewayOptions {
+  env?: Record<string, string>
+  ports?: Partial<Ports>
+  providers?: GatewayOptions['providers']
+}
+
+export async function startTestGateway({
+  env = {},
+  ports = {},
+  providers,
+}: TestGatewayOptions = {}): Promise<TestGateway> {
+  const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
+  const sandbox = (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1 })) as TestGateway['sandbox'] &
+    Sandbox
+  const accounts = createMemoryAccounts()
+  accounts.add(testKey, {
+    accountId: '00000000-0000-7000-8000-000000000001',
+    keyId: '00000000-0000-7000-8000-000000000002',
+    role: 'administrator',
+    scopes: ['inference', 'gpu', 'billing', 'admin'],
+    rateLimitPerMinute: undefined,
+  })
+  const lines: LogLine[] = []
+  const write =
+    (level: string) =>
+    (message: string, fields: LogFields = {}) =>
+      void lines.push({ level, message, ...fields })
+  const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+  const metrics = createMetrics()
+  const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT })
+  const gateway = createGateway({
+    config,
+    version: 'test',
+    providers: providers ?? {
+      openai: { baseUrl: sandbox.openai.baseUrl, apiKey: 'sk-canary-openai-0123456789' },
+      vastai: { baseUrl: sandbox.vastai.baseUrl, apiKey: 'canary-vastai-0123456789' },
+      ionet: { baseUrl: sandbox.ionet.baseUrl, apiKey: 'canary-ionet-0123456789' },
+    },
+    sandbox: ['openai', 'vastai', 'ionet'],
+    ports: {
+      clock,
+      random: Math.random,
+      newId,
+      digest,
+      http,
+      reply,
+      readBody,
+      metrics,
+      log,
+      accounts,
+      rateLimiter: createRateLimiter({ clock }),
+      dependencies: { database: async () => {}, redis: 'in_process' },
+      ...ports,
+    },
+  })
+  const server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
+  const { url } = server
+  const headers = (more?: HeadersInit) => ({ authorization: `Bearer ${testKey}`, ...(more as Record<string, string>) })
+  const metricsText = async () => (await metrics.render()).text
+
+  let stopping: Promise<void> | undefined
+  const stop = () => {
+    stopping ??= server.drain({ delayMs: 0, timeoutMs: 1_000 }).then(() => http.close())
+    return stopping
+  }
+  return {
+    url,
+    sandbox,
+    accounts,
+    log: lines,
+    metricsText,
+    async metric(name, labels = {}) {
+      const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+      const line = (await metricsText())
+        .split('\n')
+        .find((l) => (l.startsWith(`${name}{`) || l.startsWith(`${name} `)) && wanted.every((w) => l.includes(w)))
+      return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ') + 1))
+    },
+    post: (path, body, init) =>
+      fetch(url + path, {
+        ...init,
+        method: 'POST',
+        headers: headers({ 'content-type': 'application/json', ...(init?.headers as Record<string, string>) }),
+        body: typeof body === 'string' || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body),
+      }),
+    get: (path, init) => fetch(url + path, { ...init, headers: headers(init?.headers) }),
+    drain: server.drain,
+    stop,
+    async close() {
+      await stop()
+      await sandbox.close()
+    },
+  }
+}
+
+/** Asks again until it holds, without sleeping for a fixed time; fails by the test's own timeout. */
+export async function eventually<T>(ask: () => T | Promise<T>, holds: (value: T) => boolean = Boolean): Promise<T> {
+  for (;;) {
+    const value = await ask()
+    if (holds(value)) return value
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** The parts of a streamed answer. */
+export async function readSse(response: Response) {
+  const raw = await response.text()
+  const data = raw.split('\n').flatMap((line) => (line.startsWith('data: ') ? [line.slice(6)] : []))
+  const events = data.filter((d) => d !== '[DONE]').map((d) => JSON.parse(d))
+  return {
+    raw,
+    events,
+    done: data.at(-1) === '[DONE]',
+    text: events.map((e) => e.choices?.[0]?.delta?.content ?? e.choices?.[0]?.text ?? '').join(''),
+    error: events.find((e) => e.error)?.error,
+    usage: events.find((e) => e.usage)?.usage,
+  }
+}
+
+export const words = (count: number, from = 1) => Array.from({ length: count }, (_, i) => `w${from + i}`).join(' ')
