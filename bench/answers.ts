@@ -37,7 +37,9 @@ export const streamEnding = 'data: [DONE]\n\n'
 
 const event = (choices: object[], more: object = {}) =>
   `data: ${JSON.stringify({ id: 'chatcmpl-B7yQ2mWk0s3vX9uT4rPd1LfNzEaHc', object: 'chat.completion.chunk', created, model, choices, ...more })}\n\n`
-const piece = (delta: object, finish: string | null = null) => [{ index: 0, delta, logprobs: null, finish_reason: finish }]
+const piece = (delta: object, finish: string | null = null) => [
+  { index: 0, delta, logprobs: null, finish_reason: finish },
+]
 const usage = { prompt_tokens: 31, completion_tokens: streamTokens, total_tokens: 31 + streamTokens }
 
 export const streamEvents = [

@@ -73,7 +73,7 @@ function requestEnd(bytes: Buffer): number | undefined {
   const head = bytes.indexOf(headEnd)
   if (head < 0) return undefined
   const bodyStart = head + headEnd.length
-  const headers = bytes.latin1Slice(0, head)
+  const headers = bytes.toString('latin1', 0, head)
   const length = /\ncontent-length: *(\d+)/i.exec(headers)
   if (length) {
     const end = bodyStart + Number(length[1])

@@ -1,6 +1,8 @@
 /** Starts the processes of a run, each on its core, and ends every one of them whatever happens. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -17,6 +19,8 @@ interface ChildOptions {
   cwd?: string
   /** Pins the process where the machine allows it; undefined = anywhere. */
   core?: number | undefined
+  /** Standard output goes to this file, as a log would. */
+  logFile?: string
 }
 
 const exec = promisify(execFile)
@@ -26,16 +30,21 @@ const stopTimeoutMs = 15_000
 const maxKeptOutput = 64 * 1024
 
 /** Whether a server can have a core of its own: two cores, and a taskset to say so. */
-export const canPin = await exec('taskset', ['--version']).then(() => cpus().length >= 2, () => false)
+export const canPin = await exec('taskset', ['--version']).then(
+  () => cpus().length >= 2,
+  () => false,
+)
 
-function start({ command, env, cwd, core }: ChildOptions): ChildProcess {
+function start({ command, env, cwd, core, logFile }: ChildOptions): ChildProcess {
+  const log = logFile && openSync(logFile, 'a')
   const [program = '', ...args] = canPin && core !== undefined ? ['taskset', '-c', String(core), ...command] : command
   // taskset turns into the program, so the pid is the program's own.
   const child = spawn(program, args, {
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', log || 'pipe', 'pipe'],
     ...(cwd && { cwd }),
   })
+  if (log) closeSync(log)
   live.add(child)
   child.once('exit', () => live.delete(child))
   child.once('error', () => live.delete(child))
@@ -49,7 +58,8 @@ export async function runChild(options: ChildOptions & { timeoutMs: number }): P
   const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs)
   try {
     const [code, signal] = await once(child, 'close')
-    if (code !== 0) throw new Error(`${options.command.join(' ')} ended with ${code ?? signal}: ${output.stderr.trim()}`)
+    if (code !== 0)
+      throw new Error(`${options.command.join(' ')} ended with ${code ?? signal}: ${output.stderr.trim()}`)
     return output.stdout
   } finally {
     clearTimeout(timer)
@@ -60,7 +70,7 @@ export async function runChild(options: ChildOptions & { timeoutMs: number }): P
 export async function startServer(
   options: ChildOptions & { name: string; ready: ((line: string) => string | undefined) | { url: string } },
 ): Promise<Server> {
-  const { name, ready } = options
+  const { name, ready, logFile } = options
   const child = start(options)
   const output = collect(child)
   const failed = Promise.race([
@@ -72,7 +82,9 @@ export async function startServer(
     }),
   ])
   failed.catch(() => {})
-  const url = await Promise.race([typeof ready === 'function' ? findLine(child, ready) : answers(ready.url), failed])
+  const listening =
+    typeof ready === 'object' ? answers(ready.url) : logFile ? findLogged(logFile, ready) : findPrinted(child, ready)
+  const url = await Promise.race([listening, failed])
   return { pid: child.pid ?? 0, url, stop: () => stop(child) }
 }
 
@@ -86,7 +98,26 @@ function collect(child: ChildProcess): { stdout: string; stderr: string } {
   return output
 }
 
-function findLine(child: ChildProcess, ready: (line: string) => string | undefined): Promise<string> {
+/** The URL in the line that our own servers print when they listen. */
+export function listeningUrl(line: string): string | undefined {
+  if (!line.startsWith('{')) return undefined
+  const { msg, url } = JSON.parse(line)
+  return msg === 'listening' ? url : undefined
+}
+
+async function findLogged(file: string, ready: (line: string) => string | undefined): Promise<string> {
+  for (;;) {
+    const lines = (await readFile(file, 'utf8')).split('\n')
+    // The last piece may be half a line.
+    for (const line of lines.slice(0, -1)) {
+      const url = ready(line)
+      if (url !== undefined) return url
+    }
+    await sleep(50)
+  }
+}
+
+function findPrinted(child: ChildProcess, ready: (line: string) => string | undefined): Promise<string> {
   return new Promise((resolve) => {
     let rest = ''
     const read = (text: string) => {
@@ -127,7 +158,10 @@ export async function stopAll(): Promise<void> {
 
 /** Ends what runs when the user interrupts, and does not wait longer than a child takes to end. */
 export function stopOnSignals(): void {
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
     process.once(signal, () => {
       console.error('\nStopping the servers of this run …')
       void stopAll().finally(() => process.exit(code))

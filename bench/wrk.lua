@@ -8,7 +8,8 @@ function setup(thread)
 end
 
 function init()
-  sent = 0
+  -- wrk asks for the request once before it sends any.
+  sent = -1
   answered = 0
   refused = {}
   refusals = ""

@@ -38,7 +38,17 @@ export async function runWrk(options: {
   const tool = await findTool('wrk')
   const headers = Object.entries(request.headers).map(([name, value]) => `${name}: ${value}\n`)
   const stdout = await runChild({
-    command: [tool.path, '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url + request.path],
+    command: [
+      tool.path,
+      '-t1',
+      `-c${connections}`,
+      `-d${seconds}s`,
+      '--timeout',
+      '10s',
+      '-s',
+      script,
+      url + request.path,
+    ],
     env: {
       ...tool.env,
       BENCH_METHOD: request.method,

@@ -39,7 +39,7 @@ function packageRoot(name: string): string | undefined {
 }
 
 /** npm packages hold no symbolic links: the package's own script makes them, unless install scripts were off. */
-async function ensureLibraryLinks(name: string, root: string): Promise<void> {
+export async function ensureLibraryLinks(name: string, root: string): Promise<void> {
   const links: { target: string }[] = JSON.parse(await readFile(join(root, 'native/pg-symlinks.json'), 'utf8'))
   const complete = () => links.every(({ target }) => existsSync(join(root, target)))
   if (complete()) return

@@ -2,9 +2,12 @@
 import type { Config } from '../../src/config.ts'
 import type { Accounts, Clock, Log, Metrics } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
-import { createAccounts, loadPepper } from './postgres/accounts.ts'
+import { newId } from './identity.ts'
+import { createAccounts } from './postgres/accounts.ts'
 import { connectPostgres, type Database, type DatabaseOptions } from './postgres/client.ts'
 import { migrate } from './postgres/migrations.ts'
+import { createOperatorAccounts } from './postgres/operator-accounts.ts'
+import { loadPepper } from './postgres/pepper.ts'
 
 export interface Storage {
   database: Database
@@ -36,14 +39,15 @@ export async function openStorage(config: Config, { clock, random, log, metrics 
     pgbouncer: config.DB_PGBOUNCER,
     onQuery: (role, seconds) => metrics.observe(instruments.dbDuration, { role }, seconds),
   })
-  await migrate(database, { log })
-  const accounts = createAccounts({ database, pepper: await loadPepper(database, config.API_KEY_PEPPER) })
-  if (config.BOOTSTRAP_API_KEY) await accounts.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
+  await migrate({ database, log })
+  const pepper = await loadPepper(database, config.API_KEY_PEPPER)
+  const operator = createOperatorAccounts({ database, pepper, newId })
+  if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
   return {
     database,
-    accounts,
-    issueWelcomeKey: () => accounts.issueWelcomeKey(),
+    accounts: createAccounts({ database, pepper }),
+    issueWelcomeKey: async () => (await operator.issueWelcomeKey()).apiKey,
     async close() {
       await database.close({ timeoutS: closeTimeoutS })
       await stop()

@@ -79,15 +79,13 @@ export function openAiRoutes({ inference, models, readJson }: OpenAiRouteOptions
   }
 
   app.get('/models', async (c) => {
-    const { models: data, result } = await models.list()
+    const { models: data, providers, result } = await models.list()
     c.get('request').headers['x-cache'] = result
-    return respondJson(c, 200, { object: 'list', data })
+    return respondJson(c, 200, { object: 'list', data, providers })
   })
   app.get('/models/:id{.+}', async (c) => {
-    const { models: all, result } = await models.list()
+    const { model, result } = await models.find(c.req.param('id'))
     c.get('request').headers['x-cache'] = result
-    const model = all.find(({ id }) => id === c.req.param('id'))
-    if (!model) throw new ApiError('model_not_found', { param: 'model' })
     return respondJson(c, 200, model)
   })
 

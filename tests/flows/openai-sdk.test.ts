@@ -20,7 +20,7 @@ test('a chat completion arrives whole, with its usage and the id of the request'
     .withResponse()
   expect(data.choices[0]?.message.content).toBe(words(7))
   expect(data.usage?.completion_tokens).toBe(7)
-  expect(data._request_id).toBe(response.headers.get('x-request-id'))
+  expect(id).toBe(response.headers.get('x-request-id'))
   expect(response.headers.get('x-gpuproxy-provider')).toBe('openai')
 })
 

@@ -55,7 +55,7 @@ const failing: Row[] = [
   { fault: { kind: 'html_502' }, status: 503, code: 'upstream_unavailable', retryAfter: true, tries: 3 },
   { fault: { kind: 'reset' }, status: 503, code: 'upstream_unavailable', retryAfter: true, tries: 3 },
   {
-    fault: { kind: 'status', status: 429, retryAfter: '60' },
+    fault: { kind: 'status', status: 429, retryAfter: 60 },
     status: 429,
     code: 'upstream_throttled',
     retryAfter: true,

@@ -9,7 +9,7 @@ import { createBulkhead } from '../../../src/resilience/bulkhead.ts'
 import type { Clock } from '../../../src/resilience/clock.ts'
 import type { Client, Sql } from './driver.ts'
 import { cancelQuery, inTransaction, limitTransaction, openClient } from './driver.ts'
-import { DatabaseUnavailable, translate } from './failures.ts'
+import { DatabaseUnavailable, isReadOnly, translate } from './failures.ts'
 
 export type { Sql } from './driver.ts'
 export { DatabaseUnavailable, QueryFailed } from './failures.ts'
@@ -62,7 +62,7 @@ export interface Database {
     run: (sql: Sql) => postgres.PendingQuery<T>,
   ): Promise<T>
   /** Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. */
-  transaction<T>(label: string, run: (sql: Sql) => Promise<T>): Promise<T>
+  transaction<T>(label: string, run: (sql: Sql) => Promise<T>, options?: { timeoutMs?: number }): Promise<T>
   ping(signal: AbortSignal): Promise<void>
   pool(): { max: number; inUse: number; waiting: number }
   /** Refuses what is new and gives what runs this long to end. */
@@ -173,8 +173,11 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
           resolve(value)
         },
         (error: unknown) => {
-          // read_only_sql_transaction: a server that was the primary. A new connection finds the one that is.
-          if (role === 'primary' && (error as { code?: unknown } | null)?.code === '25006') client.giveUp()
+          // The server was the primary and no longer is: a new connection finds the one that is.
+          if (role === 'primary' && isReadOnly(error)) {
+            client.onLost = undefined
+            client.giveUp()
+          }
           fail(error)
         },
       )
@@ -200,8 +203,12 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
         const result = run(sql)
         return { result, cancel: () => cancelQuery(result), began: () => true }
       }),
-    transaction: <T>(label: string, run: (sql: Sql) => Promise<T>) =>
-      perform<T>(label, undefined, settings.transactionTimeoutMs, (client) => {
+    transaction: <T>(
+      label: string,
+      run: (sql: Sql) => Promise<T>,
+      { timeoutMs = settings.transactionTimeoutMs } = {},
+    ) =>
+      perform<T>(label, undefined, timeoutMs, (client) => {
         let committing = false
         const body = async (sql: Sql) => {
           if (pgbouncer) await limitTransaction(sql, statementTimeoutMs)

@@ -39,13 +39,19 @@ const connectionLost = new Set([
   ...['57P01', '57P02', '57P04'],
 ])
 
+/** The statement writes and the server is a standby. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.code === '25006'
+}
+
 /** `began` tells whether a lost connection leaves the outcome open. What is not the database's error stays as it is. */
 export function translate(label: string, error: unknown, began: boolean): unknown {
   if (error instanceof BulkheadFull) return new DatabaseUnavailable(label, 'busy', { cause: error })
   const code = String((error as { code?: unknown } | null)?.code ?? '')
   // too_many_connections
   if (code === '53300') return new DatabaseUnavailable(label, 'busy', { cause: error })
-  if (noConnection.has(code)) return new DatabaseUnavailable(label, 'unreachable', { cause: error })
+  if (noConnection.has(code) || isReadOnly(error))
+    return new DatabaseUnavailable(label, 'unreachable', { cause: error })
   if (connectionLost.has(code) || code.startsWith('08')) {
     return new DatabaseUnavailable(label, 'unreachable', { mayHaveRun: began, cause: error })
   }

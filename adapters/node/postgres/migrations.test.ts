@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { systemClock } from '../../../src/resilience/clock.ts'
+import type { TestPostgres } from '../../../tests/support/postgres.ts'
+import { startTestPostgres } from '../../../tests/support/postgres.ts'
+import type { Database } from './client.ts'
+import { connectPostgres } from './client.ts'
+import type { Migration } from './migrations.ts'
+import { migrate } from './migrations.ts'
+
+let server: TestPostgres
+let pods: [Database, Database]
+
+beforeAll(async () => {
+  server = await startTestPostgres()
+  const connect = () => connectPostgres({ ...server.connection, clock: systemClock, max: 3 })
+  pods = [await connect(), await connect()]
+})
+
+afterAll(async () => {
+  await Promise.all(pods.map((pod) => pod.close({ timeoutS: 1 })))
+  await server.close()
+})
+
+const newLog = () => ({ info: vi.fn(), warn: vi.fn() })
+
+test('two gateways that start at once migrate once, and both find it done', async () => {
+  const logs = [newLog(), newLog()] as const
+  await Promise.all([migrate({ database: pods[0], log: logs[0] }), migrate({ database: pods[1], log: logs[1] })])
+  const told = [...logs[0].info.mock.calls, ...logs[1].info.mock.calls]
+  expect(told).toEqual([['database migrated', { detail: '1 accounts' }]])
+  const history = await pods[0].query('history', undefined, (sql) => sql`select version, name from schema_migrations`)
+  expect(history).toMatchObject([{ version: 1, name: 'accounts' }])
+})
+
+test('running again changes nothing and says nothing', async () => {
+  const log = newLog()
+  await migrate({ database: pods[0], log })
+  expect(log.info).not.toHaveBeenCalled()
+  expect(log.warn).not.toHaveBeenCalled()
+})
+
+test("the primary key of every account-owned table begins with account_id, but for the look-up of an account's key", async () => {
+  const tables = await pods[0].query(
+    'primary keys',
+    undefined,
+    (sql) => sql<{ name: string; leader: string }[]>`
+      select class.relname as name, leader.attname as leader
+      from pg_class as class
+      join pg_attribute as owner on owner.attrelid = class.oid and owner.attname = 'account_id'
+      left join pg_index as key on key.indrelid = class.oid and key.indisprimary
+      left join pg_attribute as leader on leader.attrelid = class.oid and leader.attnum = key.indkey[0]
+      where class.relkind in ('r', 'p') and class.relnamespace = 'public'::regnamespace
+        and class.relname <> 'api_key_lookup'`,
+  )
+  expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['accounts', 'api_keys']))
+  for (const table of tables) expect(table).toEqual({ name: table.name, leader: 'account_id' })
+})
+
+test('a migration that fails leaves nothing of itself, and those before it stay', async () => {
+  const good: Migration = {
+    version: 2,
+    name: 'good',
+    async up(sql) {
+      await sql`create table good (id integer primary key)`
+    },
+  }
+  const bad: Migration = {
+    version: 3,
+    name: 'bad',
+    async up(sql) {
+      await sql`create table bad (id integer primary key)`
+      await sql`insert into bad (id) values (1), (1)`
+    },
+  }
+  const migrations = [good, bad]
+  await expect(migrate({ database: pods[0], log: newLog(), migrations })).rejects.toMatchObject({ code: '23505' })
+  const tables = await pods[0].query(
+    'tables',
+    undefined,
+    (sql) => sql`select to_regclass('good') is not null as good, to_regclass('bad') is not null as bad`,
+  )
+  expect(tables).toMatchObject([{ good: true, bad: false }])
+})
+
+test('a database that is newer than the program is served, with a warning', async () => {
+  await pods[0].query(
+    'jump',
+    undefined,
+    (sql) => sql`insert into schema_migrations (version, name) values (99, 'later')`,
+  )
+  const log = newLog()
+  await migrate({ database: pods[0], log })
+  const detail = 'schema 99, program 1'
+  expect(log.warn.mock.calls).toEqual([['the database is newer than this program', { detail }]])
+})

@@ -1,0 +1,91 @@
+/**
+ * Brings the schema up to date at start. Migrations only add, so a pod of the version before keeps working beside this
+ * one, and after a rollback.
+ */
+import type { Log } from '../../../src/ports.ts'
+import type { Database, Sql } from './client.ts'
+import { accounts } from './migrations/0001-accounts.ts'
+
+export interface Migration {
+  /** 1, 2, 3 … */
+  version: number
+  name: string
+  up(sql: Sql): Promise<void>
+}
+
+const all: readonly Migration[] = [accounts]
+
+/** Any number, the same in every version of the gateway. */
+const lockId = 7_120_318_447
+const waitForOthersMs = 60_000
+const statementTimeoutMs = 60_000
+
+export async function migrate(options: {
+  database: Database
+  log: Pick<Log, 'info' | 'warn'>
+  migrations?: readonly Migration[]
+}): Promise<void> {
+  const { database, log, migrations = all } = options
+  const newest = Math.max(0, ...migrations.map(({ version }) => version))
+  for (;;) {
+    const step = (sql: Sql) => applyNext(sql, migrations)
+    const timeoutMs = waitForOthersMs + 2 * statementTimeoutMs
+    const { applied, version } = await database.transaction('migrate', step, { timeoutMs })
+    if (applied) {
+      log.info('database migrated', { detail: `${applied.version} ${applied.name}` })
+    } else {
+      const detail = `schema ${version}, program ${newest}`
+      if (version > newest) log.warn('the database is newer than this program', { detail })
+      return
+    }
+  }
+}
+
+/** Applies the first migration that is missing; the version is the database's before it. */
+async function applyNext(
+  sql: Sql,
+  migrations: readonly Migration[],
+): Promise<{ applied?: Migration; version: number }> {
+  await setTimeouts(sql)
+  await lock(sql)
+  await createHistory(sql)
+  const done = await readHistory(sql)
+  const version = Math.max(0, ...done)
+  const next = migrations.find((migration) => !done.has(migration.version))
+  if (!next) return { version }
+  await next.up(sql)
+  await record(sql, next)
+  return { applied: next, version }
+}
+
+async function setTimeouts(sql: Sql): Promise<void> {
+  await sql`
+    select set_config('lock_timeout', ${String(waitForOthersMs)}, true),
+           set_config('statement_timeout', ${String(waitForOthersMs + statementTimeoutMs)}, true)`
+}
+
+/**
+ * One process migrates at a time; the others wait here and then find it done. The lock belongs to the transaction, not
+ * to the session: it holds behind PgBouncer too, and a process that dies cannot keep it.
+ */
+async function lock(sql: Sql): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${lockId})`
+}
+
+async function createHistory(sql: Sql): Promise<void> {
+  await sql`
+    create table if not exists schema_migrations (
+      version integer primary key,
+      name text not null,
+      applied_at timestamptz not null default now()
+    )`
+}
+
+async function readHistory(sql: Sql): Promise<Set<number>> {
+  const rows = await sql<{ version: number }[]>`select version from schema_migrations`
+  return new Set(rows.map(({ version }) => version))
+}
+
+async function record(sql: Sql, { version, name }: Migration): Promise<void> {
+  await sql`insert into schema_migrations (version, name) values (${version}, ${name})`
+}

@@ -1,0 +1,156 @@
+/** The systems that stand side by side, and how each is started. */
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findTool } from '../tests/support/tools.ts'
+import { canPin, freePort, listeningUrl, pin, runChild, type Server, startServer } from './processes.ts'
+
+export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http'
+
+export interface CapturedAnswer {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+/** The servers under test share core 0, one busy at a time; everything else is on core 1. */
+export const serverCore = 0
+export const otherCore = 1
+export const apiKey = 'ak_live_bench_0123456789abcdefghij'
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const node = process.execPath
+
+export const startFakeProvider = () =>
+  startServer({
+    name: 'fake provider',
+    command: [node, here('fake-provider.ts')],
+    core: otherCore,
+    ready: listeningUrl,
+  })
+
+/** Everything on, the limit too high to be reached, its log in a file as in a pod. */
+export async function startGateway(options: {
+  folder: string
+  openaiUrl: string
+  nodeFlags?: readonly string[]
+}): Promise<Server> {
+  const { folder, openaiUrl, nodeFlags = [] } = options
+  await mkdir(folder, { recursive: true })
+  const gateway = await startServer({
+    name: 'the gateway',
+    command: [node, ...nodeFlags, here('../adapters/node/main.ts')],
+    env: {
+      NODE_ENV: 'development',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      DATA_DIR: join(folder, 'data'),
+      BOOTSTRAP_API_KEY: apiKey,
+      RATE_LIMIT_PER_MINUTE: '100000000',
+      OPENAI_BASE_URL: openaiUrl,
+      LOG_LEVEL: 'info',
+      DRAIN_DELAY: '0s',
+    },
+    // Started on the other core, so that the embedded PostgreSQL stays there when the gateway moves to its own.
+    core: otherCore,
+    logFile: join(folder, 'gateway.log'),
+    ready: listeningUrl,
+  })
+  if (canPin) await pin(gateway.pid, serverCore)
+  return gateway
+}
+
+export const startUndiciProxy = (upstream: string) =>
+  startServer({
+    name: 'the bare undici proxy',
+    command: [node, here('baselines/undici-proxy.ts')],
+    env: { UPSTREAM: upstream },
+    core: serverCore,
+    ready: listeningUrl,
+  })
+
+export const startNodeHttp = (answersFile: string) =>
+  startServer({
+    name: 'the bare node:http server',
+    command: [node, here('baselines/node-http.ts')],
+    env: { ANSWERS: answersFile },
+    core: serverCore,
+    ready: listeningUrl,
+  })
+
+/** One worker, connections kept on both sides, no log: proxying and nothing else. */
+export async function startNginx(options: { folder: string; upstream: string }): Promise<Server> {
+  const { folder, upstream } = options
+  const tool = await findTool('nginx')
+  const port = await freePort()
+  await mkdir(folder, { recursive: true })
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `${kind}_temp_path ${folder}/${kind};`,
+  )
+  const config = `
+    daemon off; master_process off; worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/error.log warn;
+    events { worker_connections 1024; }
+    http {
+      access_log off; keepalive_requests 1000000000; tcp_nodelay on; ${temporary.join(' ')}
+      upstream provider { server ${new URL(upstream).host}; keepalive 256; keepalive_requests 1000000000; }
+      server {
+        listen 127.0.0.1:${port};
+        location / { proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }
+      }
+    }`
+  const file = join(folder, 'nginx.conf')
+  await writeFile(file, config)
+  return startServer({
+    name: 'nginx',
+    command: [tool.path, '-p', folder, '-e', join(folder, 'error.log'), '-c', file],
+    env: tool.env,
+    core: serverCore,
+    ready: { url: `http://127.0.0.1:${port}/` },
+  })
+}
+
+const peers = here('peers')
+const portkeyEntry = join(peers, 'node_modules/@portkey-ai/gateway/build/start-server.js')
+
+/** Installs the peers from their own lock file, on first use. */
+export async function installPeers(progress: (text: string) => void): Promise<void> {
+  if (existsSync(portkeyEntry)) return
+  progress('installing the peer gateways (bench/peers, once) …')
+  await runChild({
+    command: ['npm', 'ci', '--prefix', peers, '--ignore-scripts', '--no-audit', '--no-fund'],
+    env: npmEnvironment(),
+    timeoutMs: 300_000,
+  })
+}
+
+/** What an npm started by an npm script must not inherit is left out; where the registry is found is kept. */
+function npmEnvironment(): Record<string, string> {
+  const kept = Object.entries(process.env).filter(([name]) =>
+    /^(npm_config_|https?_proxy$|no_proxy$|NODE_EXTRA_CA)/i.test(name),
+  )
+  const prefixless = kept.filter(([name]) => !/^npm_config_(local_)?prefix$/i.test(name))
+  return Object.fromEntries(prefixless.map(([name, value]) => [name, value ?? '']))
+}
+
+export async function startPortkey(): Promise<Server> {
+  const port = await freePort()
+  return startServer({
+    name: 'Portkey',
+    command: [node, '--import', here('loopback-only.ts'), portkeyEntry, `--port=${port}`, '--headless'],
+    env: { NODE_ENV: 'production', TRUSTED_CUSTOM_HOSTS: '127.0.0.1' },
+    cwd: peers,
+    core: serverCore,
+    ready: { url: `http://127.0.0.1:${port}/` },
+  })
+}
+
+/** What each system wants to hear beside the request itself. */
+export function requestHeaders(system: SystemName, upstream: string): Record<string, string> {
+  if (system === 'portkey') {
+    return { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${upstream}/v1`, authorization: 'Bearer none' }
+  }
+  return system === 'gateway' || system === 'node-http'
+    ? { authorization: `Bearer ${apiKey}` }
+    : { authorization: 'Bearer none' }
+}
