@@ -119,7 +119,7 @@ test('two first starts at once share one cluster: one serves it and the other is
   const dataDir = await newDataDir()
   const results = await Promise.allSettled([
     start(dataDir, { inUseWaitMs: 0 }),
-    startInChild(dataDir).then(({ child, server }) => {
+    startInChild(dataDir, 0).then(({ child, server }) => {
       child.kill('SIGKILL')
       return server
     }),
@@ -145,15 +145,15 @@ test('a pid file that a power loss left behind does not matter, whoever has the 
   expect(await ask(second, (sql) => sql`select 1 as one`)).toMatchObject([{ one: 1 }])
 })
 
-async function startInChild(dataDir: string) {
+async function startInChild(dataDir: string, inUseWaitMs = 5_000) {
   const script = `
     const { startEmbeddedPostgres } = await import(process.argv[1])
     const log = { info() {}, warn() {} }
-    const server = await startEmbeddedPostgres({ dataDir: process.argv[2], log, durable: false })
+    const server = await startEmbeddedPostgres({ dataDir: process.argv[2], inUseWaitMs: Number(process.argv[3]), log, durable: false })
     process.stdout.write(JSON.stringify(server))
     setInterval(() => {}, 1000)`
   const module = new URL('./postgres.ts', import.meta.url).href
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script, module, dataDir], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, module, dataDir, `${inUseWaitMs}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const failed = once(child.stderr, 'data').then(([text]) => Promise.reject(new Error(String(text))))

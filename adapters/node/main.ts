@@ -3,7 +3,8 @@
  * The only file that knows every adapter.
  */
 import { readFileSync } from 'node:fs'
-import { type Config, ConfigError, loadConfig, notYetRead } from '../../src/config.ts'
+import { inspect } from 'node:util'
+import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
 import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
@@ -25,9 +26,9 @@ const random = Math.random
 try {
   await run(loadConfig(process.env, (path) => readFileSync(path, 'utf8')))
 } catch (error) {
-  // One line that says what to do; a stack trace only for what nobody foresaw.
-  const foreseen = error instanceof ConfigError
-  process.stderr.write(`${foreseen ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
+  // One line that says what to do; a stack trace only where the program itself is wrong.
+  const mistake = !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError
+  process.stderr.write(`${mistake ? inspect(error) : error.message}\n`)
   process.exit(1)
 }
 

@@ -7,6 +7,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
+import { ConfigError } from '../../src/config.ts'
 import { ApiError, openAiError } from '../../src/errors.ts'
 import type { Gateway } from '../../src/gateway.ts'
 import type { Log } from '../../src/ports.ts'
@@ -48,7 +49,13 @@ export async function startServer({ gateway, host, port, log }: ServerOptions): 
   const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing))
   server.on('clientError', answerClientError)
   server.listen(port, host)
-  await once(server, 'listening')
+  await once(server, 'listening').catch((cause: Error & { code?: string }) => {
+    if (cause.code === 'EADDRINUSE')
+      throw new ConfigError(`PORT=${port} is in use: stop what listens there or set another`)
+    if (cause.code === 'EACCES')
+      throw new ConfigError(`PORT=${port} needs rights that this user lacks: set one above 1023`)
+    throw new ConfigError(`HOST=${host} PORT=${port} cannot be listened on (${cause.code})`, { cause })
+  })
   const address = server.address() as AddressInfo
   const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
 

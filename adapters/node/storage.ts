@@ -1,5 +1,5 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
-import type { Config } from '../../src/config.ts'
+import { type Config, ConfigError } from '../../src/config.ts'
 import type { Accounts, Clock, Log, Metrics } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
@@ -27,7 +27,7 @@ const closeTimeoutS = 5
 
 export async function openStorage(config: Config, { clock, random, log, metrics }: StorageOptions): Promise<Storage> {
   const { connection, stop } = await findServer(config, log)
-  const database = await connectPostgres({
+  const database = await connect({
     ...connection,
     clock,
     random,
@@ -54,6 +54,20 @@ export async function openStorage(config: Config, { clock, random, log, metrics 
     },
   }
 }
+
+async function connect(options: DatabaseOptions): Promise<Database> {
+  try {
+    return await connectPostgres(options)
+  } catch (cause) {
+    const reason = cause instanceof Error && cause.cause instanceof Error ? ` (${codeOf(cause.cause)})` : ''
+    throw new ConfigError(`The database cannot be reached${reason}: check DATABASE_URL, or DB_HOST and the others`, {
+      cause,
+    })
+  }
+}
+
+/** Its name only: a driver's words may hold addresses and user names. */
+const codeOf = (error: Error & { code?: string }) => error.code ?? error.name
 
 async function findServer(
   config: Config,

@@ -15,12 +15,12 @@ afterAll(() => gateway.close())
 const messages = [{ role: 'user' as const, content: 'Say some words' }]
 
 test('a chat completion arrives whole, with its usage and the id of the request', async () => {
-  const { data, response } = await client.chat.completions
+  const { data, response, request_id } = await client.chat.completions
     .create({ model: 'gpt-4o', messages, max_tokens: 7 })
     .withResponse()
   expect(data.choices[0]?.message.content).toBe(words(7))
   expect(data.usage?.completion_tokens).toBe(7)
-  expect(id).toBe(response.headers.get('x-request-id'))
+  expect(request_id).toBe(response.headers.get('x-request-id'))
   expect(response.headers.get('x-gpuproxy-provider')).toBe('openai')
 })
 

@@ -79,7 +79,7 @@ async function createNetwork(target: () => string): Promise<Network> {
     },
     close() {
       road.close()
-      this.cut()
+      for (const end of ends) end.destroy()
     },
   }
 }
@@ -94,6 +94,14 @@ async function connectTo(options: Partial<DatabaseOptions> = {}) {
 
 const sleepAtServer = (database: Database, seconds: number, signal?: AbortSignal) =>
   database.query('sleep', signal, (sql) => sql`select pg_sleep(${seconds})`)
+
+const sleepers = (database: Database) =>
+  database.query(
+    'sleepers',
+    undefined,
+    (sql) => sql`
+      select pid from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and pid <> pg_backend_pid()`,
+  )
 
 const one = (database: Database) => database.query('one', undefined, (sql) => sql`select 1 as one`)
 
@@ -146,17 +154,10 @@ test('an abort rejects with its own reason, stops the statement at the server an
   const leave = new AbortController()
   const reason = new Error('the client left')
   const running = failure(sleepAtServer(database, 20, leave.signal))
-  const sleepers = () =>
-    watcher.query(
-      'sleepers',
-      undefined,
-      (sql) => sql`
-        select pid from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and pid <> pg_backend_pid()`,
-    )
-  await vi.waitFor(async () => expect(await sleepers()).toHaveLength(1), { interval: 5 })
+  await vi.waitFor(async () => expect(await sleepers(watcher)).toHaveLength(1), { interval: 5 })
   leave.abort(reason)
   expect(await running).toBe(reason)
-  await vi.waitFor(async () => expect(await sleepers()).toHaveLength(0), { interval: 5 })
+  await vi.waitFor(async () => expect(await sleepers(watcher)).toHaveLength(0), { interval: 5 })
   await vi.waitFor(() => expect(database.pool().inUse).toBe(0), { interval: 5 })
   expect(await one(database)).toMatchObject([{ one: 1 }])
 })
@@ -301,8 +302,8 @@ test('every statement is timed, with the role of its server', async () => {
 
 test('closing lets what runs end, and refuses what is new', async () => {
   const database = await connectTo()
-  const running = database.query('short', undefined, (sql) => sql`select pg_sleep(0.05), 1 as one`)
-  await vi.waitFor(() => expect(database.pool().inUse).toBe(1), { interval: 5 })
+  const running = database.query('short', undefined, (sql) => sql`select pg_sleep(0.2), 1 as one`)
+  await vi.waitFor(async () => expect(await sleepers(database)).toHaveLength(1), { interval: 5 })
   const closing = database.close({ timeoutS: 5 })
   expect(await failure(one(database))).toMatchObject({ reason: 'unreachable', mayHaveRun: false })
   expect(await running).toMatchObject([{ one: 1 }])

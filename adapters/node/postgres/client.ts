@@ -9,7 +9,7 @@ import { createBulkhead } from '../../../src/resilience/bulkhead.ts'
 import type { Clock } from '../../../src/resilience/clock.ts'
 import type { Client, Sql } from './driver.ts'
 import { cancelQuery, inTransaction, limitTransaction, openClient } from './driver.ts'
-import { DatabaseUnavailable, isReadOnly, translate } from './failures.ts'
+import { DatabaseUnavailable, translate } from './failures.ts'
 
 export type { Sql } from './driver.ts'
 export { DatabaseUnavailable, QueryFailed } from './failures.ts'
@@ -162,25 +162,22 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
         else putBack()
       }
       const fail = (error: unknown) => {
+        const failure = translate(label, error, work.began())
+        if (failure instanceof DatabaseUnavailable) {
+          // The driver would reconnect, and hand what is left of the old connection's error to the next statement. A
+          // server that turned out to be a standby is left for the one that is the primary now.
+          client.onLost = undefined
+          client.giveUp()
+        }
         finish()
-        reject(translate(label, error, work.began()))
+        reject(failure)
       }
       // What ran on a lost connection may never settle.
       client.onLost = fail
-      work.result.then(
-        (value) => {
-          finish()
-          resolve(value)
-        },
-        (error: unknown) => {
-          // The server was the primary and no longer is: a new connection finds the one that is.
-          if (role === 'primary' && isReadOnly(error)) {
-            client.onLost = undefined
-            client.giveUp()
-          }
-          fail(error)
-        },
-      )
+      work.result.then((value) => {
+        finish()
+        resolve(value)
+      }, fail)
     })
   }
 

@@ -29,20 +29,18 @@ export class QueryFailed extends Error {
 }
 
 const noConnection = new Set([
-  ...['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'CONNECT_TIMEOUT'],
+  ...['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'],
+  ...['CONNECT_TIMEOUT', 'CONNECTION_ENDED'],
+  // read_only_sql_transaction: the server is a standby, as a former primary is after a failover.
+  '25006',
   // cannot_connect_now: the server is starting, stopping or recovering.
   '57P03',
 ])
 const connectionLost = new Set([
-  ...['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'CONNECTION_CLOSED', 'CONNECTION_ENDED', 'CONNECTION_DESTROYED'],
+  ...['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'CONNECTION_CLOSED', 'CONNECTION_DESTROYED'],
   // admin_shutdown, crash_shutdown, database_dropped
   ...['57P01', '57P02', '57P04'],
 ])
-
-/** The statement writes and the server is a standby. */
-export function isReadOnly(error: unknown): boolean {
-  return error instanceof postgres.PostgresError && error.code === '25006'
-}
 
 /** `began` tells whether a lost connection leaves the outcome open. What is not the database's error stays as it is. */
 export function translate(label: string, error: unknown, began: boolean): unknown {
@@ -50,8 +48,7 @@ export function translate(label: string, error: unknown, began: boolean): unknow
   const code = String((error as { code?: unknown } | null)?.code ?? '')
   // too_many_connections
   if (code === '53300') return new DatabaseUnavailable(label, 'busy', { cause: error })
-  if (noConnection.has(code) || isReadOnly(error))
-    return new DatabaseUnavailable(label, 'unreachable', { cause: error })
+  if (noConnection.has(code)) return new DatabaseUnavailable(label, 'unreachable', { cause: error })
   if (connectionLost.has(code) || code.startsWith('08')) {
     return new DatabaseUnavailable(label, 'unreachable', { mayHaveRun: began, cause: error })
   }
