@@ -4,7 +4,7 @@ import type { OpenLoopOrder, OpenLoopResult } from './open-loop.ts'
 import { busyShare, coreTimes, cpuSeconds, peakMib, resetPeak } from './proc.ts'
 import { runChild, type Server } from './processes.ts'
 import { addCounts, median, percentile, total } from './statistics.ts'
-import { otherCore } from './systems.ts'
+import { otherCore, serverCore } from './systems.ts'
 
 export interface Outcome {
   seconds: number
@@ -20,20 +20,26 @@ export interface Sample extends Outcome {
   peakMib: number
   /** Of the core that carries the generator and the provider. */
   otherCoreBusy: number
+  /** What processes that have no part in the run took of the server's core. */
+  strangersShare: number
 }
 
 export async function measure<T extends Outcome>(server: Server, load: () => Promise<T>): Promise<T & Sample> {
   await resetPeak(server.pid)
-  const [cpuBefore, coreBefore] = [await cpuSeconds(server.pid), await coreTimes(otherCore)]
+  const read = () => Promise.all([cpuSeconds(server.pid), coreTimes(serverCore), coreTimes(otherCore)])
+  const [cpuBefore, ownBefore, otherBefore] = await read()
+  const startedAt = performance.now()
   const outcome = await load()
-  const [cpuAfter, coreAfter] = [await cpuSeconds(server.pid), await coreTimes(otherCore)]
+  const elapsedSeconds = (performance.now() - startedAt) / 1000
+  const [cpuAfter, ownAfter, otherAfter] = await read()
   const seen = outcome.answered + total(outcome.refused) + total(outcome.failed)
   if (seen !== outcome.sent) throw new Error(`${outcome.sent} requests were sent, ${seen} outcomes were seen`)
   return {
     ...outcome,
     cpuSecondsPer1000: (1000 * (cpuAfter - cpuBefore)) / outcome.sent,
     peakMib: await peakMib(server.pid),
-    otherCoreBusy: busyShare(coreBefore, coreAfter),
+    otherCoreBusy: busyShare(otherBefore, otherAfter),
+    strangersShare: Math.max(0, busyShare(ownBefore, ownAfter) - (cpuAfter - cpuBefore) / elapsedSeconds),
   }
 }
 
@@ -68,6 +74,7 @@ export function summarize(samples: readonly Sample[]) {
       100,
     ),
     otherCoreBusy: middle((sample) => sample.otherCoreBusy),
+    strangersShare: middle((sample) => sample.strangersShare),
   }
 }
 

@@ -157,14 +157,16 @@ export async function stopAll(): Promise<void> {
 }
 
 /** Ends what runs when the user interrupts, and does not wait longer than a child takes to end. */
-export function stopOnSignals(): void {
+export function stopOnSignals(cleanUp: () => Promise<void>): void {
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
     process.once(signal, () => {
       console.error('\nStopping the servers of this run …')
-      void stopAll().finally(() => process.exit(code))
+      void stopAll()
+        .then(cleanUp)
+        .finally(() => process.exit(code))
     })
   }
 }

@@ -26,15 +26,19 @@ export interface Row {
   cpu_s_per_1000: number
   rss_mib: number
   other_core_busy: number
+  strangers_share: number
 }
 
 /** Above this the generator or the provider is the limit, and throughput says nothing about the server. */
-export const busyLimit = 0.8
+const busyLimit = 0.8
+/** Above this the server did not have its core to itself, with the same effect. */
+const strangersLimit = 0.1
 
 export type Samples = ReadonlyMap<SystemName, readonly Sample[]>
 
 export function rowsOf(shape: { name: string; unit: Shape['unit'] }, samples: Samples): Row[] {
   const ours = samples.get('gateway') ?? []
+  const own = summarize(ours)
   return [...samples].map(([system, theirs]) => {
     const all = summarize(theirs)
     const ratios = {
@@ -42,8 +46,9 @@ export function rowsOf(shape: { name: string; unit: Shape['unit'] }, samples: Sa
       // What the other spends for a request against what the gateway spends.
       cpu: spread(roundRatios(theirs.map(cpu), ours.map(cpu))),
     }
-    const busiest = Math.max(all.otherCoreBusy, summarize(ours).otherCoreBusy)
-    const judged = shape.name === 'latency' || busiest > busyLimit ? 'cpu' : 'throughput'
+    const disturbed = [all, own].some((each) => each.otherCoreBusy > busyLimit || each.strangersShare > strangersLimit)
+    // At a fixed rate throughput is the same for all.
+    const judged = shape.name === 'latency' || disturbed ? 'cpu' : 'throughput'
     return {
       shape: shape.name,
       system,
@@ -65,6 +70,7 @@ export function rowsOf(shape: { name: string; unit: Shape['unit'] }, samples: Sa
       cpu_s_per_1000: all.cpuSecondsPer1000,
       rss_mib: all.peakMib,
       other_core_busy: all.otherCoreBusy,
+      strangers_share: all.strangersShare,
     }
   })
 }
@@ -107,7 +113,18 @@ export function ratioTable(rows: readonly Row[]): string {
       ? ''
       : `${middle.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})${row.judged_by === by ? ' *' : '  '}`
   return table(
-    ['shape', 'gateway against', 'by throughput', 'by CPU/request', 'rate', '', 'CPU s/1000', 'RSS MiB', 'other core'],
+    [
+      'shape',
+      'gateway against',
+      'by throughput',
+      'by CPU/request',
+      'rate',
+      '',
+      'CPU s/1000',
+      'RSS MiB',
+      'other core',
+      'strangers',
+    ],
     rows.map((row) => [
       row.shape,
       row.system === 'gateway' ? '(itself)' : row.system,
@@ -118,6 +135,7 @@ export function ratioTable(rows: readonly Row[]): string {
       row.cpu_s_per_1000.toFixed(4),
       row.rss_mib.toFixed(0),
       `${Math.round(row.other_core_busy * 100)}%`,
+      `${Math.round(row.strangers_share * 100)}%`,
     ]),
   )
 }

@@ -13,7 +13,7 @@ import { createProgress } from './progress.ts'
 import { addedLatency, outcomeTable, type Row, ratioTable, rowsOf, verdicts, verdictTable } from './rows.ts'
 import { latencyRate, latencySecondsFactor, type Shape, shapes } from './shapes.ts'
 import * as systems from './systems.ts'
-import { runWrk } from './wrk.ts'
+import { runWrk, unread } from './wrk.ts'
 
 type Samples = Map<systems.SystemName, Sample[]>
 
@@ -39,13 +39,14 @@ const unknown = wanted.find((name) => !names.includes(name))
 if (unknown) fail(`--shape ${unknown} is not one of ${names.join(', ')}`)
 
 const progress = createProgress()
-stopOnSignals()
 const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-bench-'))
+const removeFolder = () => rm(folder, { recursive: true, force: true })
+stopOnSignals(removeFolder)
 try {
   await run()
 } finally {
   await stopAll()
-  await rm(folder, { recursive: true, force: true })
+  await removeFolder()
 }
 
 async function run(): Promise<void> {
@@ -75,7 +76,9 @@ async function run(): Promise<void> {
   progress.print(
     '\nThe gateway against each system: median (lowest–highest) of the rounds; above 1 the gateway is better.',
   )
-  progress.print(`${ratioTable(rows)}\n* judges the row: throughput, or CPU per request where the other core was busy.`)
+  progress.print(
+    `${ratioTable(rows)}\n* judges the row: throughput, or CPU per request where a core was too busy with something else for throughput to tell.`,
+  )
   progress.print(`\n${outcomeTable(rows)}`)
   for (const [name, ceiling] of ceilings) printCeiling(name, ceiling, rows)
   if (added) {
@@ -174,8 +177,15 @@ async function measureShape(
         ...systems.requestHeaders(system, provider.url),
       },
     }
-    const load = (forSeconds: number) =>
-      runWrk({ url: server.url, request, connections: shape.connections, seconds: forSeconds, core: systems.otherCore })
+    const load = (forSeconds: number, readAnswers = false) =>
+      runWrk({
+        url: server.url,
+        request,
+        connections: shape.connections,
+        seconds: forSeconds,
+        core: systems.otherCore,
+        readAnswers,
+      })
     return { system, server, request, load }
   })
   for (const { system, server, request, load } of contenders) {
@@ -186,7 +196,9 @@ async function measureShape(
   const samples: Samples = new Map(shape.systems.map((system) => [system, []]))
   for (let round = 1; round <= rounds; round++) {
     for (const { system, server, load } of contenders) {
-      const sample = await measure(server, () => load(seconds))
+      let sample = await measure(server, () => load(seconds))
+      // Rare, and then the codes are worth measuring again.
+      if (unread in sample.refused) sample = await measure(server, () => load(seconds, true))
       samples.get(system)?.push(sample)
       const perSecond = Math.round(rate(sample) * shape.unit.perRequest).toLocaleString('en')
       progress.show(`${shape.name} ${round}/${rounds} ${system}: ${perSecond} ${shape.unit.name}`)

@@ -27,13 +27,21 @@ export interface Load {
 
 const script = fileURLToPath(new URL('wrk.lua', import.meta.url))
 
-export async function runWrk(options: {
+export interface WrkOptions {
   url: string
   request: LoadRequest
   connections: number
   seconds: number
   core: number | undefined
-}): Promise<Load> {
+  /** Tells refusals by code, at some cost to the generator. Always on where an ending is checked. @default false */
+  readAnswers?: boolean
+}
+
+/** The name under which refusals are counted while their codes are not read. */
+export const unread = 'unread'
+
+export async function runWrk(options: WrkOptions): Promise<Load> {
+  const readAnswers = options.readAnswers || options.request.ending !== undefined
   const { url, request, connections, seconds, core } = options
   const tool = await findTool('wrk')
   const headers = Object.entries(request.headers).map(([name, value]) => `${name}: ${value}\n`)
@@ -53,6 +61,7 @@ export async function runWrk(options: {
       ...tool.env,
       BENCH_METHOD: request.method,
       BENCH_HEADERS: headers.join(''),
+      ...(readAnswers && { BENCH_READ: '1' }),
       ...(request.body && { BENCH_BODY: request.body }),
       ...(request.ending && { BENCH_ENDING: request.ending }),
     },

@@ -9,7 +9,7 @@ export const user = 'gpuproxy'
 export const database = 'gpuproxy'
 
 /** The major version that wrote the data; undefined when there is none yet. */
-export async function dataVersion(folder: string): Promise<string | undefined> {
+async function dataVersion(folder: string): Promise<string | undefined> {
   const version = await readFile(join(folder, 'PG_VERSION'), 'utf8').catch(missing)
   return version?.trim()
 }

@@ -15,7 +15,7 @@ export interface Identity {
   owner: number | undefined
 }
 
-export interface Choice extends Identity {
+interface Choice extends Identity {
   /** The major version that `postgres` says it is. */
   major: string
 }
@@ -35,7 +35,12 @@ export async function chooseIdentity(postgres: string, folder: string, signal?: 
   const failures: string[] = []
   for (const identity of root ? [asNobody, asRenamedRoot] : [asMyself]) {
     const script = 'cd "$2" && exec "$1" --version'
-    const probe = await run(identity, '/bin/sh', ['-c', script, 'sh', postgres, folder], signal ? { signal } : {})
+    const args = ['-c', script, 'sh', postgres, folder]
+    // A root without the right to become another user is told so by an exception.
+    const probe = await run(identity, '/bin/sh', args, signal ? { signal } : {}).catch((error: Error) => {
+      signal?.throwIfAborted()
+      return { code: null, stdout: '', stderr: error.message }
+    })
     const major = /\(PostgreSQL\) (\d+)/.exec(probe.stdout)?.[1]
     if (probe.code === 0 && major) return { ...identity, major }
     failures.push(probe.stderr.trim().split('\n')[0] ?? '')

@@ -8,8 +8,8 @@ import { once } from 'node:events'
 import { chown, mkdir, mkdtemp, open, readFile, realpath, stat, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../src/ports.ts'
+import { sleep, systemClock } from '../../src/resilience/clock.ts'
 import { findBinaries } from './binaries.ts'
 import { database, missing, prepareCluster, user } from './cluster.ts'
 import type { Identity } from './identity.ts'
@@ -44,11 +44,23 @@ const pollMs = 10
 const maxLogBytes = 5 * 1024 * 1024
 
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { log, durable = true, inUseWaitMs = 5_000, startTimeoutMs = 60_000 } = options
-  const started = performance.now()
-  const timeout = AbortSignal.timeout(startTimeoutMs)
-  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout
+  const { startTimeoutMs = 60_000 } = options
+  const timeout = new AbortController()
+  const signal = options.signal ? AbortSignal.any([options.signal, timeout.signal]) : timeout.signal
+  const cancel = systemClock.setTimer(startTimeoutMs, () => {
+    timeout.abort(new Error(`The embedded PostgreSQL did not start within ${startTimeoutMs / 1000} s`))
+  })
+  try {
+    signal.throwIfAborted()
+    return await start(options, signal)
+  } finally {
+    cancel()
+  }
+}
 
+async function start(options: EmbeddedPostgresOptions, signal: AbortSignal): Promise<EmbeddedPostgres> {
+  const { log, durable = true, inUseWaitMs = 5_000 } = options
+  const started = performance.now()
   await mkdir(options.dataDir, { recursive: true })
   const dataDir = await realpath(options.dataDir)
   const folder = join(dataDir, 'postgres')
@@ -56,36 +68,37 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { initdb, postgres } = await findBinaries()
   const identity = await chooseIdentity(postgres, dataDir, signal)
 
-  const free = (deadline: number) => waitUntilFree(folder, dataDir, deadline, signal)
   const deadline = started + inUseWaitMs
-  await free(deadline)
+  await waitUntilFree(folder, dataDir, deadline, signal)
   await prepareCluster({ folder, initdb, postgres, major: identity.major, identity, durable, signal })
 
   for (;;) {
-    const stalePid = await free(deadline)
+    const stalePid = await waitUntilFree(folder, dataDir, deadline, signal)
     const launched = await launch({ folder, logFile, postgres, identity, durable, stalePid, signal })
     if (launched.server) {
-      const { server } = launched
-      log.info('embedded PostgreSQL is ready', {
-        pid: server.pid,
-        duration_ms: Math.round(performance.now() - started),
-      })
-      server.child.once('exit', () => {
-        if (!server.stopping)
-          log.warn('embedded PostgreSQL ended by itself', { pid: server.pid, detail: `see ${logFile}` })
-      })
-      return {
-        connection: { host: server.socketDir, port, user, database },
-        pid: server.pid,
-        stop: () => (server.stopping ??= stop(server.child, log)),
-      }
+      const duration = Math.round(performance.now() - started)
+      log.info('embedded PostgreSQL is ready', { pid: launched.server.pid, duration_ms: duration })
+      return attend(launched.server, logFile, log)
     }
     // Another gateway took the data first, or the last processes of a killed server still hold its shared memory.
-    const beingFreed = (await occupant(folder)).live || launched.output.includes('shared memory block')
-    if (!beingFreed || performance.now() > deadline) {
+    const { live } = await occupant(folder)
+    const beingFreed = launched.output.includes('shared memory block') && performance.now() < deadline
+    if (!live && !beingFreed) {
       throw new Error(`The embedded PostgreSQL did not start (see ${logFile}): ${launched.output.trim()}`)
     }
-    await sleep(pollMs, undefined, { signal })
+    await sleep(systemClock, pollMs, signal)
+  }
+}
+
+function attend({ child, pid, socketDir }: Server, logFile: string, log: Pick<Log, 'warn'>): EmbeddedPostgres {
+  let stopping: Promise<void> | undefined
+  child.once('exit', () => {
+    if (!stopping) log.warn('embedded PostgreSQL ended by itself', { pid, detail: `see ${logFile}` })
+  })
+  return {
+    connection: { host: socketDir, port, user, database },
+    pid,
+    stop: () => (stopping ??= stop(child, log)),
   }
 }
 
@@ -103,7 +116,7 @@ async function waitUntilFree(folder: string, dataDir: string, deadline: number, 
       const advice = 'stop it or set another DATA_DIR'
       throw new Error(`DATA_DIR ${dataDir} is in use by another gateway (postgres pid ${pid}): ${advice}`)
     }
-    await sleep(pollMs, undefined, { signal })
+    await sleep(systemClock, pollMs, signal)
   }
 }
 
@@ -111,7 +124,6 @@ interface Server {
   child: ChildProcess
   pid: number
   socketDir: string
-  stopping?: Promise<void>
 }
 
 async function launch(options: {
@@ -126,40 +138,47 @@ async function launch(options: {
   const { folder, logFile, identity, signal } = options
   await keepSmall(logFile)
   const logStart = (await stat(logFile).catch(missing))?.size ?? 0
+  const output = await open(logFile, 'a')
   const socketDir = await makeSocketDir(identity)
   const watchdog = startWatchdog(folder, socketDir)
-  const output = await open(logFile, 'a')
   const args = ['-D', folder, ...settings(socketDir, options.durable)]
   const [command = '', ...rest] = [...identity.prefix, options.postgres, ...args]
-  const child = spawn(command, rest, {
-    ...identity.spawn,
-    cwd: '/',
-    // The name by which pg_ctl says that a process of this number, found in the pid file, is no server.
-    env: options.stalePid ? { ...environment, PG_GRANDPARENT_PID: String(options.stalePid) } : environment,
-    detached: true,
-    stdio: ['ignore', output.fd, output.fd],
-  })
-  let ended = false
-  const end = () => {
-    ended = true
+  let failure: string | undefined
+  const end = (note: string) => {
+    failure = note
     watchdog.dismiss()
   }
-  child.once('exit', end)
-  child.once('error', end)
-  child.unref()
-  await output.close()
+  let child: ChildProcess
+  try {
+    child = spawn(command, rest, {
+      ...identity.spawn,
+      cwd: '/',
+      // The name by which pg_ctl says that a process of this number, found in the pid file, is no server.
+      env: options.stalePid ? { ...environment, PG_GRANDPARENT_PID: String(options.stalePid) } : environment,
+      detached: true,
+      stdio: ['ignore', output.fd, output.fd],
+    })
+    child.once('exit', () => end(''))
+    child.once('error', (error) => end(error.message))
+    child.unref()
+  } catch (error) {
+    watchdog.dismiss()
+    throw error
+  } finally {
+    await output.close()
+  }
 
   try {
-    while (!ended) {
+    while (failure === undefined) {
       const file = await readPidFile(folder)
       if (file?.ready && file.pid === child.pid) return { server: { child, pid: file.pid, socketDir } }
-      await sleep(pollMs, undefined, { signal })
+      await sleep(systemClock, pollMs, signal)
     }
   } catch (error) {
     child.kill('SIGQUIT')
     throw error
   }
-  return { output: await readFrom(logFile, logStart) }
+  return { output: failure + (await readFrom(logFile, logStart)) }
 }
 
 function settings(socketDir: string, durable: boolean): string[] {
@@ -203,23 +222,19 @@ async function readFrom(file: string, start: number): Promise<string> {
 }
 
 async function stop(child: ChildProcess, log: Pick<Log, 'warn'>): Promise<void> {
-  // SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one (the next start recovers).
-  for (const [name, waitMs] of [
-    ['SIGINT', 10_000],
-    ['SIGQUIT', 5_000],
-    ['SIGKILL', 5_000],
-  ] as const) {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.ref()
-    const exit = once(child, 'exit', { signal: AbortSignal.timeout(waitMs) })
-    child.kill(name)
-    if (
-      await exit.then(
-        () => true,
-        () => false,
-      )
-    )
-      return
-    log.warn('embedded PostgreSQL does not stop', { pid: child.pid, signal: name })
-  }
+  if (await endsAfter(child, 'SIGINT', 10_000)) return
+  log.warn('embedded PostgreSQL does not stop, and is made to', { pid: child.pid })
+  // The immediate shutdown: the next start recovers.
+  if (!(await endsAfter(child, 'SIGQUIT', 5_000))) await endsAfter(child, 'SIGKILL', 5_000)
+}
+
+async function endsAfter(child: ChildProcess, signal: NodeJS.Signals, withinMs: number): Promise<boolean> {
+  if (child.exitCode !== null || child.signalCode !== null) return true
+  child.ref()
+  const exit = once(child, 'exit', { signal: AbortSignal.timeout(withinMs) })
+  child.kill(signal)
+  return exit.then(
+    () => true,
+    () => false,
+  )
 }

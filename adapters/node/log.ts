@@ -2,6 +2,7 @@
 import pino from 'pino'
 import type { Log } from '../../src/ports.ts'
 import { type LogFields, logFields } from '../../src/telemetry/log-fields.ts'
+import { createLineBuffer } from './line-buffer.ts'
 
 export interface NodeLog extends Log {
   /** Writes out what is buffered. Call it before the process ends. */
@@ -9,11 +10,9 @@ export interface NodeLog extends Log {
 }
 
 const allowed = new Set<string>(logFields)
-const flushEveryMs = 1_000
 
-export function createLog(level: 'debug' | 'info' | 'warn' | 'error', destination: number | string = 1): NodeLog {
-  // Lines are collected and written together: a write for each would be the dearest part of a request.
-  const stream = pino.destination({ dest: destination, sync: false, minLength: 4096 })
+export function createLog(level: 'debug' | 'info' | 'warn' | 'error', fd = 1): NodeLog {
+  const lines = createLineBuffer(fd)
   const logger = pino(
     {
       level,
@@ -21,9 +20,8 @@ export function createLog(level: 'debug' | 'info' | 'warn' | 'error', destinatio
       formatters: { level: (label) => ({ level: label }) },
       timestamp: pino.stdTimeFunctions.isoTime,
     },
-    stream,
+    lines,
   )
-  const timer = setInterval(() => stream.flush(), flushEveryMs).unref()
   const write =
     (name: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, fields: LogFields = {}) => {
@@ -37,9 +35,6 @@ export function createLog(level: 'debug' | 'info' | 'warn' | 'error', destinatio
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
-    flush() {
-      clearInterval(timer)
-      stream.flushSync()
-    },
+    flush: lines.flushSync,
   }
 }

@@ -72,7 +72,8 @@ export function createCache<T>(options: CacheOptions<T>): Cache<T> {
       const now = clock.now()
       const ageMs = stored ? now - stored.loadedAt : Infinity
       if (stored && ageMs < freshMs) return answer(stored, 'memory')
-      const covered = stored && ageMs < freshMs + staleIfErrorMs ? stored : undefined
+      const coverMs = Math.max(staleWhileRevalidateMs, staleIfErrorMs)
+      const covered = stored && ageMs < freshMs + coverMs ? stored : undefined
       if (covered && now < covered.notBefore) return answer(covered, 'stale')
 
       const loading = load(key, loader)

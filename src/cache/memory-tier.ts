@@ -1,6 +1,4 @@
 /** The in-process tier: entries by recent use, bounded by bytes, shared by every cache of the process. */
-import QuickLRU from 'quick-lru'
-
 export interface MemoryEntry {
   value: unknown
   /** What the entry costs; an estimate is fine, its absence is not. */
@@ -16,36 +14,50 @@ export interface MemoryTier {
 
 /** What an entry costs besides its value: key, map slots, the entry itself. */
 const entryOverheadBytes = 200
+/** Freed at once when full: the oldest entry is found by skipping the places of those that went before it. */
+const freedShare = 1 / 32
 
 export function createMemoryTier({ maxBytes }: { maxBytes: number }): MemoryTier {
   if (!(maxBytes > 0)) throw new TypeError(`maxBytes must be above 0, got ${maxBytes}`)
   let bytes = 0
+  const entries = new Map<string, { entry: MemoryEntry; used: boolean }>()
   const cost = (entry: MemoryEntry) => entry.bytes + entryOverheadBytes
-  // The bound is bytes, so the library's bound on entries is out of reach. Its recency is by generation: an eviction
-  // starts a new one, into which entries move when they are next used.
-  const entries = new QuickLRU<string, MemoryEntry>({
-    maxSize: Number.MAX_SAFE_INTEGER,
-    onEviction: (_key, entry) => {
-      bytes -= cost(entry)
-    },
-  })
 
   const remove = (key: string) => {
-    const entry = entries.peek(key)
-    if (!entry) return
-    bytes -= cost(entry)
+    const held = entries.get(key)
+    if (!held) return
+    bytes -= cost(held.entry)
     entries.delete(key)
   }
 
+  /** Second chance: from the oldest on, what was used meanwhile goes to the end of the queue instead of out. */
+  const shrinkTo = (target: number) => {
+    for (const [key, held] of entries) {
+      if (bytes <= target) return
+      if (!held.used) {
+        remove(key)
+        continue
+      }
+      held.used = false
+      entries.delete(key)
+      entries.set(key, held)
+    }
+  }
+
   return {
-    get: (key) => entries.get(key),
+    get(key) {
+      const held = entries.get(key)
+      // Only a mark: moving the entry at each use would cost the map more than the look-up.
+      if (held) held.used = true
+      return held?.entry
+    },
     set(key, entry) {
       remove(key)
-      if (cost(entry) > maxBytes) return
-      entries.set(key, entry)
+      const room = maxBytes - cost(entry)
+      if (room < 0) return
+      if (bytes > room) shrinkTo(Math.max(room - maxBytes * freedShare, 0))
+      entries.set(key, { entry, used: false })
       bytes += cost(entry)
-      // Half at a time: an eviction copies the keys, which must not happen at each insertion.
-      while (bytes > maxBytes) entries.evict(Math.ceil(entries.size / 2))
     },
     delete: remove,
     get bytes() {

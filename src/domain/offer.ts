@@ -37,13 +37,16 @@ export type OfferSort = (typeof offerSorts)[number]
 /** Marketing gigabytes: a card sold with 24 GB reports 24,564 MiB, a little less than 24 GiB. */
 export const vramGb = (mib: number): number => Math.round(mib / 1024)
 
-/** `RTX_4090`, `rtx 4090` and `GeForce RTX 4090` are found by one another. */
+/** `RTX_4090`, `rtx 4090` and `RTX-4090` are one name. */
 export const gpuKey = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '')
+
+/** `GeForce RTX 4090` and `RTX 4090` find one another: what is asked for drops the maker's words, unless it has no others. */
+const gpuQuery = (name: string): string => gpuKey(name).replace(/^(?:nvidia|geforce|amd|radeon)+(?=.)/, '')
 
 export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (!offer.available) return false
   if (filter.market && offer.market !== filter.market) return false
-  if (filter.gpuModel && !gpuKey(offer.gpuModel).includes(gpuKey(filter.gpuModel))) return false
+  if (filter.gpuModel && !gpuKey(offer.gpuModel).includes(gpuQuery(filter.gpuModel))) return false
   if (filter.minVramGb !== undefined && vramGb(offer.vramMib) < filter.minVramGb) return false
   if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false

@@ -37,8 +37,9 @@ export function createReadJson({ readBody, metrics, maxInFlightBytes }: JsonBody
     if (!type || !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) throw new ApiError('unsupported_media_type')
     const encoding = c.req.header('content-encoding')
     if (encoding && encoding.toLowerCase() !== 'identity') throw new ApiError('unsupported_encoding')
-    const declared = Number(c.req.header('content-length') ?? maxBytes)
-    if (declared > maxBytes && c.req.header('content-length')) throw new ApiError('body_too_large')
+    const length = c.req.header('content-length')
+    const declared = length !== undefined && /^\d+$/.test(length) ? Number(length) : maxBytes
+    if (declared > maxBytes) throw new ApiError('body_too_large')
 
     // Reserved before reading: what is still arriving takes memory too.
     if (inFlightBytes + declared > maxInFlightBytes) {
@@ -74,6 +75,7 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody {
 const quote = 0x22
 const backslash = 0x5c
 const colon = 0x3a
+const walkedBytes = 32
 
 /** Counts depth and keys (colons outside strings); answers the number of keys at the top. */
 function checkShape(bytes: Uint8Array): number {
@@ -96,21 +98,28 @@ function checkShape(bytes: Uint8Array): number {
   return topKeys
 }
 
-/** The index of the closing quote. Long strings, which prompts are, are skipped by the platform's own search. */
+/**
+ * The index of the closing quote. Long strings, which prompts are, are skipped by the platform's own search; short ones
+ * and those full of escapes are walked, since a search at each quote would take several times as long as the parsing.
+ */
 function endOfString(bytes: Uint8Array, from: number): number {
-  let end = from
+  let i = from
   for (;;) {
-    end = bytes.indexOf(quote, end)
+    for (const stop = Math.min(i + walkedBytes, bytes.length); i < stop; i++) {
+      if (bytes[i] === quote) return i
+      if (bytes[i] === backslash) i++
+    }
+    const end = bytes.indexOf(quote, i)
     if (end === -1) return bytes.length
     let slashes = 0
-    while (bytes[end - 1 - slashes] === backslash) slashes++
+    while (end - slashes > i && bytes[end - 1 - slashes] === backslash) slashes++
     if (slashes % 2 === 0) return end
-    end++
+    i = end + 1
   }
 }
 
 /** Where the parser stopped. Its own message may quote the body, which must not come back in an error or a log. */
 function position(error: unknown): string {
-  const found = /at position (\d+)/.exec(error instanceof Error ? error.message : '')
-  return found ? ` (at byte ${found[1]})` : ''
+  const found = / at position (\d+)(?: \(line \d+ column \d+\))?$/.exec(error instanceof Error ? error.message : '')
+  return found ? ` (at character ${found[1]})` : ''
 }

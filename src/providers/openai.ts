@@ -125,9 +125,9 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       const begun = next.value.filter((event) => event.kind !== 'malformed')
       countMalformed(next.value.length - begun.length)
       if (begun.length === 0) continue
-      if (begun[0]!.kind === 'error') {
+      if (begun[0]!.kind !== 'chunk') {
         await rest.return()
-        throw new UpstreamFailure('server')
+        throw new UpstreamFailure(begun[0]!.kind === 'error' ? 'server' : 'poison')
       }
       metrics.observe(instruments.timeToFirstToken, { provider: name }, (clock.now() - sentAt) / 1000)
       return { kind: 'stream', begun, rest }

@@ -40,6 +40,9 @@ const dayMs = 86_400_000
 export function parseRetryAfter(value: string | undefined, wallNowMs: number): number | undefined {
   if (value === undefined) return undefined
   const text = value.trim()
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : /^[A-Za-z]{3}/.test(text) ? Date.parse(text) - wallNowMs : NaN
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : /^[A-Za-z]{3}/.test(text) ? parseDate(text) - wallNowMs : NaN
   return ms >= 0 && ms <= dayMs ? ms : undefined
 }
+
+/** The oldest of the three forms (`Sun Nov  6 08:49:37 1994`) does not name its zone, which is UTC all the same. */
+const parseDate = (text: string) => Date.parse(/GMT$/i.test(text) ? text : `${text} GMT`)

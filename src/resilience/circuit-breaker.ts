@@ -51,7 +51,7 @@ export type Verdict = 'success' | 'slow' | 'failure' | 'neutral'
 export interface Permit {
   /** Only the first report counts. `retryAfterMs`: the upstream's own hint, which an opening honours. */
   report(verdict: Verdict, retryAfterMs?: number): void
-  /** A stream broke after its permit was settled (at its first event): counts as one more failure. */
+  /** A stream broke after its permit was settled (at its first event): the success that it was counts as a failure. */
   failedLater(): void
 }
 
@@ -165,23 +165,30 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     state.cancelTimer = () => {}
     if (state.leases.size === 0) return
     const first = Math.min(...state.leases.values())
-    state.cancelTimer = clock.setTimer(Math.max(first - clock.now(), 0), expireLeases)
+    state.cancelTimer = clock.setTimer(Math.max(first - clock.now(), 0), () => {
+      expireLeases()
+      watchLeases() // Again, where the platform's timer was a little early.
+    })
   }
 
   function permit(): Permit {
     const born = generation
     let used = false
+    let succeededAt: number | undefined
     const self: Permit = {
       report(verdict, retryAfterMs = 0) {
         if (used) return
         used = true
         if (born !== generation) return
+        if (verdict === 'success' || verdict === 'slow') succeededAt = clock.now()
         if (state.name === 'closed') reportClosed(state, verdict, retryAfterMs)
         else if (state.name === 'half_open') reportTrial(state, self, verdict, retryAfterMs)
       },
       failedLater() {
-        if (!used || born !== generation) return
-        if (state.name === 'closed') reportClosed(state, 'failure', 0)
+        if (succeededAt === undefined || born !== generation) return
+        const at = succeededAt
+        succeededAt = undefined
+        if (state.name === 'closed') brokeLater(state, at)
         else if (state.name === 'half_open') open(0)
       },
     }
@@ -193,11 +200,24 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     const now = clock.now()
     const failed = verdict === 'failure'
     window.add(now, failed, verdict === 'slow')
-    if (failed) {
-      if (current.row++ === 0) current.rowStart = now
-    } else current.row = 0
-    if (verdict === 'success') return
+    if (failed) lengthenRow(current, now)
+    else current.row = 0
+    if (verdict !== 'success') evaluate(current, now, retryAfterMs)
+  }
 
+  /** Not a call more: an upstream that breaks each of its streams fails all calls, not half of them. */
+  function brokeLater(current: State & { name: 'closed' }, at: number) {
+    const now = clock.now()
+    window.turnFailed(at, now)
+    lengthenRow(current, now)
+    evaluate(current, now, 0)
+  }
+
+  function lengthenRow(current: State & { name: 'closed' }, now: number) {
+    if (current.row++ === 0) current.rowStart = now
+  }
+
+  function evaluate(current: State & { name: 'closed' }, now: number, retryAfterMs: number) {
     const { calls, failures, slow } = window.counts(now)
     const enough = calls >= minCalls
     const quietOutage = current.row >= consecutiveFailures && now - current.rowStart >= consecutiveSpanMs

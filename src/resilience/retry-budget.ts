@@ -22,6 +22,8 @@ export interface RetryBudget {
   firstTry(): () => void
   /** A retry begins, and its end must be told by calling the answer once; undefined = the budget refuses it. */
   retry(): (() => void) | undefined
+  /** Whether a retry would be refused now: what waits before its retry need not wait for that. */
+  readonly exhausted: boolean
 }
 
 const minRetriesUnderWay = 3
@@ -41,6 +43,11 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
     refilledAt = now
   }
 
+  const exhausted = () => {
+    refill()
+    return tokens < 1 || retries >= Math.max(minRetriesUnderWay, Math.floor(maxRetryShare * active))
+  }
+
   return {
     firstTry() {
       tokens = Math.min(maxTokens, tokens + ratio)
@@ -48,8 +55,7 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
       return () => void active--
     },
     retry() {
-      refill()
-      if (tokens < 1 || retries >= Math.max(minRetriesUnderWay, maxRetryShare * active)) return undefined
+      if (exhausted()) return undefined
       tokens--
       active++
       retries++
@@ -57,6 +63,9 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
         active--
         retries--
       }
+    },
+    get exhausted() {
+      return exhausted()
     },
   }
 }

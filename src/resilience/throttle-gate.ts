@@ -8,7 +8,7 @@ export interface ThrottleGate {
 }
 
 export function createThrottleGate({ clock, maxMs = 300_000 }: { clock: Clock; maxMs?: number }): ThrottleGate {
-  let until = 0
+  let until = -Infinity
   return {
     closeFor(ms) {
       until = Math.max(until, clock.now() + Math.min(ms, maxMs))

@@ -43,8 +43,9 @@ export async function* relayStream({ begun, rest }: StreamedAnswer, options: Rel
       if (!answer.isWhole()) error = broken()
     } catch (cause) {
       if (signal.aborted) return
-      // The gateway's own endings (it stops, the time is over) bring their words along; the rest is the provider's.
-      error = cause instanceof ApiError ? cause : broken()
+      // What was already whole stays so. Else the gateway's own endings (it stops, the time is over) bring their words
+      // along, and the rest is the provider's.
+      if (!answer.isWhole()) error = cause instanceof ApiError ? cause : broken()
     }
     yield error ? toEvent(JSON.stringify(openAiError(error))) : toEvent('[DONE]')
   } finally {

@@ -10,7 +10,7 @@ import { ApiError } from '../errors.ts'
 import type { Clock, Metrics } from '../ports.ts'
 import type { Backoff } from '../resilience/backoff.ts'
 import { BulkheadFull, type Release } from '../resilience/bulkhead.ts'
-import type { CircuitBreaker, Permit, Verdict } from '../resilience/circuit-breaker.ts'
+import type { CircuitBreaker, Verdict } from '../resilience/circuit-breaker.ts'
 import { sleep } from '../resilience/clock.ts'
 import type { Deadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -101,29 +101,31 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       let waitMs = 0
 
       for (;;) {
-        const refusal = await waitForTurn(target, waitMs, last, options)
-        if (refusal) {
-          failure = worse(failure, refusal)
+        const retryOf = triesHere > 0 ? failure!.class : undefined
+        // Asked before the wait too: where there is nothing to spend, waiting would only make the failure late.
+        if (retryOf && target.upstream.budget.exhausted) {
+          metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
           break
         }
-        const retry = triesHere > 0 ? target.upstream.budget.retry() : undefined
-        if (triesHere > 0) {
-          if (!retry) {
-            metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
-            break
-          }
-          metrics.count(instruments.upstreamRetries, { upstream: target.upstream.name, reason: failure!.class })
+        const refusal = await waitForTurn(target, waitMs, last, options)
+        if (refusal) {
+          failure ??= refusal
+          break
         }
-        const outcome = await attempt(target, options, strikes, retry)
+        const outcome = await attempt(target, options, strikes, retryOf)
+        if (outcome === 'no_budget') {
+          metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
+          break
+        }
         if (!(outcome instanceof UpstreamFailure)) return outcome
 
         failure = worse(failure, outcome)
         if (outcome.class === 'local') break
         sent++
         triesHere++
-        if (failureClasses[outcome.class].retry === 'never' || sent >= maxAttempts) throw failure
         // A hint closes the gate also when this request does not come back: others must not call early.
         if (outcome.details.retryAfterMs !== undefined) target.circuit.gate.closeFor(outcome.details.retryAfterMs)
+        if (failureClasses[outcome.class].retry === 'never' || sent >= maxAttempts) throw failure
         if (!mayRepeat(outcome, repeat, triesHere)) break
         // The last try belongs to a target that has not been tried.
         if (!last && sent >= maxAttempts - 1) break
@@ -145,10 +147,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     // Several turns of the loop only where another request's answer closed the gate again meanwhile.
     for (let ms = waitMs; ; ms = 0) {
       const gateMs = gate.closedForMs()
-      if (gateMs > 0) {
-        ms = backoff.afterHint(gateMs)
-        if (ms > longestMs) return local('throttle_gate', gateMs)
-      }
+      if (gateMs > longestMs) return local('throttle_gate', gateMs)
+      if (gateMs > 0) ms = Math.max(ms, backoff.afterHint(gateMs))
       if (ms > deadline.remainingMs() - minTryMs)
         return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
       if (ms === 0) return undefined
@@ -167,9 +167,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     }
   }
 
-  /** The wait before going to the same target again. */
-  function waitBefore({ class: failed, details }: UpstreamFailure, triesHere: number): number {
-    if (details.retryAfterMs !== undefined) return 0 // The gate, now closed for that long, tells the wait.
+  /** The wait before going to the same target again; a hint, for which the gate is now closed, may make it longer. */
+  function waitBefore({ class: failed }: UpstreamFailure, triesHere: number): number {
     if (failed === 'throttled') return backoff.afterThrottle(triesHere)
     if (failed === 'not_sent' && triesHere === 1) return 0
     return backoff.afterFailure(triesHere)
@@ -179,8 +178,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     target: Target<T>,
     options: GuardedCallOptions,
     strikes: Set<CircuitBreaker>,
-    retry: (() => void) | undefined,
-  ): Promise<Answer<T> | UpstreamFailure> {
+    retryOf: FailureClass | undefined,
+  ): Promise<Answer<T> | UpstreamFailure | 'no_budget'> {
     const { upstream, circuit } = target
     const { deadline, signal, trace } = options
     const name = circuit.name
@@ -188,7 +187,6 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const admission = circuit.breaker.acquire(deadline.remainingMs())
     if ('refused' in admission) {
       metrics.count(instruments.breakerCalls, { name, outcome: 'refused' })
-      retry?.()
       return local('circuit_open', admission.retryAfterMs)
     }
     const { permit } = admission
@@ -199,19 +197,32 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       metrics.count(instruments.breakerCalls, { name, outcome: counted })
     }
 
+    const failedLater = () => {
+      if (!strikes.has(circuit.breaker)) permit.failedLater()
+    }
+
     let release: Release
     try {
       const place = upstream.bulkhead.acquire(Math.min(maxBulkheadWaitMs, deadline.remainingMs() / 4), signal)
       release = typeof place === 'function' ? place : await place
     } catch (error) {
       tell('neutral')
-      retry?.()
       if (!(error instanceof BulkheadFull)) return new UpstreamFailure('client')
       metrics.count(instruments.requestsShed, { reason: 'upstream_concurrency' })
       return local('overloaded', 1_000)
     }
 
-    const endTry = retry ?? upstream.budget.firstTry()
+    const unsent = <R>(result: R): R => {
+      tell('neutral')
+      release()
+      return result
+    }
+    // The caller may have left between being given the place and taking it.
+    if (signal.aborted) return unsent(new UpstreamFailure('client'))
+    // Paid for only now that it goes out: what our own guards refuse costs nothing.
+    const endTry = retryOf ? upstream.budget.retry() : upstream.budget.firstTry()
+    if (!endTry) return unsent('no_budget')
+    if (retryOf) metrics.count(instruments.upstreamRetries, { upstream: upstream.name, reason: retryOf })
     const controller = new AbortController()
     const onAbort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
@@ -237,7 +248,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       const slow = target.slowMs !== undefined && clock.now() - since > target.slowMs
       end(slow ? 'slow_ok' : 'ok')
       tell(slow ? 'slow' : 'success')
-      if (options.holds) return { value, target, hold: hold(options, permit, controller, onAbort, release) }
+      if (options.holds) return { value, target, hold: hold(options, failedLater, controller, onAbort, release) }
       signal.removeEventListener('abort', onAbort)
       release()
       return { value, target, hold: released }
@@ -266,7 +277,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
 
   function hold(
     { deadline, signal }: GuardedCallOptions,
-    permit: Permit,
+    failed: () => void,
     controller: AbortController,
     onAbort: () => void,
     release: Release,
@@ -280,7 +291,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         signal.removeEventListener('abort', onAbort)
         release()
       },
-      failed: () => permit.failedLater(),
+      failed,
       abort: (reason) => controller.abort(reason),
     }
   }

@@ -2,7 +2,7 @@
  * What can come of one try, in one table: what it says about the upstream (the breaker's verdict) and whether trying
  * again may help. Everything that decides after a failure decides by these classes.
  */
-import { HttpFailure, type HttpReply } from '../ports.ts'
+import { HttpFailure, type HttpFailureKind, type HttpReply } from '../ports.ts'
 import { parseRetryAfter } from '../resilience/backoff.ts'
 import type { Verdict } from '../resilience/circuit-breaker.ts'
 
@@ -66,23 +66,21 @@ export class UpstreamFailure extends Error {
   }
 }
 
+const httpClasses: Record<HttpFailureKind, FailureClass> = {
+  not_sent: 'not_sent',
+  reset: 'maybe_sent',
+  headers_timeout: 'silent',
+  cut: 'poison',
+  idle_timeout: 'poison',
+  too_large: 'poison',
+  malformed: 'poison',
+}
+
 /** Names the class of whatever a try threw. Anything unforeseen while reading an answer is the answer's fault. */
 export function failureFrom(error: unknown): UpstreamFailure {
   if (error instanceof UpstreamFailure) return error
-  if (!(error instanceof HttpFailure)) return new UpstreamFailure('poison', { cause: error })
-  switch (error.kind) {
-    case 'not_sent':
-      return new UpstreamFailure('not_sent', { cause: error })
-    case 'reset':
-      return new UpstreamFailure('maybe_sent', { cause: error })
-    case 'headers_timeout':
-      return new UpstreamFailure('silent', { cause: error })
-    case 'cut':
-    case 'idle_timeout':
-    case 'too_large':
-    case 'malformed':
-      return new UpstreamFailure('poison', { cause: error })
-  }
+  const known = error instanceof HttpFailure ? httpClasses[error.kind] : undefined
+  return new UpstreamFailure(known ?? 'poison', { cause: error })
 }
 
 /** Resolves to nothing for an answer (2xx, 3xx, and the 4xx that are the caller's to see); throws for a failure. */

@@ -100,8 +100,8 @@ export async function cancelQuery(query: Promise<unknown>): Promise<void> {
 
 /** Does not settle when the connection is lost; `onLost` tells. */
 export async function inTransaction<T>(client: Client, body: (sql: Sql) => Promise<T>): Promise<T> {
-  client.inTransaction = true
   const result = client.sql.begin(async (transaction) => {
+    client.inTransaction = true
     const guarded = new Proxy(transaction, {
       apply(target, self, args) {
         if (client.isLost) throw Object.assign(new Error('connection lost'), { code: 'CONNECTION_CLOSED' })

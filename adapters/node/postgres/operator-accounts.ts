@@ -8,7 +8,7 @@ import { scopes } from '../../../src/domain/principal.ts'
 import { generateApiKey, hashApiKey, prefixOf } from './api-key.ts'
 import type { Database, Sql } from './client.ts'
 
-export interface IssuedKey {
+interface IssuedKey {
   accountId: string
   keyId: string
 }

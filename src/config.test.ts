@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest'
+import { ConfigError, loadConfig, variables } from './config.ts'
+
+const noFiles = (path: string): string => {
+  throw new Error(`no such file: ${path}`)
+}
+const load = (env: Record<string, string | undefined>, readFile = noFiles) => loadConfig(env, readFile)
+
+function refusal(env: Record<string, string | undefined>, readFile = noFiles): string {
+  try {
+    load(env, readFile)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as Error).message
+  }
+  return expect.fail('was not refused')
+}
+
+const production = { NODE_ENV: 'production', DB_HOST: 'db', JWT_SECRET: 'x'.repeat(32) }
+
+describe('the configuration', () => {
+  it('has a default for everything that is required, and every default is allowed', () => {
+    const config = load({})
+    for (const [name, variable] of Object.entries(variables)) {
+      expect(config[name as keyof typeof config] !== undefined, name).toBe(variable.default !== undefined)
+    }
+    expect(config).toMatchObject({ PORT: 8080, CIRCUIT_BREAKER_TIMEOUT: 30_000, RETRY_AFTER_MAX_WAIT: 3_000 })
+  })
+
+  it.each([
+    ['PORT', '65535', 65_535],
+    ['PORT', '0', 0],
+    ['REQUEST_TIMEOUT', '250ms', 250],
+    ['REQUEST_TIMEOUT', '1.5s', 1_500],
+    ['REQUEST_TIMEOUT', '10m', 600_000],
+    ['REQUEST_TIMEOUT', '24h', 86_400_000],
+    ['RETRY_BUDGET_RATIO', '0', 0],
+    ['CIRCUIT_BREAKER_FAILURE_THRESHOLD', '1', 1],
+    ['DB_PGBOUNCER', 'true', true],
+    ['OPENAI_BASE_URL', 'https://api.test/v1//', 'https://api.test/v1'],
+    ['DATABASE_URL', 'postgresql://u:p@h/db', 'postgresql://u:p@h/db'],
+  ] as const)('reads %s=%s', (name, text, value) => {
+    expect(load({ [name]: text })[name]).toBe(value)
+  })
+
+  it.each([
+    ['PORT', '65536', 'an integer from 0 to 65535'],
+    ['PORT', '80.5', 'an integer'],
+    ['PORT', '-1', 'an integer'],
+    ['PORT', '0x50', 'an integer'],
+    ['PORT', ' 80', 'an integer'],
+    ['PORT', '99999999999999999999999', 'an integer'],
+    ['RETRY_MAX_ATTEMPTS', '0', 'an integer from 1 to 10'],
+    ['RETRY_BUDGET_RATIO', '1.01', 'a number from 0 to 1'],
+    ['RETRY_BUDGET_RATIO', 'NaN', 'a number'],
+    ['RETRY_BUDGET_RATIO', '1e-1', 'a number'],
+    ['REQUEST_TIMEOUT', '30', 'a duration such as'],
+    ['REQUEST_TIMEOUT', '30 s', 'a duration such as'],
+    ['REQUEST_TIMEOUT', '-1s', 'a duration such as'],
+    ['REQUEST_TIMEOUT', '0s', 'at least 1ms'],
+    ['REQUEST_TIMEOUT', '597h', 'a duration such as'],
+    ['LOG_LEVEL', 'verbose', 'one of debug, info, warn, error'],
+    ['DB_PGBOUNCER', 'yes', 'true or false'],
+    ['OPENAI_BASE_URL', 'api.test', 'http:// or https://'],
+    ['OPENAI_BASE_URL', 'ftp://api.test', 'http:// or https://'],
+    ['OPENAI_BASE_URL', 'https://api.test/?a=1', 'without a query'],
+  ])('refuses %s=%s, naming the variable, the value and what is allowed', (name, value, allowed) => {
+    const message = refusal({ [name]: value })
+    expect(message.startsWith(`${name}=${value} is not allowed: it must be `)).toBe(true)
+    expect(message).toContain(allowed)
+    expect(message).not.toContain('\n')
+  })
+
+  it('never shows a secret, however bad it is', () => {
+    for (const [name, variable] of Object.entries(variables)) {
+      if (!variable.secret) continue
+      const canary = `canary ${'x'.repeat(2_000)}`
+      const message = refusal({ [name]: canary })
+      expect(message, name).not.toContain('canary')
+      expect(message).toContain(`${name}=(2007 characters, not shown)`)
+      expect(refusal({ [`${name}_FILE`]: '/run/secret' }, () => canary)).not.toContain('canary')
+    }
+  })
+
+  it('takes every variable whose name says so for a secret', () => {
+    for (const [name, { secret }] of Object.entries(variables)) {
+      if (/(KEY|SECRET|TOKEN|PASSWORD|PEPPER|DATABASE_URL)$/.test(name)) expect(secret, name).toBe(true)
+    }
+  })
+
+  it('takes an empty value for an unset one', () => {
+    expect(load({ PORT: '', OPENAI_API_KEY: '', REQUEST_TIMEOUT_FILE: '' })).toEqual(load({}))
+  })
+
+  it('reads NAME_FILE, without the newline at its end', () => {
+    const files: Record<string, string> = { '/port': '81\n', '/key': 'sk-file\r\n', '/empty': '\n' }
+    const config = load({ PORT_FILE: '/port', OPENAI_API_KEY_FILE: '/key', METRICS_TOKEN_FILE: '/empty' }, (path) => files[path]!)
+    expect(config).toMatchObject({ PORT: 81, OPENAI_API_KEY: 'sk-file' })
+    expect(config.METRICS_TOKEN).toBeUndefined()
+  })
+
+  it('refuses a file that cannot be read, and a variable given in both ways', () => {
+    expect(refusal({ JWT_SECRET_FILE: '/none' })).toBe('JWT_SECRET_FILE=/none cannot be read')
+    const both = refusal({ JWT_SECRET: 'canary', JWT_SECRET_FILE: '/key' }, () => 'canary')
+    expect(both).toBe('JWT_SECRET and JWT_SECRET_FILE are both set: set one of them')
+  })
+})
+
+describe('in production', () => {
+  it('a database and a signing secret are enough', () => {
+    expect(load(production).NODE_ENV).toBe('production')
+    expect(load({ ...production, DB_HOST: '', DATABASE_URL: 'postgres://h/db' }).DB_HOST).toBeUndefined()
+  })
+
+  it.each([
+    [{ DB_HOST: '' }, 'DATABASE_URL or DB_HOST must be set when NODE_ENV=production'],
+    [{ JWT_SECRET: '' }, 'JWT_SECRET must be set when NODE_ENV=production'],
+    [{ BOOTSTRAP_API_KEY: 'canary'.repeat(10) }, 'BOOTSTRAP_API_KEY must not be set when NODE_ENV=production'],
+  ])('%o is refused', (env, message) => {
+    expect(refusal({ ...production, ...env })).toContain(message)
+    expect(refusal({ ...production, ...env })).not.toContain('canary')
+    expect(load({ ...production, ...env, NODE_ENV: 'development' }).NODE_ENV).toBe('development')
+  })
+})

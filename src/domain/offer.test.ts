@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest'
+import { microUsd, usd } from './money.ts'
+import { compareOffers, matches, type Offer, type OfferFilter, type OfferSort, vramGb } from './offer.ts'
+
+const offer = (changes: Partial<Offer> = {}): Offer => ({
+  id: 'vastai:1',
+  market: 'vastai',
+  gpuModel: 'RTX 4090',
+  gpuCount: 2,
+  vramMib: 24_564,
+  priceMicroUsd: 800_000,
+  priceParts: { gpu: 800_000 },
+  location: 'Texas, US',
+  reliability: 0.99,
+  available: true,
+  ...changes,
+})
+
+describe('an offer', () => {
+  it.each<[OfferFilter, boolean]>([
+    [{}, true],
+    [{ market: 'vastai' }, true],
+    [{ market: 'ionet' }, false],
+    [{ minVramGb: 24 }, true],
+    [{ minVramGb: 24.5 }, false],
+    [{ maxPriceMicroUsd: 800_000 }, true],
+    [{ maxPriceMicroUsd: 799_999 }, false],
+    [{ maxPriceMicroUsd: 0 }, false],
+    [{ gpuCount: 2 }, true],
+    [{ gpuCount: 1 }, false],
+    [{ location: 'texas' }, true],
+    [{ location: 'US' }, true],
+    [{ location: 'DE' }, false],
+  ])('%o finds it: %s', (filter, found) => expect(matches(offer(), filter)).toBe(found))
+
+  it('that is not available is never found', () => expect(matches(offer({ available: false }), {})).toBe(false))
+
+  it('without a location is found by no location', () => {
+    expect(matches(offer({ location: null }), { location: 'US' })).toBe(false)
+    expect(matches(offer({ location: null }), {})).toBe(true)
+  })
+
+  it.each([
+    ['RTX_4090', 'RTX 4090', true],
+    ['rtx 4090', 'RTX 4090', true],
+    ['RTX-4090', 'GeForce RTX 4090', true],
+    ['GeForce RTX 4090', 'RTX 4090', true],
+    ['NVIDIA GeForce RTX 4090', 'RTX_4090', true],
+    ['4090', 'RTX 4090', true],
+    ['NVIDIA', 'NVIDIA H100', true],
+    ['GeForce', 'RTX 4090', false],
+    ['RTX 4090 D', 'RTX 4090', false],
+    ['RTX 4080', 'RTX 4090', false],
+    ['h100', 'H100 SXM', true],
+    ['H100 SXM', 'H100', false],
+  ])('"%s" finds "%s": %s', (gpuModel, name, found) => {
+    expect(matches(offer({ gpuModel: name }), { gpuModel })).toBe(found)
+  })
+
+  it.each([
+    [24_564, 24],
+    [24_576, 24],
+    [81_559, 80],
+    [81_920, 80],
+    [40_536, 40],
+    [11_264, 11],
+    [143_771, 140],
+  ])('of %i MiB has %i GB', (mib, gb) => expect(vramGb(mib)).toBe(gb))
+
+  it.each<[OfferSort, string[]]>([
+    ['price', ['c', 'a', 'b', 'd']],
+    ['price_per_gpu', ['d', 'c', 'a', 'b']],
+    ['vram', ['d', 'a', 'b', 'c']],
+    ['reliability', ['b', 'a', 'd', 'c']],
+  ])('sorted by %s stands in the same place every time, ties by id', (sort, order) => {
+    const offers = [
+      offer({ id: 'd', gpuCount: 8, priceMicroUsd: 900_000, reliability: 0.5 }),
+      offer({ id: 'b', reliability: 1 }),
+      offer({ id: 'a' }),
+      offer({ id: 'c', gpuCount: 1, priceMicroUsd: 300_000, reliability: null }),
+    ]
+    expect(offers.toSorted(compareOffers(sort)).map(({ id }) => id)).toEqual(order)
+    expect(offers.toReversed().sort(compareOffers(sort)).map(({ id }) => id)).toEqual(order)
+  })
+})
+
+it('money loses nothing between dollars and micro-dollars', () => {
+  for (const dollars of [0, 0.000001, 0.1, 0.28, 1.005, 2.675, 12_345.678901]) expect(usd(microUsd(dollars))).toBe(dollars)
+  expect(microUsd(0.1) + microUsd(0.2)).toBe(microUsd(0.3))
+})

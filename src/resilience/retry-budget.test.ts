@@ -1,0 +1,88 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { createRetryBudget, type RetryBudgetOptions } from './retry-budget.ts'
+
+const world = (options: Partial<RetryBudgetOptions> = {}) => {
+  const clock = new FakeClock()
+  return { clock, budget: createRetryBudget({ clock, ...options }) }
+}
+
+/** How many retries, each ended before the next, the budget allows now. */
+function allowed(budget: ReturnType<typeof createRetryBudget>): number {
+  for (let count = 0; ; count++) {
+    const end = budget.retry()
+    if (!end) return count
+    end()
+  }
+}
+
+it('starts with ten retries', () => {
+  expect(allowed(world().budget)).toBe(10)
+})
+
+it('earns one retry for ten first tries', () => {
+  const { budget } = world()
+  allowed(budget)
+  for (let i = 0; i < 1_000; i++) budget.firstTry()()
+  expect(allowed(budget)).toBeGreaterThanOrEqual(99)
+})
+
+it('earns one retry a second, whatever the traffic', () => {
+  const { clock, budget } = world()
+  allowed(budget)
+  clock.tick(999)
+  expect(allowed(budget)).toBe(0)
+  clock.tick(1)
+  expect(allowed(budget)).toBe(1)
+  clock.tick(7_000)
+  expect(allowed(budget)).toBe(7)
+})
+
+it('never keeps more than 100', () => {
+  const { clock, budget } = world()
+  for (let i = 0; i < 10_000; i++) budget.firstTry()()
+  clock.tick(3_600_000)
+  expect(allowed(budget)).toBe(100)
+})
+
+it('lets three retries be under way, or a fifth of the calls', () => {
+  const { budget } = world({ initialTokens: 100 })
+  const ends = [budget.retry(), budget.retry(), budget.retry()]
+  expect(budget.retry()).toBeUndefined()
+  const calls = Array.from({ length: 22 }, () => budget.firstTry())
+  ends.push(budget.retry(), budget.retry())
+  expect(ends.at(-1)).toBeDefined()
+  expect(budget.retry()).toBeUndefined()
+  for (const end of calls) end()
+  ends[0]!()
+  expect(budget.retry()).toBeUndefined()
+  for (const end of ends.slice(1)) end!()
+  expect(allowed(budget)).toBeGreaterThan(0)
+})
+
+it('says that it is exhausted exactly when a retry would be refused', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom('first', 'retry', 'end', 'second'), { maxLength: 80 }), (steps) => {
+      const { clock, budget } = world({ initialTokens: 2, ratio: 0.5 })
+      const ends: (() => void)[] = []
+      for (const step of steps) {
+        if (step === 'first') ends.push(budget.firstTry())
+        else if (step === 'end') ends.shift()?.()
+        else if (step === 'second') clock.tick(1_000)
+        else {
+          const { exhausted } = budget
+          const end = budget.retry()
+          expect(end === undefined).toBe(exhausted)
+          if (end) ends.push(end)
+        }
+      }
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+it('refuses a ratio outside 0 to 1 by name', () => {
+  expect(() => world({ ratio: 1.5 })).toThrow('ratio must be 0 to 1, got 1.5')
+  expect(() => world({ ratio: Number.NaN })).toThrow('ratio must be 0 to 1, got NaN')
+})

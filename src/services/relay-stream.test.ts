@@ -1,0 +1,350 @@
+import { describe, expect, it } from 'vitest'
+import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
+import { FakeHttp } from '../../tests/support/fake-http.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { ApiError } from '../errors.ts'
+import { HttpFailure } from '../ports.ts'
+import { readStreamEvents, type StreamEvent } from '../providers/openai-stream.ts'
+import { createOpenAiProvider, type StreamedAnswer } from '../providers/openai.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import { relayStream } from './relay-stream.ts'
+
+const encoder = new TextEncoder()
+const done = 'data: [DONE]\n\n'
+
+interface Told {
+  text: string
+  failed: number
+  released: number
+  malformed: number
+  interrupted: number
+  ended: number
+  closed: boolean
+}
+
+type Source = AsyncGenerator<StreamEvent[], void, void>
+
+async function relay(
+  rest: Source,
+  { wantsUsage = false, signal = new AbortController().signal, begun = [] as StreamEvent[], onText = (_text: string) => {} } = {},
+): Promise<Told> {
+  const told: Told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false }
+  const closing = rest.return.bind(rest)
+  rest.return = (value) => {
+    told.closed = true
+    return closing(value)
+  }
+  const out = relayStream(
+    { kind: 'stream', begun, rest },
+    {
+      hold: { release: () => void told.released++, failed: () => void told.failed++, abort: () => {} },
+      signal,
+      wantsUsage,
+      onMalformed: () => void told.malformed++,
+      onInterrupted: () => void told.interrupted++,
+      onEnd: () => void told.ended++,
+    },
+  )
+  for await (const text of out) {
+    told.text += text
+    onText(text)
+  }
+  return told
+}
+
+/** A provider's stream: chunks as objects, other text as it is, an error is thrown. */
+async function* streamOf(...events: (object | string | Error)[]): AsyncGenerator<StreamEvent[], void, void> {
+  async function* body() {
+    for (const event of events) {
+      if (event instanceof Error) throw event
+      yield encoder.encode(typeof event === 'string' ? event : `data: ${JSON.stringify(event)}\n\n`)
+    }
+  }
+  yield* readStreamEvents(body())
+}
+
+const word = (content: string, index = 0) => ({ choices: [{ index, delta: { content }, finish_reason: null }] })
+const finish = (index = 0) => ({ choices: [{ index, delta: {}, finish_reason: 'stop' }] })
+const usage = { choices: [], usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 } }
+
+const eventsOf = (text: string) =>
+  text
+    .split('\n\n')
+    .filter(Boolean)
+    .map((event) => event.replace(/^data: /, ''))
+const parsed = (text: string) =>
+  eventsOf(text)
+    .filter((event) => event !== '[DONE]')
+    .map((event) => JSON.parse(event))
+const wordsOf = (text: string) =>
+  parsed(text)
+    .flatMap(({ choices }) => choices ?? [])
+    .map(({ delta }) => delta?.content ?? '')
+    .join('')
+
+const whole = { failed: 0, released: 1, interrupted: 0, ended: 1, closed: true }
+const broken = { failed: 1, released: 1, interrupted: 1, ended: 1, closed: true }
+
+describe('a stream', () => {
+  it('that is whole is relayed as it came and ends with [DONE]', async () => {
+    const odd = 'data: {"choices":[{"index":0,"delta":{"content":"x"},"big":12345678901234567890,"z" : 1.0}]}\n\n'
+    const told = await relay(streamOf(word('Hello'), odd, finish(), done))
+    expect(told).toMatchObject({ ...whole, malformed: 0 })
+    expect(told.text).toBe(
+      `data: ${JSON.stringify(word('Hello'))}\n\n${odd}data: ${JSON.stringify(finish())}\n\n${done}`,
+    )
+  })
+
+  it('that finished but forgot [DONE] gets one', async () => {
+    const told = await relay(streamOf(word('Hello'), finish()))
+    expect(told).toMatchObject(whole)
+    expect(told.text.endsWith(done)).toBe(true)
+    expect(told.text.split('[DONE]')).toHaveLength(2)
+  })
+
+  it('that finished and then forgot to end is ended at its usage', async () => {
+    const rest = (async function* () {
+      yield* streamOf(word('Hello'), finish(), usage)
+      await new Promise(() => {})
+    })()
+    const told = await relay(rest, { wantsUsage: true })
+    expect(told.text.endsWith(`data: ${JSON.stringify(usage)}\n\n${done}`)).toBe(true)
+    expect(told).toMatchObject(whole)
+  })
+
+  it.each([
+    ['cut', new HttpFailure('cut')],
+    ['reset', new HttpFailure('reset')],
+    ['silent', new HttpFailure('idle_timeout')],
+  ])('that finished and was then %s is whole: nothing of it is missing', async (_name, error) => {
+    const told = await relay(streamOf(word('Hello'), finish(), error))
+    expect(told).toMatchObject(whole)
+    expect(told.text.endsWith(done)).toBe(true)
+  })
+
+  it.each<[string, (object | string | Error)[]]>([
+    ['ends without finish_reason', [word('Hel')]],
+    ['sends [DONE] without finish_reason', [word('Hel'), done]],
+    ['is cut', [word('Hel'), new HttpFailure('cut')]],
+    ['falls silent', [word('Hel'), new HttpFailure('idle_timeout')]],
+    ['throws what nobody foresaw', [word('Hel'), new TypeError('canary')]],
+    ['reports an error', [word('Hel'), { error: { message: 'canary' } }, word('never')]],
+    ['sends usage without finish_reason', [word('Hel'), usage]],
+    ['sends choices that are none', [word('Hel'), { choices: 7 }]],
+  ])('that %s ends with an error and no [DONE], and is evidence', async (_name, events) => {
+    const told = await relay(streamOf(...events))
+    expect(told).toMatchObject(broken)
+    expect(told.text).not.toContain('[DONE]')
+    expect(told.text).not.toContain('canary')
+    expect(wordsOf(told.text)).toBe('Hel')
+    expect(parsed(told.text).at(-1).error).toMatchObject({ code: 'stream_interrupted', type: 'server_error' })
+  })
+
+  it('that never says anything is broken', async () => {
+    expect(await relay(streamOf())).toMatchObject(broken)
+    expect(await relay(streamOf(done))).toMatchObject(broken)
+  })
+
+  it('that the gateway itself ends says why, and is no evidence', async () => {
+    const told = await relay(streamOf(word('Hel'), new ApiError('deadline_exceeded')))
+    expect(told).toMatchObject(whole)
+    expect(told.text).not.toContain('[DONE]')
+    expect(parsed(told.text).at(-1).error.code).toBe('deadline_exceeded')
+  })
+
+  it('skips an event that does not parse, and counts it', async () => {
+    const told = await relay(streamOf(word('Hel'), 'data: {"choices":[{"ind\n\n', 'data: 7\n\n', word('lo'), finish(), done))
+    expect(told).toMatchObject({ ...whole, malformed: 2 })
+    expect(wordsOf(told.text)).toBe('Hello')
+  })
+
+  it('with several choices is whole only when each has finished', async () => {
+    const half = await relay(streamOf(word('a', 0), word('b', 1), finish(0), done))
+    expect(half).toMatchObject(broken)
+    const both = await relay(streamOf(word('a', 0), word('b', 1), finish(1), finish(0), done))
+    expect(both).toMatchObject(whole)
+    expect(both.text.endsWith(done)).toBe(true)
+  })
+
+  it('ends at [DONE], whatever is sent after it', async () => {
+    const told = await relay(streamOf(word('Hello'), finish(), `${done}data: {"late":1}\n\n`, word('late')))
+    expect(told.text).not.toContain('late')
+    expect(told).toMatchObject(whole)
+  })
+
+  it('keeps data of several lines one event', async () => {
+    const told = await relay(streamOf('data: {"choices":\ndata: [{"index":0,"finish_reason":"stop"}]}\n\n', done))
+    expect(told.text).toBe(`data: {"choices":\ndata: [{"index":0,"finish_reason":"stop"}]}\n\n${done}`)
+  })
+
+  it('begins with the events that are here already', async () => {
+    const text = JSON.stringify(word('Hel'))
+    const begun: StreamEvent[] = [{ kind: 'chunk', text, chunk: word('Hel') }]
+    expect(wordsOf((await relay(streamOf(word('lo'), finish()), { begun })).text)).toBe('Hello')
+  })
+})
+
+describe('usage', () => {
+  const nulls = { ...word('Hello'), usage: null }
+
+  it('nobody asked for is taken out, null or not', async () => {
+    const told = await relay(streamOf(nulls, { ...finish(), usage: null }, usage, done))
+    expect(told.text).not.toContain('usage')
+    expect(eventsOf(told.text)).toEqual([JSON.stringify(word('Hello')), JSON.stringify(finish()), '[DONE]'])
+  })
+
+  it('on a chunk that has choices is taken out of it, and the choices stay', async () => {
+    const told = await relay(streamOf({ ...word('Hello'), usage: usage.usage }, finish(), done))
+    expect(told.text).not.toContain('usage')
+    expect(wordsOf(told.text)).toBe('Hello')
+  })
+
+  it('asked for is relayed as it came', async () => {
+    const told = await relay(streamOf(nulls, finish(), usage, done), { wantsUsage: true })
+    expect(eventsOf(told.text)).toEqual([nulls, finish(), usage].map((event) => JSON.stringify(event)).concat('[DONE]'))
+  })
+})
+
+describe('a caller who leaves', () => {
+  it('hears nothing more, and it is nobody’s failure', async () => {
+    const caller = new AbortController()
+    const rest = (async function* (): AsyncGenerator<StreamEvent[], void, void> {
+      yield* streamOf(word('Hel'))
+      await new Promise((_, reject) => caller.signal.addEventListener('abort', () => reject(caller.signal.reason)))
+    })()
+    const told = await relay(rest, { signal: caller.signal, onText: () => setImmediate(() => caller.abort()) })
+    expect(told).toMatchObject(whole)
+    expect(told.text).toBe(`data: ${JSON.stringify(word('Hel'))}\n\n`)
+  })
+
+  it('between two events ends the provider’s call, too', async () => {
+    let closed = false
+    let released = 0
+    const rest = (async function* (): AsyncGenerator<StreamEvent[], void, void> {
+      try {
+        yield* streamOf(word('Hel'), word('lo'))
+      } finally {
+        closed = true
+      }
+    })()
+    const out = relayStream(
+      { kind: 'stream', begun: [], rest },
+      {
+        hold: { release: () => void released++, failed: () => expect.fail('no evidence'), abort: () => {} },
+        signal: new AbortController().signal,
+        wantsUsage: false,
+        onMalformed: () => {},
+        onInterrupted: () => expect.fail('not interrupted'),
+        onEnd: () => {},
+      },
+    )
+    await out.next()
+    await out.return(undefined)
+    await settled()
+    expect(closed).toBe(true)
+    expect(released).toBe(1)
+  })
+})
+
+describe('the bytes of an answer of twenty words', () => {
+  const words = Array.from({ length: 20 }, (_, i) => (i % 5 === 4 ? ` wörd😀${i}` : ` word${i}`))
+  const text = words.join('')
+  const bytesOf = (end: string) =>
+    encoder.encode(
+      [...words.map((content) => word(content)), finish(), usage]
+        .map((event) => `data: ${JSON.stringify(event)}${end}${end}`)
+        .join('')
+        .concat(`data: [DONE]${end}${end}`),
+    )
+
+  async function relayBytes(chunks: Uint8Array[], ending: 'end' | 'cut' = 'end') {
+    async function* body() {
+      yield* chunks
+      if (ending === 'cut') throw new HttpFailure('cut')
+    }
+    return relay(readStreamEvents(body()))
+  }
+
+  it.each(['end', 'cut'] as const)('cut anywhere (%s) never look complete unless they are, and are always a prefix', async (ending) => {
+    const bytes = bytesOf('\n')
+    const finished = new TextDecoder().decode(bytes).indexOf('"stop"')
+    const finishedAt = encoder.encode(new TextDecoder().decode(bytes).slice(0, finished)).length
+    let complete = 0
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      const told = await relayBytes([bytes.slice(0, cut)], ending)
+      const relayed = wordsOf(told.text)
+      expect(text.startsWith(relayed), `cut at ${cut}`).toBe(true)
+      if (told.text.includes('[DONE]')) {
+        complete++
+        expect(cut, 'complete only after finish_reason').toBeGreaterThan(finishedAt)
+        expect(relayed).toBe(text)
+        expect(told.text).not.toContain('"error"')
+        expect(told.failed).toBe(0)
+      } else {
+        expect(parsed(told.text).at(-1).error.code).toBe('stream_interrupted')
+        expect(told.failed).toBe(1)
+      }
+      expect(told).toMatchObject({ released: 1, ended: 1 })
+    }
+    expect(complete).toBeGreaterThan(0)
+    expect(complete).toBeLessThan(bytes.length / 3)
+  })
+
+  it.each(['\n', '\r\n', '\r'])('are relayed alike wherever the network divides them (line ending %j)', async (end) => {
+    const bytes = bytesOf(end)
+    const expected = (await relayBytes([bytes])).text
+    expect(wordsOf(expected)).toBe(text)
+    expect(expected.endsWith(done)).toBe(true)
+    for (let cut = 1; cut < bytes.length; cut++) {
+      const told = await relayBytes([bytes.slice(0, cut), bytes.slice(cut)])
+      expect(told.text, `divided at ${cut}`).toBe(expected)
+    }
+    for (const size of [1, 2, 3, 7, 64, 1_000]) {
+      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size))
+      expect((await relayBytes(pieces)).text, `pieces of ${size}`).toBe(expected)
+    }
+  })
+})
+
+describe('the first event', () => {
+  const eventStream = { 'content-type': 'text/event-stream; charset=utf-8' }
+  const send = (...chunks: (string | Error | 'silence')[]) => {
+    const clock = new FakeClock()
+    const http = new FakeHttp(clock, { headers: eventStream, chunks })
+    const metrics = new FakeMetrics()
+    const provider = createOpenAiProvider({
+      name: 'openai',
+      baseUrl: 'https://api.test/v1',
+      apiKey: 'sk-test',
+      http,
+      clock,
+      metrics,
+      upstream: { circuit: () => ({}) } as unknown as Upstream,
+      guardedCall: () => expect.fail('not asked'),
+      timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000 },
+    })
+    const call = { endpoint: 'chat/completions' as const, model: 'm', body: encoder.encode('{}'), last: false }
+    return { http, metrics, answer: provider.stream(call).send(new AbortController().signal) }
+  }
+  const event = (value: object) => `data: ${JSON.stringify(value)}\n\n`
+
+  it('makes a stream an answer', async () => {
+    const { answer, metrics } = send(': hello\n\n', 'data: {broken\n\n', event(word('Hi')), event(finish()), done)
+    const streamed = (await answer) as StreamedAnswer
+    expect(streamed).toMatchObject({ kind: 'stream', begun: [{ kind: 'chunk' }] })
+    expect(metrics.counted(instruments.malformedEvents, { provider: 'openai' })).toBe(1)
+    expect(wordsOf((await relay(streamed.rest, { begun: streamed.begun })).text)).toBe('Hi')
+  })
+
+  it.each([
+    ['is missing', [], 'poison'],
+    ['never comes among what does not parse', ['data: {\n\n', 'data: 1\n\n'], 'poison'],
+    ['is an error', [event({ error: { message: 'overloaded' } }), 'silence'], 'server'],
+    ['is [DONE]', [done, 'silence'], 'poison'],
+  ] as const)('that %s makes it none, while the call can still be repeated', async (_name, chunks, failed) => {
+    const { answer, http } = send(...chunks)
+    await expect(answer).rejects.toMatchObject({ class: failed })
+    expect(http.closedBodies).toBe(1)
+  })
+})

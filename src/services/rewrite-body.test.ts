@@ -1,0 +1,50 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { parseJsonBody } from '../middleware/json-body.ts'
+import { rewriteBody } from './rewrite-body.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const rewrite = (text: string, fields: Record<string, unknown>) =>
+  decoder.decode(rewriteBody(parseJsonBody(encoder.encode(text)), fields))
+
+describe('rewriting a body', () => {
+  it('means the value with the fields in it, whatever the body and the fields', () => {
+    const key = fc.oneof(fc.string({ unit: 'binary', maxLength: 3 }), fc.constantFrom('model', 'store', '__proto__', '1'))
+    const object = fc.dictionary(key, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 6, noNullPrototype: true })
+    fc.assert(
+      fc.property(object, object, fc.constantFrom(0, 1, '\t'), (value, fields, indent) => {
+        const text = ` \n${JSON.stringify(value, null, indent)} `
+        const meant = JSON.parse(rewrite(text, fields)) as object
+        expect(meant).toEqual(JSON.parse(JSON.stringify({ ...JSON.parse(text), ...fields })))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('leaves the bytes alone where there is nothing to change', () => {
+    const body = parseJsonBody(encoder.encode('{"a":1}'))
+    expect(rewriteBody(body, {})).toBe(body.bytes)
+  })
+
+  it('puts what is missing in front and leaves every other byte as it was', () => {
+    const text = '\ufeff {  "n":12345678901234567890, "x" : 1.0e+2,"s":"\\u00e4\\/"} \n'
+    expect(rewrite(text, { store: false, model: 'm' })).toBe(
+      text.slice(1).replace('{', '{"store":false,"model":"m",'),
+    )
+  })
+
+  it('adds to an object that is empty', () => {
+    expect(rewrite('{ }', { a: 1 })).toBe('{"a":1 }')
+    expect(rewrite('{}', { a: 1, b: [2] })).toBe('{"a":1,"b":[2]}')
+  })
+
+  it('writes a body anew where a field is there already', () => {
+    expect(rewrite('{"model":"a","x":1}', { model: 'b' })).toBe('{"model":"b","x":1}')
+  })
+
+  it('writes an ambiguous body anew, so that nobody can read it otherwise', () => {
+    expect(rewrite('{"model":"cheap","model":"dear"}', {})).toBe('{"model":"dear"}')
+    expect(rewrite('{"model":"cheap","model":"dear"}', { a: 1 })).toBe('{"model":"dear","a":1}')
+  })
+})

@@ -1,0 +1,63 @@
+import { expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { breakerStates, createUpstream } from './upstream.ts'
+
+function world() {
+  const clock = new FakeClock()
+  const metrics = new FakeMetrics()
+  const transitions: string[] = []
+  const upstream = createUpstream({
+    name: 'openai',
+    clock,
+    random: () => 0.5,
+    metrics,
+    maxConcurrent: 10,
+    retryBudgetRatio: 0.1,
+    breaker: {},
+    circuitName: (key) => (key === 'list' ? 'openai:list' : 'openai:other'),
+    onTransition: (circuit, to) => transitions.push(`${circuit} ${to}`),
+  })
+  return { metrics, upstream, transitions }
+}
+
+it('has one circuit a key, and one broken model does not take the others with it', () => {
+  const { upstream } = world()
+  upstream.circuit('broken').breaker.force('open')
+  expect(upstream.circuit('broken').breaker.status().state).toBe('forced_open')
+  expect(upstream.circuit('sound').breaker.status().state).toBe('closed')
+  expect(upstream.circuit('sound')).toBe(upstream.circuit('sound'))
+})
+
+it('keeps 256 circuits and drops the least recently used', () => {
+  const { upstream } = world()
+  const kept = upstream.circuit('used')
+  const first = upstream.circuit('0')
+  for (let i = 1; i < 1_000; i++) {
+    upstream.circuit(`${i}`)
+    expect(upstream.circuit('used')).toBe(kept)
+  }
+  expect([...upstream.circuits()]).toHaveLength(256)
+  expect(upstream.circuit('0')).not.toBe(first)
+})
+
+it('counts and tells each transition under the circuit’s name', () => {
+  const { upstream, metrics, transitions } = world()
+  upstream.circuit('gpt').breaker.force('open')
+  expect(transitions).toEqual(['openai:other forced_open'])
+  expect(metrics.counted(instruments.breakerTransitions, { name: 'openai:other', to: 'forced_open' })).toBe(1)
+})
+
+it('shows the worst state of the circuits that share a name, and names that have no circuit yet', () => {
+  const { upstream } = world()
+  upstream.circuit('list')
+  upstream.circuit('a')
+  upstream.circuit('b').breaker.force('open')
+  upstream.circuit('c')
+  expect([...breakerStates(['billing', 'openai:list'], [upstream])]).toEqual([
+    [{ name: 'billing' }, 0],
+    [{ name: 'openai:list' }, 0],
+    [{ name: 'openai:other' }, 2],
+  ])
+})

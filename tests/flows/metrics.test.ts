@@ -1,0 +1,62 @@
+import { execFile } from 'node:child_process'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { findTool } from '../support/tools.ts'
+
+let gateway: TestGateway
+
+beforeAll(async () => {
+  gateway = await startTestGateway({ env: { METRICS_TOKEN: 'metrics-token-0123456789' } })
+})
+afterAll(() => gateway.close())
+
+const scrape = (token = 'metrics-token-0123456789') =>
+  fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${token}` } })
+const chat = { model: 'gpt-4o', messages: [{ role: 'user', content: 'hi' }] }
+
+test('the guide’s names and the four circuits are there from the first scrape', async () => {
+  const page = await (await scrape()).text()
+  for (const name of ['vastai:list', 'ionet:list', 'openai:other', 'billing']) {
+    expect(page).toContain(`circuit_breaker_state{name="${name}"} 0`)
+  }
+  expect(page).toContain('build_info{version="test"} 1')
+  expect(page).toContain('nodejs_eventloop_lag_p99_seconds')
+})
+
+test('a request is counted under its route, whose 50 ms bucket the guide’s p99 needs', async () => {
+  await (await gateway.post('/v1/chat/completions', chat)).text()
+  const page = await (await scrape()).text()
+  expect(page).toContain('http_requests_total{method="POST",route="/v1/chat/completions",status="200"} 1')
+  expect(page).toMatch(
+    /http_request_duration_seconds_bucket\{le="0.05",method="POST",route="\/v1\/chat\/completions"\}/,
+  )
+  expect(page).toMatch(/gateway_overhead_seconds_count [1-9]/)
+})
+
+test('strangers cannot grow the number of series', async () => {
+  const seriesOf = (page: string) => page.split('\n').filter((line) => line && !line.startsWith('#')).length
+  await (await gateway.get('/nope')).text()
+  const before = seriesOf(await (await scrape()).text())
+  for (let i = 0; i < 300; i++) {
+    await (await gateway.get(`/nope/${i}`)).text()
+    await (await gateway.post('/v1/chat/completions', { ...chat, model: `model-${i}`, max_tokens: 1 })).text()
+  }
+  expect(seriesOf(await (await scrape()).text()) - before).toBeLessThan(30)
+})
+
+test('with METRICS_TOKEN set the page needs it', async () => {
+  expect((await scrape('wrong')).status).toBe(401)
+})
+
+test('promtool has no complaint', async () => {
+  await (await gateway.get('/api/v1/gpu/offers')).text()
+  const page = await (await scrape()).text()
+  const { path, env } = await findTool('promtool')
+  const said = await new Promise<string>((resolve) => {
+    const child = execFile(path, ['check', 'metrics'], { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+      resolve(`${error ? `exit ${error.code}\n` : ''}${stdout}${stderr}`),
+    )
+    child.stdin!.end(page)
+  })
+  expect(said).toBe('')
+}, 180_000)
