@@ -12,6 +12,8 @@ export interface Outcome {
   answered: number
   refused: Record<string, number>
   failed: Record<string, number>
+  /** Answered before the measured ones, and paid for in CPU all the same. */
+  warmUp?: number
   latencyMs: { p50: number; p99: number; p999: number }
 }
 
@@ -36,7 +38,7 @@ export async function measure<T extends Outcome>(server: Server, load: () => Pro
   if (seen !== outcome.sent) throw new Error(`${outcome.sent} requests were sent, ${seen} outcomes were seen`)
   return {
     ...outcome,
-    cpuSecondsPer1000: (1000 * (cpuAfter - cpuBefore)) / outcome.sent,
+    cpuSecondsPer1000: (1000 * (cpuAfter - cpuBefore)) / (outcome.sent + (outcome.warmUp ?? 0)),
     peakMib: await peakMib(server.pid),
     otherCoreBusy: busyShare(otherBefore, otherAfter),
     strangersShare: Math.max(0, busyShare(ownBefore, ownAfter) - (cpuAfter - cpuBefore) / elapsedSeconds),

@@ -18,6 +18,8 @@ export interface OpenLoopOrder {
 
 export interface OpenLoopResult {
   seconds: number
+  /** Answered before the test began. */
+  warmUp: number
   sent: number
   answered: number
   refused: Record<string, number>
@@ -41,30 +43,17 @@ export function sendTimes(requestsPerSecond: number, seconds: number): Float64Ar
 
 const leadMs = 200
 const answerTimeoutMs = 10_000
-const connections = 256
+/** All are opened beforehand: a connection that must first be made, or is refused by a full backlog, is another test. */
+const connections = 128
+/** Requests one connection sends before the test, so that the generator and the server are warm. */
+const warmUpRounds = 16
 
 async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
   const { headers, path, body } = order
-  const pool = new Pool(order.url, {
-    connections,
-    pipelining: 1,
-    headersTimeout: answerTimeoutMs,
-    bodyTimeout: answerTimeoutMs,
-  })
-  const times = sendTimes(order.requestsPerSecond, order.seconds)
-  const lags = new Float64Array(times.length)
-  const latencies: number[] = []
-  const result = { sent: 0, answered: 0, refused: {} as Record<string, number>, failed: {} as Record<string, number> }
-  const settled = Promise.withResolvers<void>()
-  let ended = 0
-  const end = (counts: Record<string, number>, kind: string | number) => {
-    counts[kind] = (counts[kind] ?? 0) + 1
-    if (++ended === times.length) settled.resolve()
-  }
-
-  const send = (intended: number) => {
+  const timeouts = { headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs, keepAliveTimeout: 60_000 }
+  const pool = new Pool(order.url, { connections, pipelining: 1, ...timeouts })
+  const call = (onEnd: (status: number, error?: Error & { code?: string }) => void) => {
     let status = 0
-    result.sent++
     pool.dispatch(
       { method: 'POST', path, headers, body },
       {
@@ -73,17 +62,33 @@ async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
           status = statusCode
         },
         onResponseData() {},
-        onResponseEnd() {
-          if (status !== 200) return end(result.refused, status)
-          latencies.push(performance.now() - intended)
-          result.answered++
-          if (++ended === times.length) settled.resolve()
-        },
-        onResponseError(_, error) {
-          end(result.failed, (error as NodeJS.ErrnoException).code ?? error.name)
-        },
+        onResponseEnd: () => onEnd(status),
+        onResponseError: (_, error) => onEnd(status, error),
       },
     )
+  }
+  for (let round = 0; round < warmUpRounds; round++) {
+    await Promise.all(Array.from({ length: connections }, () => new Promise<void>((resolve) => call(() => resolve()))))
+  }
+
+  const times = sendTimes(order.requestsPerSecond, order.seconds)
+  const lags = new Float64Array(times.length)
+  const latencies: number[] = []
+  const result = { sent: 0, answered: 0, refused: {} as Record<string, number>, failed: {} as Record<string, number> }
+  const allEnded = Promise.withResolvers<void>()
+  let ended = 0
+
+  const send = (intended: number) => {
+    result.sent++
+    call((status, error) => {
+      if (error) add(result.failed, error.code ?? error.name)
+      else if (status !== 200) add(result.refused, status)
+      else {
+        latencies.push(performance.now() - intended)
+        result.answered++
+      }
+      if (++ended === times.length) allEnded.resolve()
+    })
   }
 
   let next = 0
@@ -98,17 +103,22 @@ async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
       send(intended)
     }
   })
-  await settled.promise
+  await allEnded.promise
   await pacer.terminate()
   await pool.close()
   const latency = Float64Array.from(latencies).sort()
   const lag = lags.sort()
   return {
     ...result,
+    warmUp: warmUpRounds * connections,
     seconds: (performance.now() - start) / 1000,
     latencyMs: { p50: percentile(latency, 50), p99: percentile(latency, 99), p999: percentile(latency, 99.9) },
     lagMs: { p50: percentile(lag, 50), p99: percentile(lag, 99), max: percentile(lag, 100) },
   }
+}
+
+function add(counts: Record<string, number>, kind: string | number): void {
+  counts[kind] = (counts[kind] ?? 0) + 1
 }
 
 if (import.meta.main) {

@@ -4,23 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Pool } from 'undici'
 import { peakMib } from './proc.ts'
-import { listeningUrl, type Server, startServer, stopAll, stopOnSignals } from './processes.ts'
+import { listeningUrl, startServer, stopAll, stopOnSignals } from './processes.ts'
 import { createProgress } from './progress.ts'
-import { checkStream, checkWhole } from './replay-answer.ts'
+import { replay } from './replay-traffic.ts'
 import { table } from './rows.ts'
 import { percentile, total } from './statistics.ts'
-import { apiKey, otherCore, startGateway } from './systems.ts'
+import { otherCore, startGateway } from './systems.ts'
 import { parseTrace, type TracedRequest } from './trace.ts'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const resultFile = here('results/replay.json')
 const maxPeakMib = 256
-const connections = 1_024
-const answerTimeoutMs = 60_000
-const progressEveryMs = 5_000
-const leadMs = 500
 
 const { values } = parseArgs({
   options: {
@@ -56,7 +51,7 @@ async function run(): Promise<boolean> {
     ready: listeningUrl,
   })
   const gateway = await startGateway({ folder, openaiUrl: sandbox.url })
-  const tally = await replay(trace, gateway)
+  const tally = await replay({ requests: trace, url: gateway.url, speed, onProgress: progress.show })
   const rssPeakMib = await peakMib(gateway.pid)
 
   const passed = tally.complete === trace.length && total(tally.errors) === 0 && rssPeakMib < maxPeakMib
@@ -82,110 +77,6 @@ async function run(): Promise<boolean> {
   await writeFile(resultFile, `${JSON.stringify(result, null, 2)}\n`)
   progress.print(`\n${passed ? 'passed' : 'FAILED'}; written to ${resultFile}`)
   return passed
-}
-
-interface Tally {
-  sent: number
-  answered: number
-  complete: number
-  words: number
-  /** Of complete answers, as their usage tells. */
-  promptTokens: number
-  errors: Record<string, number>
-  latencies: number[]
-  lags: number[]
-  seconds: number
-}
-
-async function replay(requests: readonly TracedRequest[], gateway: Server): Promise<Tally> {
-  const pool = new Pool(gateway.url, {
-    connections,
-    pipelining: 1,
-    headersTimeout: answerTimeoutMs,
-    bodyTimeout: answerTimeoutMs,
-  })
-  const tally: Tally = {
-    sent: 0,
-    answered: 0,
-    complete: 0,
-    words: 0,
-    promptTokens: 0,
-    errors: {},
-    latencies: [],
-    lags: [],
-    seconds: 0,
-  }
-  const allEnded = Promise.withResolvers<void>()
-  const start = performance.now() + leadMs
-  let ended = 0
-
-  const send = (traced: TracedRequest, index: number, intended: number) => {
-    const stream = index % 2 === 1
-    const check = stream ? checkStream(traced) : checkWhole(traced)
-    let status = 0
-    const end = (error: string | undefined) => {
-      tally.words += check.words()
-      if (error === undefined) {
-        tally.complete++
-        tally.promptTokens += traced.promptTokens
-        tally.latencies.push(performance.now() - intended)
-      } else tally.errors[error] = (tally.errors[error] ?? 0) + 1
-      if (++ended === requests.length) allEnded.resolve()
-    }
-    tally.sent++
-    pool.dispatch(
-      { method: 'POST', path: '/v1/chat/completions', headers, body: requestBody(traced, stream) },
-      {
-        onRequestStart() {},
-        onResponseStart(_, statusCode) {
-          status = statusCode
-        },
-        onResponseData(_, chunk) {
-          if (status === 200) check.read(chunk)
-        },
-        onResponseEnd() {
-          if (status !== 200) return end(`status ${status}`)
-          tally.answered++
-          end(check.end())
-        },
-        onResponseError(_, error) {
-          end((error as NodeJS.ErrnoException).code ?? error.name)
-        },
-      },
-    )
-  }
-
-  const reporting = setInterval(() => {
-    const { sent, complete, errors } = tally
-    progress.show(
-      `${sent} of ${requests.length} sent, ${complete} complete, ${total(errors)} errors, ${sent - ended} under way`,
-    )
-  }, progressEveryMs)
-  for (const [index, traced] of requests.entries()) {
-    const intended = start + traced.atMs / speed
-    const waitMs = intended - performance.now()
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
-    tally.lags.push(performance.now() - intended)
-    send(traced, index, intended)
-  }
-  await allEnded.promise
-  clearInterval(reporting)
-  await pool.close()
-  tally.seconds = (performance.now() - start) / 1000
-  return tally
-}
-
-const headers = { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` }
-
-/** Made when it is due: all prompts of the trace together would be 100 MB. */
-function requestBody({ promptTokens, generatedTokens }: TracedRequest, stream: boolean): string {
-  const content = 'word '.repeat(promptTokens - 1).concat('end')
-  return JSON.stringify({
-    model: 'gpt-4o-mini',
-    messages: [{ role: 'user', content }],
-    max_tokens: generatedTokens,
-    ...(stream && { stream, stream_options: { include_usage: true } }),
-  })
 }
 
 function report(result: {

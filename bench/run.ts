@@ -12,6 +12,7 @@ import { canPin, type Server, stopAll, stopOnSignals } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { addedLatency, outcomeTable, type Row, ratioTable, rowsOf, verdicts, verdictTable } from './rows.ts'
 import { latencyRate, latencySecondsFactor, type Shape, shapes } from './shapes.ts'
+import type { Spread } from './statistics.ts'
 import * as systems from './systems.ts'
 import { runWrk, unread } from './wrk.ts'
 
@@ -266,8 +267,9 @@ function printCeiling(shape: string, ceiling: number, rows: readonly Row[]): voi
   )
 }
 
-const range = ({ median: middle, min, max }: { median: number; min: number; max: number }) =>
-  `${middle.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`
+function range({ median, min, max }: Spread): string {
+  return `${median.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`
+}
 
 async function save(result: object): Promise<void> {
   await mkdir(join(resultsFile, '..'), { recursive: true })

@@ -3,7 +3,8 @@
 import type { MiddlewareHandler } from 'hono'
 import { Hono } from 'hono'
 import { ApiError } from './errors.ts'
-import { type AuthenticateOptions, authenticate } from './middleware/authenticate.ts'
+import { type AuthenticateOptions, authenticate, requireScope } from './middleware/authenticate.ts'
+import { guard } from './middleware/guard.ts'
 import { createOnError } from './middleware/on-error.ts'
 import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
@@ -33,9 +34,10 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
 
   app.route('/', probeRoutes(options.probes))
 
-  for (const front of ['/v1/*', '/api/v1/*']) {
-    app.use(front, authenticate(options.authenticate), rateLimit(options.rateLimit))
-  }
+  const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
+  app.use('/v1/*', guard(...known, requireScope('inference')))
+  app.use('/api/v1/*', guard(...known))
+  app.use('/api/v1/gpu/*', guard(requireScope('gpu')))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
 

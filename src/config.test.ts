@@ -94,7 +94,10 @@ describe('the configuration', () => {
 
   it('reads NAME_FILE, without the newline at its end', () => {
     const files: Record<string, string> = { '/port': '81\n', '/key': 'sk-file\r\n', '/empty': '\n' }
-    const config = load({ PORT_FILE: '/port', OPENAI_API_KEY_FILE: '/key', METRICS_TOKEN_FILE: '/empty' }, (path) => files[path]!)
+    const config = load(
+      { PORT_FILE: '/port', OPENAI_API_KEY_FILE: '/key', METRICS_TOKEN_FILE: '/empty' },
+      (path) => files[path]!,
+    )
     expect(config).toMatchObject({ PORT: 81, OPENAI_API_KEY: 'sk-file' })
     expect(config.METRICS_TOKEN).toBeUndefined()
   })

@@ -6,7 +6,7 @@ import type { Config } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
 import { createReadJson } from './middleware/json-body.ts'
-import { createRequestContext } from './middleware/request-context.ts'
+import { type Bindings, createRequestContext } from './middleware/request-context.ts'
 import type { Ports } from './ports.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
@@ -41,7 +41,7 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
-  fetch(request: Request, bindings: Record<string, unknown>): Response | Promise<Response>
+  fetch(request: Request, bindings: Bindings): Response | Promise<Response>
   /** From here on readiness is refused and every answer closes its connection. */
   beginDrain(): void
   /** Ends the streams under way, each with an error event that says so. */

@@ -9,6 +9,18 @@ export interface NodeLog extends Log {
   flush(): void
 }
 
+/** Made once a millisecond, not once a line. */
+let stampedMs = 0
+let stamp = ''
+function timestamp(): string {
+  const now = Date.now()
+  if (now !== stampedMs) {
+    stampedMs = now
+    stamp = `,"time":"${new Date(now).toISOString()}"`
+  }
+  return stamp
+}
+
 const allowed = new Set<string>(logFields)
 
 export function createLog(level: 'debug' | 'info' | 'warn' | 'error', fd = 1): NodeLog {
@@ -18,7 +30,7 @@ export function createLog(level: 'debug' | 'info' | 'warn' | 'error', fd = 1): N
       level,
       base: null,
       formatters: { level: (label) => ({ level: label }) },
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp,
     },
     lines,
   )

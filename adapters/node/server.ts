@@ -39,13 +39,16 @@ const farewellMs = 5_000
 const pollMs = 20
 
 export async function startServer({ gateway, host, port, log }: ServerOptions): Promise<NodeServer> {
-  const listener = getRequestListener((request, bindings) => gateway.fetch(request, { ...bindings }), {
-    // Requests that are no request (a bad Host, an impossible path) never reach the app.
-    errorHandler: () => {
-      const { headers, body } = rejection('invalid_header', 'The request line or the Host header is not valid.')
-      return new Response(body, { status: 400, headers })
+  const listener = getRequestListener(
+    (request, { incoming }) => gateway.fetch(request, { incoming, headers: incoming.headers }),
+    {
+      // Requests that are no request (a bad Host, an impossible path) never reach the app.
+      errorHandler: () => {
+        const { headers, body } = rejection('invalid_header', 'The request line or the Host header is not valid.')
+        return new Response(body, { status: 400, headers })
+      },
     },
-  })
+  )
   const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing))
   server.on('clientError', answerClientError)
   server.listen(port, host)

@@ -9,7 +9,7 @@ import type { CapturedAnswer } from '../systems.ts'
 const answers: Record<string, CapturedAnswer> = JSON.parse(readFileSync(process.env.ANSWERS ?? '', 'utf8'))
 const bodies = new Map(Object.entries(answers).map(([path, answer]) => [path, Buffer.from(answer.body)]))
 
-const server = createServer((request, response) => {
+const server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
   const path = request.url ?? '/'
   const answer = answers[path]
   if (!answer) return void response.writeHead(404).end()

@@ -8,7 +8,7 @@ import { Pool } from 'undici'
 const upstream = new URL(process.env.UPSTREAM ?? '')
 const pool = new Pool(upstream.origin, { connections: 256, pipelining: 1 })
 
-const server = createServer((request, response) => {
+const server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
   const chunks: Buffer[] = []
   request.on('data', (chunk: Buffer) => chunks.push(chunk))
   request.on('end', () => forward(request, Buffer.concat(chunks), response))

@@ -91,20 +91,23 @@ describe('a cache', () => {
     expect(await get()).toMatchObject({ value: 'value 3', result: 'miss' })
   })
 
-  it.each([10_000, 0])('rests after a failed renewal in the background, with %i ms of cover', async (staleIfErrorMs) => {
-    const { clock, get, source } = world({ staleIfErrorMs })
-    await get()
-    source.down = true
-    await clock.advance(1_000)
-    for (let i = 0; i < 20; i++) {
-      expect(await get()).toMatchObject({ value: 'value 1', result: 'stale' })
-      await settled()
-    }
-    expect(source.loads).toBe(2)
-    await clock.advance(500)
-    await get()
-    expect(source.loads).toBe(3)
-  })
+  it.each([10_000, 0])(
+    'rests after a failed renewal in the background, with %i ms of cover',
+    async (staleIfErrorMs) => {
+      const { clock, get, source } = world({ staleIfErrorMs })
+      await get()
+      source.down = true
+      await clock.advance(1_000)
+      for (let i = 0; i < 20; i++) {
+        expect(await get()).toMatchObject({ value: 'value 1', result: 'stale' })
+        await settled()
+      }
+      expect(source.loads).toBe(2)
+      await clock.advance(500)
+      await get()
+      expect(source.loads).toBe(3)
+    },
+  )
 
   it('loads once for 500 who ask together', async () => {
     const { clock, get, source } = world()

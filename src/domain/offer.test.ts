@@ -80,11 +80,17 @@ describe('an offer', () => {
       offer({ id: 'c', gpuCount: 1, priceMicroUsd: 300_000, reliability: null }),
     ]
     expect(offers.toSorted(compareOffers(sort)).map(({ id }) => id)).toEqual(order)
-    expect(offers.toReversed().sort(compareOffers(sort)).map(({ id }) => id)).toEqual(order)
+    expect(
+      offers
+        .toReversed()
+        .sort(compareOffers(sort))
+        .map(({ id }) => id),
+    ).toEqual(order)
   })
 })
 
 it('money loses nothing between dollars and micro-dollars', () => {
-  for (const dollars of [0, 0.000001, 0.1, 0.28, 1.005, 2.675, 12_345.678901]) expect(usd(microUsd(dollars))).toBe(dollars)
+  for (const dollars of [0, 0.000001, 0.1, 0.28, 1.005, 2.675, 12_345.678901])
+    expect(usd(microUsd(dollars))).toBe(dollars)
   expect(microUsd(0.1) + microUsd(0.2)).toBe(microUsd(0.3))
 })

@@ -1,10 +1,10 @@
 /** Who is calling. The key itself goes no further than this file and the accounts port. */
-import type { MiddlewareHandler } from 'hono'
-import type { Cache } from '../cache/cache.ts'
+import type { Cache, Cached } from '../cache/cache.ts'
 import type { Principal, Scope } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
 import type { Accounts } from '../ports.ts'
-import type { AppContext, AppEnv } from './request-context.ts'
+import type { Check } from './guard.ts'
+import { type AppContext, header } from './request-context.ts'
 
 export interface AuthenticateOptions {
   accounts: Accounts
@@ -16,30 +16,26 @@ export interface AuthenticateOptions {
 /** Nothing else can be one of our keys, so nothing else is worth a look-up. */
 const plausibleKey = /^[\x21-\x7e]{20,200}$/
 
-export const authenticate = ({ accounts, principals, digest }: AuthenticateOptions): MiddlewareHandler<AppEnv> =>
-  async function authenticate(c, next) {
+export const authenticate = ({ accounts, principals, digest }: AuthenticateOptions): Check =>
+  function authenticate(c) {
     const key = credential(c)
     if (!plausibleKey.test(key)) throw new ApiError('invalid_credential')
-    let principal: Principal | null
-    try {
-      const found = principals.get(digest(key), async () => (await accounts.findByApiKey(key)) ?? null)
-      principal = (found instanceof Promise ? await found : found).value
-    } catch (cause) {
+    const admit = ({ value }: Cached<Principal | null>): undefined => {
+      if (!value) throw new ApiError('invalid_credential')
+      c.get('request').principal = value
+    }
+    const found = principals.get(digest(key), async () => (await accounts.findByApiKey(key)) ?? null)
+    if (!(found instanceof Promise)) return admit(found)
+    const unavailable = (cause: unknown) => {
       throw new ApiError('database_unavailable', { cause, retryAfterMs: 1_000 })
     }
-    if (!principal) throw new ApiError('invalid_credential')
-    c.get('request').principal = principal
-    await next()
+    return found.catch(unavailable).then(admit)
   }
 
-export const requireScope = (scope: Scope): MiddlewareHandler<AppEnv> =>
-  async function requireScope(c, next) {
-    if (!principalOf(c).scopes.includes(scope)) {
-      throw new ApiError('scope_missing', {
-        message: `This API key lacks the scope "${scope}". Use a key that has it.`,
-      })
-    }
-    await next()
+export const requireScope = (scope: Scope): Check =>
+  function requireScope(c) {
+    if (principalOf(c).scopes.includes(scope)) return undefined
+    throw new ApiError('scope_missing', { message: `This API key lacks the scope "${scope}". Use a key that has it.` })
   }
 
 export function principalOf(c: AppContext): Principal {
@@ -49,7 +45,7 @@ export function principalOf(c: AppContext): Principal {
 }
 
 function credential(c: AppContext): string {
-  const authorization = c.req.header('authorization')
+  const authorization = header(c, 'authorization')
   if (authorization !== undefined) {
     const space = authorization.indexOf(' ')
     if (authorization.slice(0, space).toLowerCase() !== 'bearer') {
@@ -57,7 +53,7 @@ function credential(c: AppContext): string {
     }
     return authorization.slice(space + 1).trim()
   }
-  const key = c.req.header('x-api-key')
+  const key = header(c, 'x-api-key')
   if (key === undefined) throw new ApiError('missing_credential')
   return key
 }

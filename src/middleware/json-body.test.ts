@@ -26,10 +26,28 @@ describe('a JSON body', () => {
     expect(parse(bytes).bytes).toBe(bytes)
   })
 
-  it.each(['', ' ', '{', '}', '{"a"', '{"a":', '{"a":1', '{"a":1,}', '{"a" 1}', "{'a':1}", '{"a":"x}', '{"a":"\\"}', '{}{}', 'nul', '{"a":\u00a01}', '{"a":NaN}', '{"a":"\n"}', '}}}}{{{{', '{"a":01}', '/**/{}'])(
-    '%j is refused as malformed',
-    (text) => expect(refusal(text)).toMatchObject({ code: 'invalid_json', status: 400 }),
-  )
+  it.each([
+    '',
+    ' ',
+    '{',
+    '}',
+    '{"a"',
+    '{"a":',
+    '{"a":1',
+    '{"a":1,}',
+    '{"a" 1}',
+    "{'a':1}",
+    '{"a":"x}',
+    '{"a":"\\"}',
+    '{}{}',
+    'nul',
+    '{"a":\u00a01}',
+    '{"a":NaN}',
+    '{"a":"\n"}',
+    '}}}}{{{{',
+    '{"a":01}',
+    '/**/{}',
+  ])('%j is refused as malformed', (text) => expect(refusal(text)).toMatchObject({ code: 'invalid_json', status: 400 }))
 
   it.each(['[]', '[{"a":1}]', '"text"', '1', 'null', 'true'])('%s is refused: it is no object', (text) => {
     expect(refusal(text).code).toBe('invalid_body')
@@ -66,7 +84,14 @@ describe('a JSON body', () => {
   })
 
   it('may hold any number of braces, colons and quotes in its strings', () => {
-    for (const text of ['{'.repeat(1_000), ':'.repeat(60_000), '"'.repeat(999), '\\'.repeat(999), '\\"'.repeat(999), '[]{}:,"\\']) {
+    for (const text of [
+      '{'.repeat(1_000),
+      ':'.repeat(60_000),
+      '"'.repeat(999),
+      '\\'.repeat(999),
+      '\\"'.repeat(999),
+      '[]{}:,"\\',
+    ]) {
       for (const padding of [0, 1, 30, 31, 32, 33, 64]) {
         const value = { ['x'.repeat(padding) + text]: 'y'.repeat(padding) + text, b: [text] }
         expect(parse(JSON.stringify(value))).toMatchObject({ value, ambiguous: false })
@@ -79,27 +104,40 @@ describe('a JSON body', () => {
     (text) => expect(parse(text).ambiguous).toBe(true),
   )
 
-  it.each(['{}', '{"a":{"a":1},"b":[{"a":1}]}', '{"__proto__":{"a":1}}', '{"constructor":1,"toString":2}', '{"":0}', '{"1":1,"0":0}'])(
-    '%s is not',
-    (text) => expect(parse(text).ambiguous).toBe(false),
-  )
+  it.each([
+    '{}',
+    '{"a":{"a":1},"b":[{"a":1}]}',
+    '{"__proto__":{"a":1}}',
+    '{"constructor":1,"toString":2}',
+    '{"":0}',
+    '{"1":1,"0":0}',
+  ])('%s is not', (text) => expect(parse(text).ambiguous).toBe(false))
 
   it('means what JSON.parse takes it for, and is ambiguous exactly when a key stands twice', () => {
     const key = fc.oneof(fc.string({ unit: 'binary', maxLength: 4 }), fc.constantFrom('a', 'b', '"', '\\', ':', '{'))
-    const json = fc.oneof(fc.json({ maxDepth: 4 }), fc.object().map((value) => JSON.stringify(value)))
+    const json = fc.oneof(
+      fc.json({ maxDepth: 4 }),
+      fc.object().map((value) => JSON.stringify(value)),
+    )
     fc.assert(
-      fc.property(fc.array(fc.tuple(key, json), { maxLength: 8 }), fc.constantFrom('', ' ', '\n\t'), (members, space) => {
-        const text = `${space}{${members.map(([name, value]) => `${space}${JSON.stringify(name)}${space}:${value}`).join()}}${space}`
-        const { value, ambiguous } = parse(text)
-        expect(value).toEqual(JSON.parse(text))
-        expect(ambiguous).toBe(new Set(members.map(([name]) => name)).size !== members.length)
-      }),
+      fc.property(
+        fc.array(fc.tuple(key, json), { maxLength: 8 }),
+        fc.constantFrom('', ' ', '\n\t'),
+        (members, space) => {
+          const text = `${space}{${members.map(([name, value]) => `${space}${JSON.stringify(name)}${space}:${value}`).join()}}${space}`
+          const { value, ambiguous } = parse(text)
+          expect(value).toEqual(JSON.parse(text))
+          expect(ambiguous).toBe(new Set(members.map(([name]) => name)).size !== members.length)
+        },
+      ),
       { numRuns: 2_000 },
     )
   })
 
   it('is refused, never mistaken, whatever bytes there are', () => {
-    const soup = fc.array(fc.constantFrom('{', '}', '[', ']', '"', '\\', ':', ',', '1', 'a', ' ', '"a":1', '{"a":'), { maxLength: 30 })
+    const soup = fc.array(fc.constantFrom('{', '}', '[', ']', '"', '\\', ':', ',', '1', 'a', ' ', '"a":1', '{"a":'), {
+      maxLength: 30,
+    })
     fc.assert(
       fc.property(soup, (parts) => {
         const text = parts.join('')
@@ -227,10 +265,13 @@ describe('reading a body', () => {
     await request({ ...json, 'content-length': '1' }).read()
   })
 
-  it.each(['abc', '-5', '1e9', '', 'NaN', ' '])('takes the length %j for unknown, and goes on counting', async (length) => {
-    const { request } = world()
-    await request({ ...json, 'content-length': length }).read()
-    await request(json).read()
-    await expect(request({ ...json, 'content-length': '1' }).read()).rejects.toMatchObject({ code: 'overloaded' })
-  })
+  it.each(['abc', '-5', '1e9', '', 'NaN', ' '])(
+    'takes the length %j for unknown, and goes on counting',
+    async (length) => {
+      const { request } = world()
+      await request({ ...json, 'content-length': length }).read()
+      await request(json).read()
+      await expect(request({ ...json, 'content-length': '1' }).read()).rejects.toMatchObject({ code: 'overloaded' })
+    },
+  )
 })

@@ -5,7 +5,7 @@
 import { ApiError } from '../errors.ts'
 import type { Metrics, ReadBody } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import type { AppContext } from './request-context.ts'
+import { type AppContext, header } from './request-context.ts'
 
 export interface JsonBody {
   /** As it came. */
@@ -33,11 +33,11 @@ export function createReadJson({ readBody, metrics, maxInFlightBytes }: JsonBody
   let inFlightBytes = 0
 
   return async function readJson(c) {
-    const type = c.req.header('content-type')
+    const type = header(c, 'content-type')
     if (!type || !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) throw new ApiError('unsupported_media_type')
-    const encoding = c.req.header('content-encoding')
+    const encoding = header(c, 'content-encoding')
     if (encoding && encoding.toLowerCase() !== 'identity') throw new ApiError('unsupported_encoding')
-    const length = c.req.header('content-length')
+    const length = header(c, 'content-length')
     const declared = length !== undefined && /^\d+$/.test(length) ? Number(length) : maxBytes
     if (declared > maxBytes) throw new ApiError('body_too_large')
 

@@ -23,7 +23,13 @@ export interface RequestContext {
   onEnd(fn: () => void): void
 }
 
-export type AppEnv = { Bindings: Record<string, unknown>; Variables: { request: RequestInFlight } }
+/** What a runtime hands in with each request. */
+export interface Bindings {
+  /** The request's headers, names in lower case, where the runtime has them parsed already. */
+  headers?: Readonly<Record<string, string | string[] | undefined>>
+  [own: string]: unknown
+}
+export type AppEnv = { Bindings: Bindings; Variables: { request: RequestInFlight } }
 export type AppContext = Context<AppEnv>
 
 interface RequestInFlight extends RequestContext {
@@ -60,7 +66,7 @@ export function createRequestContext(options: RequestContextOptions): {
     const endings: (() => void)[] = []
     let streaming = false
     let firstByteMs: number | undefined
-    const caller = c.req.header('x-request-id')
+    const caller = header(c, 'x-request-id')
 
     const finish = (status: number) => {
       inFlight--
@@ -122,6 +128,12 @@ export function createRequestContext(options: RequestContextOptions): {
   }
 
   return { middleware: requestContext, inFlight: () => inFlight, streams: () => streams }
+}
+
+/** A request header. The web's own look-up checks, folds and searches each time: seven of them are felt. */
+export function header(c: AppContext, name: string): string | undefined {
+  const value = c.env.headers ? c.env.headers[name] : c.req.header(name)
+  return Array.isArray(value) ? value[0] : value
 }
 
 export function respond(c: AppContext, status: number, headers: Record<string, string>, body: ReplyBody): Response {

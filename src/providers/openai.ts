@@ -27,7 +27,8 @@ export interface WholeAnswer {
   kind: 'whole'
   status: number
   contentType: string
-  body: Uint8Array
+  /** JSON as text, which leaves in one write together with the head; anything else as it came. */
+  body: string | Uint8Array
 }
 
 export interface StreamedAnswer {
@@ -77,7 +78,8 @@ const maxErrorBytes = 1024 * 1024
 /** On the last target only an outright silence ends a stream. */
 const lastTargetSilenceMs = 120_000
 const modelsTimeoutMs = 10_000
-const decoder = new TextDecoder()
+/** Strict: the text of a JSON answer stands for its bytes. */
+const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
   const { name, http, clock, metrics, upstream, guardedCall, timeouts } = options
@@ -196,19 +198,25 @@ function whole(reply: HttpReply<Uint8Array>, wallNowMs: number): WholeAnswer {
   } catch (failure) {
     throw status === 429 && usedUp(body) ? new UpstreamFailure('quota', { status }) : failure
   }
-  const json = parseObject(body)
+  const parsed = parseObject(body)
   if (status < 400) {
-    if (!json) throw new UpstreamFailure('poison', { status })
-    if (json.error) throw new UpstreamFailure('server', { status })
+    if (!parsed) throw new UpstreamFailure('poison', { status })
+    if (parsed.json.error) throw new UpstreamFailure('server', { status })
   }
-  const contentType = json ? 'application/json' : (first(reply.headers['content-type']) ?? 'application/octet-stream')
-  return { kind: 'whole', status, contentType, body }
+  if (parsed) return { kind: 'whole', status, contentType: 'application/json', body: parsed.text }
+  return {
+    kind: 'whole',
+    status,
+    contentType: first(reply.headers['content-type']) ?? 'application/octet-stream',
+    body,
+  }
 }
 
-function parseObject(body: Uint8Array): Record<string, unknown> | undefined {
+function parseObject(body: Uint8Array): { text: string; json: Record<string, unknown> } | undefined {
   try {
-    const json = JSON.parse(decoder.decode(body))
-    return typeof json === 'object' && json !== null && !Array.isArray(json) ? json : undefined
+    const text = decoder.decode(body)
+    const json = JSON.parse(text)
+    return typeof json === 'object' && json !== null && !Array.isArray(json) ? { text, json } : undefined
   } catch {
     return undefined
   }
@@ -216,15 +224,15 @@ function parseObject(body: Uint8Array): Record<string, unknown> | undefined {
 
 /** A 429 that no waiting cures. */
 function usedUp(body: Uint8Array): boolean {
-  const error = parseObject(body)?.error as { code?: unknown; type?: unknown } | undefined
+  const error = parseObject(body)?.json.error as { code?: unknown; type?: unknown } | undefined
   const used = ['insufficient_quota', 'credit_balance_exhausted', 'billing_hard_limit_reached']
   return used.includes(String(error?.code)) || used.includes(String(error?.type))
 }
 
 /** JSON in answer to a request for a stream is an error in disguise, or nonsense. */
 async function notAStream(body: AsyncIterable<Uint8Array>): Promise<UpstreamFailure> {
-  const json = parseObject(await collect(body, maxErrorBytes))
-  return new UpstreamFailure(json?.error ? 'server' : 'poison')
+  const parsed = parseObject(await collect(body, maxErrorBytes))
+  return new UpstreamFailure(parsed?.json.error ? 'server' : 'poison')
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {

@@ -6,7 +6,9 @@ describe('after a failure', () => {
   /** The largest distance between the samples' distribution and the uniform one (Kolmogorov-Smirnov). */
   const distanceFromUniform = (samples: number[], upper: number) => {
     const sorted = samples.toSorted((a, b) => a - b)
-    return Math.max(...sorted.map((x, i) => Math.max((i + 1) / sorted.length - x / upper, x / upper - i / sorted.length)))
+    return Math.max(
+      ...sorted.map((x, i) => Math.max((i + 1) / sorted.length - x / upper, x / upper - i / sorted.length)),
+    )
   }
 
   it.each([

@@ -585,7 +585,10 @@ describe('random histories', () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constant('fail later' as const), which }) },
     {
       weight: 4,
-      arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 400, 1_000, 3_000, 12_000, 40_000) }),
+      arbitrary: fc.record({
+        do: fc.constant('advance' as const),
+        ms: fc.constantFrom(1, 400, 1_000, 3_000, 12_000, 40_000),
+      }),
     },
     {
       weight: 1,
@@ -647,7 +650,8 @@ describe('random histories', () => {
               chosen.told ??= current.verdict
               if (stale) expect(look(), 'a result from an older generation changes nothing').toBe(before)
               if (again) expect(look(), 'only the first report counts').toBe(before)
-              if (state === 'closed' && current.verdict === 'neutral') expect(look(), 'neutral says nothing').toBe(before)
+              if (state === 'closed' && current.verdict === 'neutral')
+                expect(look(), 'neutral says nothing').toBe(before)
               if (!stale && !again && state === 'closed' && current.verdict === 'success') {
                 expect(stateOf(breaker), 'a success opens nothing').toBe('closed')
                 expect(breaker.status().calls).toBe(calls + 1)

@@ -7,15 +7,19 @@ export interface Clock {
   now(): number
   /** Milliseconds since 1970 UTC. It may step: use it for dates shown to people and for nothing that waits. */
   wallNow(): number
-  /** Runs `fn` once after `ms`; the answer cancels it. */
+  /** Runs `fn` once after `ms`, a long one up to 100 ms later; the answer cancels it. */
   setTimer(ms: number, fn: () => void): () => void
 }
+
+const longMs = 10_000
+const longStepMs = 100
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   setTimer(ms, fn) {
-    const timer = setTimeout(fn, ms)
+    // Platforms keep one list of timers for each length: long ones, which hardly ever fire, share a few lengths.
+    const timer = setTimeout(fn, ms > longMs ? Math.ceil(ms / longStepMs) * longStepMs : ms)
     return () => clearTimeout(timer)
   },
 }

@@ -3,7 +3,6 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import { marketNames, offerSorts } from '../domain/offer.ts'
-import { requireScope } from '../middleware/authenticate.ts'
 import { type AppEnv, respond } from '../middleware/request-context.ts'
 import type { Offers } from '../services/offers.ts'
 import { parseOr400 } from './parse.ts'
@@ -26,8 +25,6 @@ const query = z.strictObject({
 
 export function gpuRoutes({ offers }: { offers: Offers }) {
   const app = new Hono<AppEnv>()
-  app.use(requireScope('gpu'))
-
   app.get('/offers', async (c) => {
     const asked = parseOr400(query, c.req.query(), 'invalid_query')
     const { json, result } = await offers.search({

@@ -2,9 +2,8 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { ApiError } from '../errors.ts'
-import { requireScope } from '../middleware/authenticate.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
 import type { InferenceEndpoint } from '../providers/openai.ts'
 import type { Inference } from '../services/inference.ts'
 import type { Models } from '../services/models.ts'
@@ -48,8 +47,6 @@ const stateful = [
 
 export function openAiRoutes({ inference, models, readJson }: OpenAiRouteOptions) {
   const app = new Hono<AppEnv>()
-  app.use(requireScope('inference'))
-
   for (const endpoint of Object.keys(bodies) as InferenceEndpoint[]) {
     app.post(`/${endpoint}`, async (c) => {
       const body = await readJson(c)
@@ -72,7 +69,6 @@ export function openAiRoutes({ inference, models, readJson }: OpenAiRouteOptions
         'x-gpuproxy-provider': answer.provider,
         'x-gpuproxy-model': headerSafe(answer.model),
         'x-gpuproxy-attempts': String(request.trace.attempts),
-        'x-cache': 'bypass',
       }
       return respond(c, answer.status, headers, answer.body)
     })
@@ -109,7 +105,7 @@ function callerTimeoutMs(c: AppContext): number | undefined {
   ] as const
   let shortest: number | undefined
   for (const [name, unitMs] of asked) {
-    const text = c.req.header(name)
+    const text = header(c, name)
     if (text === undefined) continue
     const ms = Number(text) * unitMs
     if (!(ms > 0)) throw new ApiError('invalid_header', { message: `${name} must be a number above 0.`, param: name })

@@ -1,7 +1,7 @@
 /** What machines ask every few seconds. Liveness asks nothing of anyone: a database outage must not kill pods. */
 import { Hono } from 'hono'
 import { ApiError } from '../errors.ts'
-import { type AppContext, type AppEnv, respond } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, header, respond } from '../middleware/request-context.ts'
 import type { Metrics } from '../ports.ts'
 import type { Health } from '../services/health.ts'
 
@@ -32,7 +32,7 @@ export function probeRoutes({ health, metrics, metricsToken, sameSecret, isDrain
     })
   }
   app.get('/metrics', async (c) => {
-    if (metricsToken && !sameSecret(c.req.header('authorization') ?? '', `Bearer ${metricsToken}`)) {
+    if (metricsToken && !sameSecret(header(c, 'authorization') ?? '', `Bearer ${metricsToken}`)) {
       throw new ApiError('missing_credential', {
         message: 'Send the METRICS_TOKEN as "Authorization: Bearer <token>".',
       })

@@ -4,8 +4,8 @@ import { FakeHttp } from '../../tests/support/fake-http.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { ApiError } from '../errors.ts'
 import { HttpFailure } from '../ports.ts'
-import { readStreamEvents, type StreamEvent } from '../providers/openai-stream.ts'
 import { createOpenAiProvider, type StreamedAnswer } from '../providers/openai.ts'
+import { readStreamEvents, type StreamEvent } from '../providers/openai-stream.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { relayStream } from './relay-stream.ts'
@@ -27,7 +27,12 @@ type Source = AsyncGenerator<StreamEvent[], void, void>
 
 async function relay(
   rest: Source,
-  { wantsUsage = false, signal = new AbortController().signal, begun = [] as StreamEvent[], onText = (_text: string) => {} } = {},
+  {
+    wantsUsage = false,
+    signal = new AbortController().signal,
+    begun = [] as StreamEvent[],
+    onText = (_text: string) => {},
+  } = {},
 ): Promise<Told> {
   const told: Told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false }
   const closing = rest.return.bind(rest)
@@ -154,7 +159,9 @@ describe('a stream', () => {
   })
 
   it('skips an event that does not parse, and counts it', async () => {
-    const told = await relay(streamOf(word('Hel'), 'data: {"choices":[{"ind\n\n', 'data: 7\n\n', word('lo'), finish(), done))
+    const told = await relay(
+      streamOf(word('Hel'), 'data: {"choices":[{"ind\n\n', 'data: 7\n\n', word('lo'), finish(), done),
+    )
     expect(told).toMatchObject({ ...whole, malformed: 2 })
     expect(wordsOf(told.text)).toBe('Hello')
   })
@@ -266,30 +273,33 @@ describe('the bytes of an answer of twenty words', () => {
     return relay(readStreamEvents(body()))
   }
 
-  it.each(['end', 'cut'] as const)('cut anywhere (%s) never look complete unless they are, and are always a prefix', async (ending) => {
-    const bytes = bytesOf('\n')
-    const finished = new TextDecoder().decode(bytes).indexOf('"stop"')
-    const finishedAt = encoder.encode(new TextDecoder().decode(bytes).slice(0, finished)).length
-    let complete = 0
-    for (let cut = 0; cut <= bytes.length; cut++) {
-      const told = await relayBytes([bytes.slice(0, cut)], ending)
-      const relayed = wordsOf(told.text)
-      expect(text.startsWith(relayed), `cut at ${cut}`).toBe(true)
-      if (told.text.includes('[DONE]')) {
-        complete++
-        expect(cut, 'complete only after finish_reason').toBeGreaterThan(finishedAt)
-        expect(relayed).toBe(text)
-        expect(told.text).not.toContain('"error"')
-        expect(told.failed).toBe(0)
-      } else {
-        expect(parsed(told.text).at(-1).error.code).toBe('stream_interrupted')
-        expect(told.failed).toBe(1)
+  it.each(['end', 'cut'] as const)(
+    'cut anywhere (%s) never look complete unless they are, and are always a prefix',
+    async (ending) => {
+      const bytes = bytesOf('\n')
+      const finished = new TextDecoder().decode(bytes).indexOf('"stop"')
+      const finishedAt = encoder.encode(new TextDecoder().decode(bytes).slice(0, finished)).length
+      let complete = 0
+      for (let cut = 0; cut <= bytes.length; cut++) {
+        const told = await relayBytes([bytes.slice(0, cut)], ending)
+        const relayed = wordsOf(told.text)
+        expect(text.startsWith(relayed), `cut at ${cut}`).toBe(true)
+        if (told.text.includes('[DONE]')) {
+          complete++
+          expect(cut, 'complete only after finish_reason').toBeGreaterThan(finishedAt)
+          expect(relayed).toBe(text)
+          expect(told.text).not.toContain('"error"')
+          expect(told.failed).toBe(0)
+        } else {
+          expect(parsed(told.text).at(-1).error.code).toBe('stream_interrupted')
+          expect(told.failed).toBe(1)
+        }
+        expect(told).toMatchObject({ released: 1, ended: 1 })
       }
-      expect(told).toMatchObject({ released: 1, ended: 1 })
-    }
-    expect(complete).toBeGreaterThan(0)
-    expect(complete).toBeLessThan(bytes.length / 3)
-  })
+      expect(complete).toBeGreaterThan(0)
+      expect(complete).toBeLessThan(bytes.length / 3)
+    },
+  )
 
   it.each(['\n', '\r\n', '\r'])('are relayed alike wherever the network divides them (line ending %j)', async (end) => {
     const bytes = bytesOf(end)
@@ -301,7 +311,9 @@ describe('the bytes of an answer of twenty words', () => {
       expect(told.text, `divided at ${cut}`).toBe(expected)
     }
     for (const size of [1, 2, 3, 7, 64, 1_000]) {
-      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size))
+      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+        bytes.slice(i * size, (i + 1) * size),
+      )
       expect((await relayBytes(pieces)).text, `pieces of ${size}`).toBe(expected)
     }
   })

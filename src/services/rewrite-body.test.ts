@@ -10,7 +10,10 @@ const rewrite = (text: string, fields: Record<string, unknown>) =>
 
 describe('rewriting a body', () => {
   it('means the value with the fields in it, whatever the body and the fields', () => {
-    const key = fc.oneof(fc.string({ unit: 'binary', maxLength: 3 }), fc.constantFrom('model', 'store', '__proto__', '1'))
+    const key = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 3 }),
+      fc.constantFrom('model', 'store', '__proto__', '1'),
+    )
     const object = fc.dictionary(key, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 6, noNullPrototype: true })
     fc.assert(
       fc.property(object, object, fc.constantFrom(0, 1, '\t'), (value, fields, indent) => {
@@ -29,9 +32,7 @@ describe('rewriting a body', () => {
 
   it('puts what is missing in front and leaves every other byte as it was', () => {
     const text = '\ufeff {  "n":12345678901234567890, "x" : 1.0e+2,"s":"\\u00e4\\/"} \n'
-    expect(rewrite(text, { store: false, model: 'm' })).toBe(
-      text.slice(1).replace('{', '{"store":false,"model":"m",'),
-    )
+    expect(rewrite(text, { store: false, model: 'm' })).toBe(text.slice(1).replace('{', '{"store":false,"model":"m",'))
   })
 
   it('adds to an object that is empty', () => {

@@ -73,7 +73,10 @@ function world({ random = () => 0.5, maxConcurrent = 100, maxAttempts = 3, break
       trace,
       ...options,
     }).then(
-      (answer) => ({ answer: answer as Answer<unknown> | undefined, failure: undefined as UpstreamFailure | undefined }),
+      (answer) => ({
+        answer: answer as Answer<unknown> | undefined,
+        failure: undefined as UpstreamFailure | undefined,
+      }),
       (failure: UpstreamFailure) => ({ answer: undefined, failure }),
     )
     const timed = call.finally(() => {
@@ -175,7 +178,14 @@ describe('tries', () => {
     const { target, run } = world()
     const closed = Array.from({ length: 5 }, (_, i) => target(`closed ${i}`, answers))
     for (const { circuit } of closed) circuit.breaker.force('open')
-    const last = target('last', inTurn(() => fails('server'), () => fails('server'), answers))
+    const last = target(
+      'last',
+      inTurn(
+        () => fails('server'),
+        () => fails('server'),
+        answers,
+      ),
+    )
     const { answer, trace } = await run([...closed, last])
     expect(answer?.value).toBe('answer')
     expect(trace.attempts).toBe(3)
@@ -256,7 +266,10 @@ describe('the guards', () => {
 
   it('count a stream that broke after a failed first try as no second failure', async () => {
     const { target, run } = world()
-    const up = target('up', inTurn(() => fails('not_sent'), answers))
+    const up = target(
+      'up',
+      inTurn(() => fails('not_sent'), answers),
+    )
     const { answer } = await run([up], { holds: true })
     answer!.hold.failed()
     answer!.hold.release()
@@ -462,7 +475,9 @@ describe('the deadline', () => {
   it('of one try ends it as a failure of the upstream, whoever asked', async () => {
     const { clock, target, run } = world()
     const up = target('up', inTurn(hangs, answers), { tryTimeoutMs: 200 })
-    const { answer, tookMs } = await run([up], { deadline: createDeadline(clock, { limitMs: 600_000, callerMs: 5_000 }) })
+    const { answer, tookMs } = await run([up], {
+      deadline: createDeadline(clock, { limitMs: 600_000, callerMs: 5_000 }),
+    })
     expect(answer?.value).toBe('answer')
     expect(tookMs).toBe(250)
     expect(up.circuit.breaker.status()).toMatchObject({ calls: 2, failureRate: 0.5 })
@@ -694,7 +709,15 @@ it('after any history of outcomes and departures everything is back to nothing',
     fc.constant('hang' as const),
     fc.constant('throw' as const),
     fc.record({
-      failed: fc.constantFrom<FailureClass>('not_sent', 'maybe_sent', 'silent', 'server', 'throttled', 'config', 'poison'),
+      failed: fc.constantFrom<FailureClass>(
+        'not_sent',
+        'maybe_sent',
+        'silent',
+        'server',
+        'throttled',
+        'config',
+        'poison',
+      ),
       retryAfterMs: fc.option(fc.constantFrom(0, 500, 5_000, 90_000), { nil: undefined }),
     }),
   )
@@ -734,7 +757,15 @@ it('after any history of outcomes and departures everything is back to nothing',
         const listeners: (() => number)[] = []
         let ended = 0
 
-        const one = async ({ atMs, leavesAfterMs, holds, streamBreaks, callerMs, repeat, targets: chosen }: (typeof requests)[number]) => {
+        const one = async ({
+          atMs,
+          leavesAfterMs,
+          holds,
+          streamBreaks,
+          callerMs,
+          repeat,
+          targets: chosen,
+        }: (typeof requests)[number]) => {
           await new Promise<void>((resolve) => void clock.setTimer(atMs, resolve))
           const caller = new AbortController()
           listeners.push(listening(caller.signal))

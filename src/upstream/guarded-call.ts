@@ -107,7 +107,10 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
           metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
           break
         }
-        const refusal = await waitForTurn(target, waitMs, last, options)
+        // The usual case waits for nothing, and then not for a promise either.
+        const atOnce =
+          waitMs === 0 && target.circuit.gate.closedForMs() === 0 && options.deadline.remainingMs() >= minTryMs
+        const refusal = atOnce ? undefined : await waitForTurn(target, waitMs, last, options)
         if (refusal) {
           failure ??= refusal
           break

@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { ApiError, type ErrorCode, errorTable, openAiError } from '../errors.ts'
 import { HttpFailure, type HttpFailureKind } from '../ports.ts'
 import { toApiError } from './api-error.ts'
-import { checkStatus, type FailureClass, failureClasses, failureFrom, type LocalReason, UpstreamFailure } from './outcome.ts'
+import {
+  checkStatus,
+  type FailureClass,
+  failureClasses,
+  failureFrom,
+  type LocalReason,
+  UpstreamFailure,
+} from './outcome.ts'
 
 const canary = 'sk-canary-0123456789'
 const wallNowMs = Date.UTC(2030, 0, 1)
@@ -41,7 +48,10 @@ describe('a status', () => {
     ['Tue, 01 Jan 2030 00:00:05 GMT', 5_000],
   ])('of 503 with Retry-After %s asks for quiet', (value, retryAfterMs) => {
     expect(classOf(503, { 'retry-after': value })).toMatchObject({ class: 'throttled', details: { retryAfterMs } })
-    expect(classOf(503, { 'retry-after': [value, '99'] })).toMatchObject({ class: 'throttled', details: { retryAfterMs } })
+    expect(classOf(503, { 'retry-after': [value, '99'] })).toMatchObject({
+      class: 'throttled',
+      details: { retryAfterMs },
+    })
   })
 
   it.each(['', '-1', 'soon', '86401'])('of 503 with Retry-After "%s" has failed', (value) => {
@@ -118,10 +128,13 @@ describe('what the caller is told', () => {
     expect(error.options.retryAfterMs).toBe(status === 503 || status === 429 ? 1_000 : undefined)
   })
 
-  it.each(rows)('%s %o carries the hint where there is one, and only where asking again may help', (failureClass, details, status) => {
-    const error = shown(new UpstreamFailure(failureClass, { ...details, retryAfterMs: 7_000 }))
-    expect(error.options.retryAfterMs).toBe(status === 503 || status === 429 ? 7_000 : undefined)
-  })
+  it.each(rows)(
+    '%s %o carries the hint where there is one, and only where asking again may help',
+    (failureClass, details, status) => {
+      const error = shown(new UpstreamFailure(failureClass, { ...details, retryAfterMs: 7_000 }))
+      expect(error.options.retryAfterMs).toBe(status === 503 || status === 429 ? 7_000 : undefined)
+    },
+  )
 
   it.each(rows)('%s %o never holds words of the cause', (failureClass, details, _status, code) => {
     const cause = new Error(canary, { cause: new HttpFailure('reset', { cause: canary }) })

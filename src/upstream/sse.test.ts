@@ -17,7 +17,9 @@ it('gives the events that each chunk completes, and nothing for a chunk that com
 })
 
 it.each(['\n', '\r\n', '\r'])('takes the line ending %j, wherever the network cuts', async (end) => {
-  const bytes = encoder.encode(`: hello${end}event: x${end}data: ä${end}data: 😀${end}id: 7${end}${end}data: last${end}${end}: end${end}`)
+  const bytes = encoder.encode(
+    `: hello${end}event: x${end}data: ä${end}data: 😀${end}id: 7${end}${end}data: last${end}${end}: end${end}`,
+  )
   for (let cut = 0; cut <= bytes.length; cut++) {
     const events = (await read([bytes.slice(0, cut), bytes.slice(cut)])).flat()
     expect(events, `cut at ${cut}`).toEqual(['ä\n😀', 'last'])
