@@ -152,22 +152,34 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(timer)
 }
 
-export async function stopAll(): Promise<void> {
+async function stopAll(): Promise<void> {
   await Promise.all([...live].map(stop))
 }
 
-/** Ends what runs when the user interrupts, and does not wait longer than a child takes to end. */
-export function stopOnSignals(cleanUp: () => Promise<void>): void {
+/** Does `work` and then ends every server and cleans up, also when it fails or the user interrupts it. */
+export async function supervise<T>(work: () => Promise<T>, cleanUp: () => Promise<void>): Promise<T> {
+  let interrupted = false
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
     process.once(signal, () => {
+      interrupted = true
       console.error('\nStopping the servers of this run …')
       void stopAll()
         .then(cleanUp)
         .finally(() => process.exit(code))
     })
+  }
+  try {
+    return await work()
+  } catch (error) {
+    // What fails because its servers are being stopped is no news.
+    if (interrupted) return new Promise<never>(() => {})
+    throw error
+  } finally {
+    await stopAll()
+    await cleanUp()
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { peakMib } from './proc.ts'
-import { listeningUrl, startServer, stopAll, stopOnSignals } from './processes.ts'
+import { listeningUrl, startServer, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { replay } from './replay-traffic.ts'
 import { table } from './rows.ts'
@@ -32,15 +32,7 @@ const trace = parseTrace(await readFile(values.trace, 'utf8')).slice(0, limit)
 
 const progress = createProgress()
 const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-replay-'))
-const removeFolder = () => rm(folder, { recursive: true, force: true })
-stopOnSignals(removeFolder)
-let passed = false
-try {
-  passed = await run()
-} finally {
-  await stopAll()
-  await removeFolder()
-}
+const passed = await supervise(run, () => rm(folder, { recursive: true, force: true }))
 process.exit(passed ? 0 : 1)
 
 async function run(): Promise<boolean> {

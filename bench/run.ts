@@ -8,7 +8,7 @@ import { chatRequest, streamEnding } from './answers.ts'
 import { measure, rate, runOpenLoop, type Sample } from './measure.ts'
 import { maxLagP99Ms } from './open-loop.ts'
 import { loadAverage } from './proc.ts'
-import { canPin, type Server, stopAll, stopOnSignals } from './processes.ts'
+import { canPin, type Server, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { addedLatency, outcomeTable, type Row, ratioTable, rowsOf, verdicts, verdictTable } from './rows.ts'
 import { latencyRate, latencySecondsFactor, type Shape, shapes } from './shapes.ts'
@@ -41,14 +41,7 @@ if (unknown) fail(`--shape ${unknown} is not one of ${names.join(', ')}`)
 
 const progress = createProgress()
 const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-bench-'))
-const removeFolder = () => rm(folder, { recursive: true, force: true })
-stopOnSignals(removeFolder)
-try {
-  await run()
-} finally {
-  await stopAll()
-  await removeFolder()
-}
+await supervise(run, () => rm(folder, { recursive: true, force: true }))
 
 async function run(): Promise<void> {
   const load = await calm()

@@ -11,7 +11,7 @@ export interface LineBuffer {
   flushSync(): void
 }
 
-const flushChars = 64 * 1024
+const flushChars = 256 * 1024
 const flushEveryMs = 1_000
 /** Lines that wait while the reader stands still; further ones are dropped and counted in a line of their own. */
 const maxWaitingChars = 8 * 1024 * 1024

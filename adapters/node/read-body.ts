@@ -6,20 +6,20 @@ import type { ReadBody } from '../../src/ports.ts'
 export const readBody: ReadBody = (_request, bindings, maxBytes) => {
   const { incoming } = bindings as { incoming: IncomingMessage }
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
+    let chunks: Buffer[] = []
     let size = 0
-    const settle = (finish: () => void) => {
-      incoming.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-      finish()
-    }
-    const onData = (chunk: Buffer) => {
-      size += chunk.length
-      if (size > maxBytes) settle(() => reject(new ApiError('body_too_large')))
-      else chunks.push(chunk)
-    }
-    const onEnd = () => settle(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
-    const onGone = () => settle(() => reject(new ApiError('client_closed')))
-    if (incoming.destroyed && !incoming.readableEnded) return reject(new ApiError('client_closed'))
-    incoming.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+    // The listeners stay: what comes after the promise is settled changes nothing, and the request is soon forgotten.
+    const onGone = () => reject(new ApiError('client_closed'))
+    if (incoming.destroyed && !incoming.readableEnded) return onGone()
+    incoming
+      .on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size <= maxBytes) return void chunks.push(chunk)
+        chunks = []
+        reject(new ApiError('body_too_large'))
+      })
+      .on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+      .on('error', onGone)
+      .on('close', onGone)
   })
 }

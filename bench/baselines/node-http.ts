@@ -7,14 +7,12 @@ import { createServer } from 'node:http'
 import type { CapturedAnswer } from '../systems.ts'
 
 const answers: Record<string, CapturedAnswer> = JSON.parse(readFileSync(process.env.ANSWERS ?? '', 'utf8'))
-const bodies = new Map(Object.entries(answers).map(([path, answer]) => [path, Buffer.from(answer.body)]))
 
 const server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
-  const path = request.url ?? '/'
-  const answer = answers[path]
+  const answer = answers[request.url ?? '/']
   if (!answer) return void response.writeHead(404).end()
   response.writeHead(answer.status, answer.headers)
-  response.end(bodies.get(path))
+  response.end(answer.body)
 })
 server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   const address = server.address()

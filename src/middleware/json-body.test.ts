@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { jsonKey, jsonValue } from '../../tests/support/json.ts'
 import { ApiError } from '../errors.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { createReadJson, parseJsonBody } from './json-body.ts'
@@ -99,7 +100,7 @@ describe('a JSON body', () => {
     }
   })
 
-  it.each(['{"a":1,"a":1}', '{"a":1,"b":2,"a":3}', '{"a":1,"\\u0061":2}', '{"__proto__":1,"__proto__":2}'])(
+  it.each(['{"a":1,"a":1}', '{"a":1,"b":2,"a":3}', '{"model":1,"mod\\u0065l":2}', '{"__proto__":1,"__proto__":2}'])(
     '%s is ambiguous',
     (text) => expect(parse(text).ambiguous).toBe(true),
   )
@@ -114,14 +115,10 @@ describe('a JSON body', () => {
   ])('%s is not', (text) => expect(parse(text).ambiguous).toBe(false))
 
   it('means what JSON.parse takes it for, and is ambiguous exactly when a key stands twice', () => {
-    const key = fc.oneof(fc.string({ unit: 'binary', maxLength: 4 }), fc.constantFrom('a', 'b', '"', '\\', ':', '{'))
-    const json = fc.oneof(
-      fc.json({ maxDepth: 4 }),
-      fc.object().map((value) => JSON.stringify(value)),
-    )
+    const json = jsonValue.map((value) => JSON.stringify(value))
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(key, json), { maxLength: 8 }),
+        fc.array(fc.tuple(jsonKey, json), { maxLength: 8 }),
         fc.constantFrom('', ' ', '\n\t'),
         (members, space) => {
           const text = `${space}{${members.map(([name, value]) => `${space}${JSON.stringify(name)}${space}:${value}`).join()}}${space}`

@@ -9,6 +9,7 @@ import { instruments } from '../telemetry/instruments.ts'
 import type { GuardedCall, Target } from '../upstream/guarded-call.ts'
 import { checkStatus, first, UpstreamFailure } from '../upstream/outcome.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { parseRows } from './market.ts'
 import { readStreamEvents, type StreamEvent } from './openai-stream.ts'
 
 export type InferenceEndpoint = 'chat/completions' | 'completions' | 'embeddings'
@@ -27,8 +28,7 @@ export interface WholeAnswer {
   kind: 'whole'
   status: number
   contentType: string
-  /** JSON as text, which leaves in one write together with the head; anything else as it came. */
-  body: string | Uint8Array
+  body: Uint8Array
 }
 
 export interface StreamedAnswer {
@@ -78,7 +78,6 @@ const maxErrorBytes = 1024 * 1024
 /** On the last target only an outright silence ends a stream. */
 const lastTargetSilenceMs = 120_000
 const modelsTimeoutMs = 10_000
-/** Strict: the text of a JSON answer stands for its bytes. */
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
@@ -174,7 +173,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
           })
           checkStatus(reply, clock.wallNow())
           if (reply.status !== 200) throw new UpstreamFailure('poison', { status: reply.status })
-          return modelList.parse(JSON.parse(decoder.decode(reply.body)))
+          return parseRows(modelList.parse(JSON.parse(decoder.decode(reply.body))).data, modelRow)
         },
       }
       const answer = await guardedCall([target], {
@@ -198,25 +197,19 @@ function whole(reply: HttpReply<Uint8Array>, wallNowMs: number): WholeAnswer {
   } catch (failure) {
     throw status === 429 && usedUp(body) ? new UpstreamFailure('quota', { status }) : failure
   }
-  const parsed = parseObject(body)
+  const json = parseObject(body)
   if (status < 400) {
-    if (!parsed) throw new UpstreamFailure('poison', { status })
-    if (parsed.json.error) throw new UpstreamFailure('server', { status })
+    if (!json) throw new UpstreamFailure('poison', { status })
+    if (json.error) throw new UpstreamFailure('server', { status })
   }
-  if (parsed) return { kind: 'whole', status, contentType: 'application/json', body: parsed.text }
-  return {
-    kind: 'whole',
-    status,
-    contentType: first(reply.headers['content-type']) ?? 'application/octet-stream',
-    body,
-  }
+  const contentType = json ? 'application/json' : (first(reply.headers['content-type']) ?? 'application/octet-stream')
+  return { kind: 'whole', status, contentType, body }
 }
 
-function parseObject(body: Uint8Array): { text: string; json: Record<string, unknown> } | undefined {
+function parseObject(body: Uint8Array): Record<string, unknown> | undefined {
   try {
-    const text = decoder.decode(body)
-    const json = JSON.parse(text)
-    return typeof json === 'object' && json !== null && !Array.isArray(json) ? { text, json } : undefined
+    const json = JSON.parse(decoder.decode(body))
+    return typeof json === 'object' && json !== null && !Array.isArray(json) ? json : undefined
   } catch {
     return undefined
   }
@@ -224,15 +217,15 @@ function parseObject(body: Uint8Array): { text: string; json: Record<string, unk
 
 /** A 429 that no waiting cures. */
 function usedUp(body: Uint8Array): boolean {
-  const error = parseObject(body)?.json.error as { code?: unknown; type?: unknown } | undefined
+  const error = parseObject(body)?.error as { code?: unknown; type?: unknown } | undefined
   const used = ['insufficient_quota', 'credit_balance_exhausted', 'billing_hard_limit_reached']
   return used.includes(String(error?.code)) || used.includes(String(error?.type))
 }
 
 /** JSON in answer to a request for a stream is an error in disguise, or nonsense. */
 async function notAStream(body: AsyncIterable<Uint8Array>): Promise<UpstreamFailure> {
-  const parsed = parseObject(await collect(body, maxErrorBytes))
-  return new UpstreamFailure(parsed?.json.error ? 'server' : 'poison')
+  const json = parseObject(await collect(body, maxErrorBytes))
+  return new UpstreamFailure(json?.error ? 'server' : 'poison')
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
@@ -252,15 +245,10 @@ async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promi
   return all
 }
 
-const modelList = z
-  .object({
-    data: z.array(
-      z.union([
-        z.object({ id: z.string(), created: z.number().catch(0), owned_by: z.string().catch('provider') }),
-        z
-          .object({ model_id: z.string() })
-          .transform(({ model_id }) => ({ id: model_id, created: 0, owned_by: 'io.net' })),
-      ]),
-    ),
-  })
-  .transform(({ data }) => data.map((model): Model => ({ object: 'model', ...model })))
+const modelList = z.object({ data: z.array(z.unknown()) })
+const modelRow = z
+  .union([
+    z.object({ id: z.string(), created: z.number().catch(0), owned_by: z.string().catch('provider') }),
+    z.object({ model_id: z.string() }).transform(({ model_id }) => ({ id: model_id, created: 0, owned_by: 'io.net' })),
+  ])
+  .transform((model): Model => ({ object: 'model', ...model }))

@@ -432,6 +432,38 @@ describe('opening', () => {
     expect(stateOf(breaker)).toBe('open')
   })
 
+  it('notices a lost trial at the next call, where no timer ran', () => {
+    const clock = new FakeClock()
+    const stopped = { ...clock, setTimer: () => () => {} }
+    const breaker = createCircuitBreaker({ clock: stopped, random: middle })
+    trip(breaker)
+    clock.tick(30_000)
+    for (let i = 0; i < 3; i++) admit(breaker)
+    clock.tick(10_000)
+    expect(refusal(breaker)).toBe('open')
+  })
+
+  it('notices the trial that is lost first, whatever the order in which they began', () => {
+    const { clock, breaker } = world()
+    trip(breaker)
+    clock.tick(30_000)
+    admit(breaker, 5_000)
+    admit(breaker, 2_000)
+    admit(breaker)
+    clock.tick(2_000)
+    expect(stateOf(breaker)).toBe('open')
+  })
+
+  it('takes trials that have succeeded and trials under way together for those it allows', () => {
+    const { clock, breaker } = world()
+    trip(breaker)
+    clock.tick(30_000)
+    report(breaker, 'success')
+    admit(breaker)
+    admit(breaker)
+    expect(refusal(breaker)).toBe('trials_busy')
+  })
+
   it('gives a trial no longer than its caller’s own deadline', () => {
     const { clock, breaker } = world()
     trip(breaker)
@@ -558,6 +590,13 @@ describe('slow start', () => {
 
   it('does not apply to a circuit that was never open', () => {
     const { breaker } = world({ random: () => 0.999, slowStartStepMs: 1_000 })
+    expect(admitted(breaker, 1_000)).toBe(1_000)
+  })
+
+  it('does not follow an operator’s word', () => {
+    const { breaker } = world({ random: () => 0.999, slowStartStepMs: 1_000 })
+    breaker.force('open')
+    breaker.force('auto')
     expect(admitted(breaker, 1_000)).toBe(1_000)
   })
 

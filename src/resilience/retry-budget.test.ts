@@ -28,6 +28,14 @@ it('earns one retry for ten first tries', () => {
   expect(allowed(budget)).toBeGreaterThanOrEqual(99)
 })
 
+it('earns no more than its ratio and its rate', () => {
+  const { clock, budget } = world({ ratio: 0.5, perSecond: 2, initialTokens: 0 })
+  for (let i = 0; i < 5; i++) budget.firstTry()()
+  expect(allowed(budget)).toBe(2)
+  clock.tick(1_000)
+  expect(allowed(budget)).toBe(2)
+})
+
 it('earns one retry a second, whatever the traffic', () => {
   const { clock, budget } = world()
   allowed(budget)

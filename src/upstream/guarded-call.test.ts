@@ -167,6 +167,14 @@ describe('tries', () => {
     expect(gapsOf(up.sentAt)).toEqual([0, 100])
   })
 
+  it('are counted by what they answer, and their waits told', async () => {
+    const { target, run, metrics } = world()
+    const { trace } = await run([target('up', () => fails('server', { status: 503 }))])
+    expect(metrics.counted(instruments.upstreamRetries, { upstream: 'up', reason: 'server' })).toBe(2)
+    expect(metrics.counted(instruments.upstreamRequests, { upstream: 'up', outcome: 'server' })).toBe(3)
+    expect(trace).toEqual({ attempts: 3, waitedMs: 50 + 100 })
+  })
+
   it('wait within the law of full jitter, longer each time', async () => {
     const { target, run } = world({ maxAttempts: 5, random: () => 0.999 })
     const up = target('up', () => fails('server', { status: 503 }))
@@ -276,16 +284,16 @@ describe('the guards', () => {
     expect(up.circuit.breaker.status()).toMatchObject({ calls: 2, failureRate: 0.5 })
   })
 
-  it('count slow answers as slow', async () => {
+  it.each([
+    [200, 'success', 'ok'],
+    [201, 'slow', 'slow_ok'],
+  ])('take an answer after %i ms, where 200 are allowed, for a %s', async (ms, verdict, outcome) => {
     const { clock, target, run, metrics } = world()
-    const send = async () => {
-      await new Promise<void>((resolve) => void clock.setTimer(201, resolve))
-      return 'answer'
-    }
+    const send = () => new Promise<void>((resolve) => void clock.setTimer(ms, resolve))
     await run([target('up', send, { slowMs: 200 })])
-    expect(metrics.counted(instruments.breakerCalls, { outcome: 'slow' })).toBe(1)
-    expect(metrics.counted(instruments.upstreamRequests, { outcome: 'slow_ok' })).toBe(1)
-    expect(metrics.observed(instruments.upstreamDuration, { upstream: 'up' })).toEqual([0.201])
+    expect(metrics.counted(instruments.breakerCalls, { outcome: verdict })).toBe(1)
+    expect(metrics.counted(instruments.upstreamRequests, { outcome })).toBe(1)
+    expect(metrics.observed(instruments.upstreamDuration, { upstream: 'up' })).toEqual([ms / 1_000])
   })
 
   it.each<FailureClass>(['throttled', 'quota', 'config'])('take %s for no fault of the upstream', async (failed) => {
@@ -461,6 +469,14 @@ describe('the deadline', () => {
     expect(failure?.class).toBe('deadline')
     expect(tookMs).toBe(950)
     expect(up.circuit.breaker.status().calls).toBe(0)
+  })
+
+  it('of the caller ends the call: no other target is asked', async () => {
+    const { clock, target, run } = world()
+    const other = target('other', answers)
+    const deadline = createDeadline(clock, { limitMs: 600_000, callerMs: 1_000 })
+    await run([target('up', hangs), other], { deadline })
+    expect(other.sentAt).toEqual([])
   })
 
   it('of the gateway ends a try as a failure of the upstream', async () => {

@@ -9,7 +9,10 @@ export interface RateLimiterUnderTest {
   close?(): void | Promise<void>
 }
 
-export function rateLimiterContract(name: string, create: () => RateLimiterUnderTest | Promise<RateLimiterUnderTest>): void {
+export function rateLimiterContract(
+  name: string,
+  create: () => RateLimiterUnderTest | Promise<RateLimiterUnderTest>,
+): void {
   describe(`${name}, as every rate limiter,`, () => {
     let world: RateLimiterUnderTest
     let subject: string
@@ -26,9 +29,12 @@ export function rateLimiterContract(name: string, create: () => RateLimiterUnder
       for (let taken = 0; ; taken++) if (!(await take(perMinute)).allowed) return taken
     }
 
-    it.each([1, 7, 60, 100, 600])('lets an idle subject spend its whole %i at once, and not one more', async (limit) => {
-      expect(await takeAll(limit)).toBe(limit)
-    })
+    it.each([1, 7, 60, 100, 600])(
+      'lets an idle subject spend its whole %i at once, and not one more',
+      async (limit) => {
+        expect(await takeAll(limit)).toBe(limit)
+      },
+    )
 
     it('counts down what remains', async () => {
       const remaining: number[] = []

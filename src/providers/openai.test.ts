@@ -1,0 +1,179 @@
+import { describe, expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeHttp, type Scripted } from '../../tests/support/fake-http.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { HttpFailure } from '../ports.ts'
+import { createBackoff } from '../resilience/backoff.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { createGuardedCall } from '../upstream/guarded-call.ts'
+import type { UpstreamFailure } from '../upstream/outcome.ts'
+import { createUpstream } from '../upstream/upstream.ts'
+import { createOpenAiProvider, type InferenceCall } from './openai.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+function world(...script: Scripted[]) {
+  const clock = new FakeClock()
+  const metrics = new FakeMetrics()
+  const random = () => 0.5
+  const http = new FakeHttp(clock, ...script)
+  const upstream = createUpstream({
+    name: 'openai',
+    clock,
+    random,
+    metrics,
+    maxConcurrent: 10,
+    retryBudgetRatio: 0.1,
+    breaker: {},
+    circuitName: () => 'openai:other',
+    onTransition: () => {},
+  })
+  const backoff = createBackoff({ random })
+  const provider = createOpenAiProvider({
+    name: 'openai',
+    baseUrl: 'https://api.test/v1',
+    apiKey: 'canary-key',
+    http,
+    clock,
+    metrics,
+    upstream,
+    guardedCall: createGuardedCall({ clock, metrics, backoff, maxAttempts: 3, maxHintWaitMs: 3_000 }),
+    timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000 },
+  })
+  const { signal } = new AbortController()
+  const call: InferenceCall = { endpoint: 'chat/completions', model: 'm', body: encoder.encode('{"x":1}'), last: false }
+  return {
+    clock,
+    http,
+    metrics,
+    provider,
+    complete: () => provider.complete(call).send(signal),
+    stream: (last = false) => provider.stream({ ...call, last }).send(signal),
+    models: () => provider.models(signal),
+  }
+}
+
+const text = (body: string | Uint8Array) => (typeof body === 'string' ? body : decoder.decode(body))
+const failureOf = async (answer: Promise<unknown>) => (await answer.catch((failure) => failure)) as UpstreamFailure
+const completion = '{"id":"c","big":12345678901234567890,"choices":[]}'
+
+describe('an answer in one piece', () => {
+  it('is passed on as it came', async () => {
+    const { complete, http } = world({ body: completion, headers: { 'content-type': 'application/json' } })
+    const { body, ...rest } = await complete()
+    expect(rest).toEqual({ kind: 'whole', status: 200, contentType: 'application/json' })
+    expect(text(body)).toBe(completion)
+    expect(http.calls[0]).toMatchObject({
+      method: 'POST',
+      origin: 'https://api.test',
+      path: '/v1/chat/completions',
+      headers: { authorization: 'Bearer canary-key', 'accept-encoding': 'identity' },
+    })
+    expect(text(http.calls[0]!.body!)).toBe('{"x":1}')
+  })
+
+  it.each([400, 404, 409, 413, 422])('is also an error %i that is the caller’s own', async (status) => {
+    const { complete } = world({ status, body: { error: { message: 'yours' } } })
+    const { body, ...rest } = await complete()
+    expect(rest).toMatchObject({ status, contentType: 'application/json' })
+    expect(JSON.parse(text(body))).toEqual({ error: { message: 'yours' } })
+  })
+
+  it('keeps the type of an error that is no JSON', async () => {
+    const { complete } = world({ status: 404, body: 'no such thing', headers: { 'content-type': 'text/plain' } })
+    expect(await complete()).toMatchObject({ status: 404, contentType: 'text/plain' })
+  })
+
+  it.each<[string, Scripted, string]>([
+    ['an error dressed as a 200', { body: { error: { message: 'canary' } } }, 'server'],
+    ['no JSON', { body: '<html>canary' }, 'poison'],
+    ['JSON that is no object', { body: ['canary'] }, 'poison'],
+    ['nothing', { body: '' }, 'poison'],
+    ['a redirect', { status: 302 }, 'poison'],
+    ['a 500', { status: 500, body: 'canary' }, 'server'],
+    ['a 401', { status: 401, body: { error: { message: 'canary' } } }, 'config'],
+    ['a 429', { status: 429, body: { error: { code: 'rate_limit_exceeded' } } }, 'throttled'],
+    ['a 429 for want of credit', { status: 429, body: { error: { code: 'insufficient_quota' } } }, 'quota'],
+    ['a 429 for want of credit, by type', { status: 429, body: { error: { type: 'insufficient_quota' } } }, 'quota'],
+    ['a cut', new HttpFailure('cut'), 'cut'],
+  ])('%s is none', async (_name, scripted, failed) => {
+    const failure = await failureOf(world(scripted).complete())
+    expect(failure.class ?? (failure as unknown as HttpFailure).kind).toBe(failed)
+    expect(failure.message).not.toContain('canary')
+  })
+})
+
+describe('an answer to a call for a stream', () => {
+  it.each<[string, Scripted, string]>([
+    ['an error of no type', { body: { error: {} } }, 'server'],
+    [
+      'JSON that tells of an error',
+      { body: { error: { message: 'x' } }, headers: { 'content-type': 'application/json' } },
+      'server',
+    ],
+    ['JSON in one piece', { body: completion, headers: { 'content-type': 'application/json' } }, 'poison'],
+    ['a page', { body: '<html>', headers: { 'content-type': 'text/html' } }, 'poison'],
+    ['a 503', { status: 503, body: 'x' }, 'server'],
+    ['an endless error', { status: 400, chunks: Array(20).fill('x'.repeat(100_000)) }, 'poison'],
+  ])('that is %s is none, and its body is closed', async (_name, scripted, failed) => {
+    const { stream, http } = world(scripted)
+    const failure = await failureOf(stream())
+    expect(failure.class).toBe(failed)
+    expect(http.closedBodies).toBe(1)
+  })
+
+  it('may be an error of the caller’s own', async () => {
+    const { stream } = world({ status: 400, body: { error: { message: 'yours' } } })
+    expect(await stream()).toMatchObject({ kind: 'whole', status: 400 })
+  })
+
+  it('tells how long the first event took', async () => {
+    const { stream, metrics, clock } = world({
+      headers: { 'content-type': 'text/event-stream' },
+      chunks: ['data: {"choices":[]}\n\n'],
+      afterMs: 700,
+    })
+    const answer = stream()
+    await clock.advance(700)
+    expect(await answer).toMatchObject({ kind: 'stream' })
+    expect(metrics.observed(instruments.timeToFirstToken, { provider: 'openai' })).toEqual([0.7])
+  })
+
+  it('is waited for longer where no other target is left', async () => {
+    const { stream, http } = world({ status: 400 })
+    await stream()
+    await stream(true)
+    expect(http.calls.map(({ idleTimeoutMs }) => idleTimeoutMs)).toEqual([15_000, 120_000])
+  })
+})
+
+describe('the models', () => {
+  it('have one shape, whoever lists them', async () => {
+    const { models } = world({
+      body: {
+        data: [{ id: 'gpt', created: 7, owned_by: 'openai', object: 'model' }, { model_id: 'llama' }, { id: 'bare' }],
+      },
+    })
+    expect(await models()).toEqual([
+      { object: 'model', id: 'gpt', created: 7, owned_by: 'openai' },
+      { object: 'model', id: 'llama', created: 0, owned_by: 'io.net' },
+      { object: 'model', id: 'bare', created: 0, owned_by: 'provider' },
+    ])
+  })
+
+  it('lose a row that is odd, and no other', async () => {
+    const { models } = world({ body: { data: [{ id: 1 }, null, 'x', { id: 'gpt' }] } })
+    expect((await models()).map(({ id }) => id)).toEqual(['gpt'])
+  })
+
+  it.each<Scripted>([{ body: { models: [] } }, { body: 'text' }, { status: 404, body: { data: [] } }])(
+    'cannot be read from %j',
+    async (scripted) => {
+      const { models, clock } = world(scripted)
+      const failure = failureOf(models())
+      await clock.advance(30_000)
+      expect((await failure).class).toBe('poison')
+    },
+  )
+})
