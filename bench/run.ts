@@ -19,7 +19,7 @@ import { runWrk, unread } from './wrk.ts'
 type Samples = Map<systems.SystemName, Sample[]>
 
 const resultsFile = fileURLToPath(new URL('results/latest.json', import.meta.url))
-const warmUpSeconds = 2
+const warmUpSeconds = 15
 const calmLoad = 0.5
 const maxLoadWaitMs = 60_000
 const maxVoidRuns = 3

@@ -1,17 +1,14 @@
-/**
- * Collects log lines and writes many at once. pino's own destination measures its whole buffer at every line, which
- * made logging the dearest part of a small request; a write for each line would be dearer still.
- */
+/** Collects log lines and writes many at once, within bounds: a write for each would be the dearest part of a request. */
 import { write, writeSync } from 'node:fs'
 
 export interface LineBuffer {
-  /** What pino calls for each line. */
+  /** `line` ends in a newline. */
   write(line: string): void
   /** Writes out everything at once, waiting for it: for the process's end. */
   flushSync(): void
 }
 
-const flushChars = 256 * 1024
+const flushChars = 64 * 1024
 const flushEveryMs = 1_000
 /** Lines that wait while the reader stands still; further ones are dropped and counted in a line of their own. */
 const maxWaitingChars = 8 * 1024 * 1024

@@ -3,24 +3,102 @@
  * how it ended, be that with the last byte of a stream or with the caller's leaving.
  */
 import type { Context, MiddlewareHandler } from 'hono'
-import { routePath } from 'hono/route'
+import { matchedRoutes } from 'hono/route'
 import type { Principal } from '../domain/principal.ts'
 import type { Clock, Log, Metrics, Reply, ReplyBody } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 
-export interface RequestContext {
-  id: string
+/** One request under way. A class, since one is made for each: methods cost nothing there, closures do. */
+export class RequestInFlight {
+  readonly id: string
   /** Headers of the answer. Written before it is made: adding to a finished response costs the runtime's fast path. */
-  headers: Record<string, string>
-  principal: Principal | undefined
+  readonly headers: Record<string, string>
+  principal: Principal | undefined = undefined
   /** Tries at upstreams and the time spent on them. */
-  trace: CallTrace
+  readonly trace: CallTrace = { attempts: 0, waitedMs: 0 }
   /** What else the request's log line says. */
-  log: LogFields
+  readonly log: LogFields = {}
+  streaming = false
+  private readonly startedAt: number
+  private firstByteMs: number | undefined = undefined
+  private endings: (() => void)[] | undefined = undefined
+  private readonly c: AppContext
+  private readonly owner: Owner
+
+  constructor(c: AppContext, owner: Owner) {
+    const { clock, newId, isDraining } = owner.options
+    this.c = c
+    this.owner = owner
+    this.startedAt = clock.now()
+    this.id = newId()
+    this.headers = { 'x-request-id': this.id }
+    if (isDraining()) this.headers.connection = 'close'
+    owner.inFlight++
+  }
+
   /** Runs when the answer has ended, in whatever way. */
-  onEnd(fn: () => void): void
+  onEnd(fn: () => void) {
+    this.endings ??= []
+    this.endings.push(fn)
+  }
+
+  respond(status: number, headers: Record<string, string>, body: ReplyBody): Response {
+    const { clock, reply } = this.owner.options
+    const all = Object.assign(this.headers, headers)
+    if (body === null || typeof body === 'string' || body instanceof Uint8Array) return reply(status, all, body)
+    this.streaming = true
+    this.firstByteMs = clock.now() - this.startedAt
+    return reply(status, all, this.tracked(body, status))
+  }
+
+  private async *tracked(body: AsyncIterable<string | Uint8Array>, status: number) {
+    this.owner.streams++
+    let ended = false
+    try {
+      yield* body
+      ended = true
+    } finally {
+      this.owner.streams--
+      // A caller who left may also be noticed by the relay first, which then just ends.
+      this.finish(ended && !this.c.req.raw.signal.aborted ? status : 499)
+    }
+  }
+
+  finish(status: number) {
+    const { clock, metrics, log } = this.owner.options
+    const { c, trace } = this
+    this.owner.inFlight--
+    if (this.endings) for (const ending of this.endings) ending()
+    const ms = clock.now() - this.startedAt
+    const method = methods.has(c.req.method) ? c.req.method : 'other'
+    const route = routeOf(c)
+    const overheadMs = (this.firstByteMs ?? ms) - trace.waitedMs
+    metrics.count(instruments.httpRequests, { method, route, status: String(status) })
+    metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
+    metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
+    const caller = header(c, 'x-request-id')
+    log[probes.has(route) ? 'debug' : 'info']('request', {
+      request_id: this.id,
+      caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
+      method,
+      route,
+      status,
+      duration_ms: rounded(ms),
+      overhead_ms: rounded(overheadMs),
+      account_id: this.principal?.accountId,
+      key_id: this.principal?.keyId,
+      attempts: trace.attempts || undefined,
+      ...this.log,
+    })
+  }
+}
+
+interface Owner {
+  options: RequestContextOptions
+  inFlight: number
+  streams: number
 }
 
 /** What a runtime hands in with each request. */
@@ -31,10 +109,6 @@ export interface Bindings {
 }
 export type AppEnv = { Bindings: Bindings; Variables: { request: RequestInFlight } }
 export type AppContext = Context<AppEnv>
-
-interface RequestInFlight extends RequestContext {
-  respond(status: number, headers: Record<string, string>, body: ReplyBody): Response
-}
 
 export interface RequestContextOptions {
   clock: Clock
@@ -50,84 +124,21 @@ const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIO
 const probes = new Set(['/livez', '/readyz', '/startupz', '/health', '/api/v1/health', '/metrics'])
 const printable = /^[\x21-\x7e]{1,128}$/
 
-export function createRequestContext(options: RequestContextOptions): {
-  middleware: MiddlewareHandler<AppEnv>
-  inFlight: () => number
-  streams: () => number
-} {
-  const { clock, newId, metrics, log, reply, isDraining } = options
-  let inFlight = 0
-  let streams = 0
+export function createRequestContext(options: RequestContextOptions) {
+  const owner: Owner = { options, inFlight: 0, streams: 0 }
 
   async function requestContext(c: AppContext, next: () => Promise<void>) {
-    const startedAt = clock.now()
-    const id = newId()
-    const trace: CallTrace = { attempts: 0, waitedMs: 0 }
-    const endings: (() => void)[] = []
-    let streaming = false
-    let firstByteMs: number | undefined
-    const caller = header(c, 'x-request-id')
-
-    const finish = (status: number) => {
-      inFlight--
-      for (const ending of endings) ending()
-      const ms = clock.now() - startedAt
-      const method = methods.has(c.req.method) ? c.req.method : 'other'
-      const route = routeOf(c)
-      const overheadMs = (firstByteMs ?? ms) - trace.waitedMs
-      metrics.count(instruments.httpRequests, { method, route, status: String(status) })
-      metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
-      metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
-      log[probes.has(route) ? 'debug' : 'info']('request', {
-        request_id: id,
-        caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
-        method,
-        route,
-        status,
-        duration_ms: rounded(ms),
-        overhead_ms: rounded(overheadMs),
-        account_id: request.principal?.accountId,
-        key_id: request.principal?.keyId,
-        attempts: trace.attempts || undefined,
-        ...request.log,
-      })
-    }
-
-    async function* tracked(body: AsyncIterable<string | Uint8Array>, status: number) {
-      streams++
-      let ended = false
-      try {
-        yield* body
-        ended = true
-      } finally {
-        streams--
-        // A caller who left may also be noticed by the relay first, which then just ends.
-        finish(ended && !c.req.raw.signal.aborted ? status : 499)
-      }
-    }
-
-    const request: RequestInFlight = {
-      id,
-      headers: { 'x-request-id': id, ...(isDraining() && { connection: 'close' }) },
-      principal: undefined,
-      trace,
-      log: {},
-      onEnd: (fn) => endings.push(fn),
-      respond(status, headers, body) {
-        const all = Object.assign(request.headers, headers)
-        if (body === null || typeof body === 'string' || body instanceof Uint8Array) return reply(status, all, body)
-        streaming = true
-        firstByteMs = clock.now() - startedAt
-        return reply(status, all, tracked(body, status))
-      },
-    }
+    const request = new RequestInFlight(c, owner)
     c.set('request', request)
-    inFlight++
     await next()
-    if (!streaming) finish(c.res.status)
+    if (!request.streaming) request.finish(c.res.status)
   }
 
-  return { middleware: requestContext, inFlight: () => inFlight, streams: () => streams }
+  return {
+    middleware: requestContext satisfies MiddlewareHandler<AppEnv>,
+    inFlight: () => owner.inFlight,
+    streams: () => owner.streams,
+  }
 }
 
 /** A request header. The web's own look-up checks, folds and searches each time: seven of them are felt. */
@@ -144,9 +155,9 @@ export function respondJson(c: AppContext, status: number, value: unknown): Resp
   return respond(c, status, { 'content-type': 'application/json' }, JSON.stringify(value))
 }
 
+/** The handler's pattern, also where a check refused before it ran; middleware has patterns that end in a star. */
 function routeOf(c: AppContext): string {
-  const route = routePath(c, -1)
-  return route.endsWith('*') ? 'unmatched' : route
+  return matchedRoutes(c).findLast(({ path }) => !path.endsWith('*'))?.path ?? 'unmatched'
 }
 
 const rounded = (ms: number) => Math.round(ms * 100) / 100

@@ -2,9 +2,9 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
-import { marketNames, offerSorts } from '../domain/offer.ts'
+import { marketNames, type OfferFilter, offerSorts } from '../domain/offer.ts'
 import { type AppEnv, respond } from '../middleware/request-context.ts'
-import type { Offers } from '../services/offers.ts'
+import type { OfferSearch, Offers } from '../services/offers.ts'
 import { parseOr400 } from './parse.ts'
 
 const positive = z.coerce.number().positive().max(1e9)
@@ -23,21 +23,36 @@ const query = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
+/** Queries whose meaning is remembered; the markets' lists are searched with the same few over and over. */
+const maxKnownQueries = 1_000
+
 export function gpuRoutes({ offers }: { offers: Offers }) {
   const app = new Hono<AppEnv>()
+  const known = new Map<string, OfferSearch>()
+
   app.get('/offers', async (c) => {
-    const asked = parseOr400(query, c.req.query(), 'invalid_query')
-    const { json, result } = await offers.search({
-      market: asked.provider,
-      gpuModel: asked.gpu_model,
-      minVramGb: asked.min_vram,
-      maxPriceMicroUsd: asked.max_price === undefined ? undefined : microUsd(asked.max_price),
-      location: asked.location,
-      gpuCount: asked.gpu_count,
-      sort: asked.sort,
-      limit: asked.limit,
-    })
+    const { url } = c.req
+    const text = url.includes('?') ? url.slice(url.indexOf('?')) : ''
+    let search = known.get(text)
+    if (!search) {
+      search = toSearch(parseOr400(query, c.req.query(), 'invalid_query'))
+      if (known.size >= maxKnownQueries) known.clear()
+      known.set(text, search)
+    }
+    const { json, result } = await offers.search(search)
     return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result }, json)
   })
   return app
+}
+
+function toSearch({ sort, limit, ...asked }: z.infer<typeof query>): OfferSearch {
+  const filter: OfferFilter = {
+    market: asked.provider,
+    gpuModel: asked.gpu_model,
+    minVramGb: asked.min_vram,
+    maxPriceMicroUsd: asked.max_price === undefined ? undefined : microUsd(asked.max_price),
+    location: asked.location,
+    gpuCount: asked.gpu_count,
+  }
+  return { filter, sort, limit, key: JSON.stringify([filter, sort, limit]) }
 }

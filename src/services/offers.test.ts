@@ -4,6 +4,7 @@ import { FakeHttp, type Scripted } from '../../tests/support/fake-http.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { createCache } from '../cache/cache.ts'
 import { createMemoryTier } from '../cache/memory-tier.ts'
+import type { OfferFilter } from '../domain/offer.ts'
 import { HttpFailure } from '../ports.ts'
 import { createIonetMarket } from '../providers/ionet.ts'
 import { createVastMarket } from '../providers/vast.ts'
@@ -100,8 +101,8 @@ function world({
     snapshots,
     memory,
   })
-  const ask = async (search: Partial<OfferSearch> = {}) => {
-    const answer = offers.search({ sort: 'price', limit: 100, ...search })
+  const ask = async ({ sort = 'price', limit = 100, ...filter }: OfferFilter & Partial<OfferSearch> = {}) => {
+    const answer = offers.search({ filter, sort, limit, key: JSON.stringify([filter, sort, limit]) })
     for (let i = 0; i < 200; i++) {
       if (await Promise.race([answer.then(() => true), settled()])) break
       await clock.advance(250)
@@ -222,7 +223,7 @@ describe('a search', () => {
       snapshots: createCache<Snapshot>({ name: 'none', clock, memory, freshMs: 1, bytesOf: () => 1 }),
       memory,
     })
-    const { json } = await none.search({ sort: 'price', limit: 1, market: 'vastai' })
+    const { json } = await none.search({ filter: { market: 'vastai' }, sort: 'price', limit: 1, key: 'x' })
     expect(JSON.parse(json)).toEqual({ offers: [], providers: [{ name: 'vastai', status: 'not_configured' }] })
   })
 })

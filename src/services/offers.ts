@@ -17,9 +17,12 @@ import {
 import type { Clock } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
 
-export interface OfferSearch extends OfferFilter {
+export interface OfferSearch {
+  filter: OfferFilter
   sort: OfferSort
   limit: number
+  /** Equal for equal searches. */
+  key: string
 }
 
 export interface Snapshot {
@@ -41,7 +44,7 @@ export interface OffersOptions {
   /** Names of the markets that are not configured. */
   absent: readonly MarketName[]
   snapshots: Cache<Snapshot>
-  /** Holds lists that were filtered, sorted and written out for the same snapshots before. */
+  /** Holds what was filtered, sorted and written out for the same snapshots before. */
   memory: MemoryTier
 }
 
@@ -52,6 +55,16 @@ interface MarketStatus {
   error?: string
 }
 
+/** The offers of a search written out, and the whole answer as it was last given. */
+interface Page {
+  list: string
+  providers: string
+  json: string
+}
+
+/** Ages are told in steps, so that an answer stays the same for a moment and need not be put together anew. */
+const ageStepMs = 100
+
 export function createOffers({ clock, markets, absent, snapshots, memory }: OffersOptions): Offers {
   let versions = 0
 
@@ -60,25 +73,35 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
     return { version: ++versions, offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 
-  /** The offers part of the answer. The snapshots' versions are in the key, so a new snapshot is a new entry. */
-  const listOf = (found: Snapshot[], search: OfferSearch): string => {
-    const { sort, limit, ...filter } = search
-    const key = `offer-list:${found.map((snapshot) => snapshot.version)}:${JSON.stringify(search)}`
-    const known = memory.get(key)?.value as string | undefined
-    if (known !== undefined) return known
+  /** The snapshots' versions are in the key, so a new snapshot is a new entry. */
+  const pageOf = (found: Snapshot[], { filter, sort, limit, key: searchKey }: OfferSearch): Page => {
+    const key = `offer-page:${found.map((snapshot) => snapshot.version)}:${searchKey}`
+    const known = memory.get(key)?.value as Page | undefined
+    if (known) return known
     const rows = found.flatMap(({ offers, asOf }) =>
       offers.filter((offer) => matches(offer, filter)).map((offer) => ({ offer, asOf })),
     )
     const compare = compareOffers(sort)
     rows.sort((a, b) => compare(a.offer, b.offer))
     const list = JSON.stringify(rows.slice(0, limit).map(({ offer, asOf }) => toJson(offer, asOf)))
-    memory.set(key, { value: list, bytes: 2 * (list.length + key.length) })
-    return list
+    const page: Page = { list, providers: '', json: '' }
+    memory.set(key, { value: page, bytes: 4 * list.length + key.length })
+    return page
+  }
+
+  const answerOf = (page: Page, statuses: MarketStatus[]): string => {
+    const providers = JSON.stringify(statuses)
+    if (page.providers !== providers) {
+      page.providers = providers
+      page.json = `{"offers":${page.list},"providers":${providers}}`
+    }
+    return page.json
   }
 
   return {
     async search(search) {
-      const asked = search.market ? markets.filter((market) => market.name === search.market) : markets
+      const { market: only } = search.filter
+      const asked = only ? markets.filter((market) => market.name === only) : markets
       const found: Snapshot[] = []
       const statuses: MarketStatus[] = []
       let result: CacheResult = 'memory'
@@ -94,12 +117,12 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
         if (answer.result !== 'memory') result = answer.result
         found.push(answer.value)
         const status = answer.result === 'stale' ? 'stale' : 'ok'
-        statuses.push({ name, status, age_ms: Math.round(answer.ageMs) })
+        statuses.push({ name, status, age_ms: Math.floor(answer.ageMs / ageStepMs) * ageStepMs })
       }
       for (const name of absent) {
-        if (!search.market || search.market === name) statuses.push({ name, status: 'not_configured' })
+        if (!only || only === name) statuses.push({ name, status: 'not_configured' })
       }
-      return { json: `{"offers":${listOf(found, search)},"providers":${JSON.stringify(statuses)}}`, result }
+      return { json: answerOf(pageOf(found, search), statuses), result }
     },
   }
 }

@@ -33,6 +33,18 @@ test('a request is counted under its route, whose 50 ms bucket the guide’s p99
   expect(page).toMatch(/gateway_overhead_seconds_count [1-9]/)
 })
 
+test('a route inside a wider pattern is counted under its own', async () => {
+  await (await gateway.get('/api/v1/health')).text()
+  const page = await (await scrape()).text()
+  expect(page).toContain('http_requests_total{method="GET",route="/api/v1/health",status="200"} 1')
+})
+
+test('a refused request is counted under the route it was meant for', async () => {
+  await (await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST' })).text()
+  const page = await (await scrape()).text()
+  expect(page).toContain('http_requests_total{method="POST",route="/v1/chat/completions",status="401"} 1')
+})
+
 test('strangers cannot grow the number of series', async () => {
   const seriesOf = (page: string) => page.split('\n').filter((line) => line && !line.startsWith('#')).length
   await (await gateway.get('/nope')).text()

@@ -83,7 +83,6 @@ const homes: Record<string, string[]> = {
   undici: ['adapters/node'],
   postgres: ['adapters/node'],
   'prom-client': ['adapters/node'],
-  pino: ['adapters/node'],
 }
 
 /** Files that bring an adapter up for the process: they alone may know other adapters. */

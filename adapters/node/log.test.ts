@@ -1,0 +1,49 @@
+import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { createLog } from './log.ts'
+
+function logged(write: (log: ReturnType<typeof createLog>) => void, level: 'debug' | 'info' = 'info'): unknown[] {
+  const file = join(mkdtempSync(join(tmpdir(), 'log-')), 'log')
+  const fd = openSync(file, 'a')
+  const log = createLog(level, fd)
+  write(log)
+  log.flush()
+  closeSync(fd)
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+}
+
+test('whatever is logged, each line is one JSON object that says just that', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'binary' }),
+      fc.string(),
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      (message, model, ms) => {
+        const [line] = logged((log) => log.info(message, { model, duration_ms: ms, stream: true, code: undefined }))
+        expect(line).toMatchObject({
+          level: 'info',
+          msg: message.toWellFormed() === message ? message : expect.any(String),
+          model,
+        })
+        expect(line).not.toHaveProperty('code')
+      },
+    ),
+    { numRuns: 200 },
+  )
+})
+
+test('a field that is not on the allow-list is not written', () => {
+  const smuggled = { request_id: 'r', authorization: 'Bearer canary', prompt: 'canary' } as { request_id: string }
+  expect(JSON.stringify(logged((log) => log.error('x', smuggled)))).not.toContain('canary')
+})
+
+test('lines below the level are not written', () => {
+  expect(logged((log) => log.debug('x'))).toEqual([])
+  expect(logged((log) => log.debug('x'), 'debug')).toHaveLength(1)
+})
