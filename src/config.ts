@@ -57,9 +57,12 @@ const text: Kind<string> = { schema: z.string().min(1), allowed: 'some text' }
 const url: Kind<string> = {
   schema: z
     .string()
-    .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && !new URL(value).search)
+    .refine((value) => {
+      const { protocol, search, username } = URL.parse(value) ?? { protocol: '', search: '', username: '' }
+      return /^https?:$/.test(protocol) && !search && !username
+    })
     .transform((value) => value.replace(/\/+$/, '')),
-  allowed: 'an http:// or https:// URL without a query',
+  allowed: 'an http:// or https:// URL without a query and without credentials',
 }
 const postgresUrl: Kind<string> = {
   schema: z.string().regex(/^postgres(ql)?:\/\//),
@@ -199,7 +202,7 @@ export function loadConfig(env: Record<string, string | undefined>, readFile: (p
     if (given === undefined) continue
     const result = variable.schema.safeParse(given)
     if (!result.success) {
-      const shown = variable.secret ? `(${given.length} characters, not shown)` : given
+      const shown = variable.secret || given.includes('@') ? `(${given.length} characters, not shown)` : given
       throw new ConfigError(`${name}=${shown} is not allowed: it must be ${variable.allowed}`)
     }
     config[name] = result.data

@@ -53,6 +53,9 @@ export interface Gateway {
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
+/** How long a trial call may take before it counts as failed: a whole completion may be thought about for a while. */
+const inferenceTrialMs = 60_000
+const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
 const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
@@ -75,7 +78,12 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
   })
 
   const upstreams: Partial<Record<ProviderName, Upstream>> = {}
-  const upstream = (name: ProviderName, maxConcurrent: number, circuitName: (key: string) => string) => {
+  const upstream = (
+    name: ProviderName,
+    maxConcurrent: number,
+    trialLeaseMs: number,
+    circuitName: (key: string) => string,
+  ) => {
     const created = createUpstream({
       name,
       clock,
@@ -89,6 +97,7 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
         minCalls: config.CIRCUIT_BREAKER_MIN_REQUESTS,
         openMs: config.CIRCUIT_BREAKER_TIMEOUT,
         trialCalls: config.CIRCUIT_BREAKER_MAX_REQUESTS,
+        trialLeaseMs,
       },
       onTransition: (breaker, state) => log.warn('circuit breaker changed state', { breaker, state }),
     })
@@ -99,7 +108,7 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
   const modelProviders = modelProviderNames.flatMap((name): ModelProvider[] => {
     const settings = providers[name]
     if (!settings) return []
-    const guarded = upstream(name, config.UPSTREAM_MAX_CONCURRENCY, () => `${name}:other`)
+    const guarded = upstream(name, config.UPSTREAM_MAX_CONCURRENCY, inferenceTrialMs, () => `${name}:other`)
     return [
       createOpenAiProvider({
         ...settings,
@@ -120,7 +129,7 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
   const markets = marketNames.flatMap((name) => {
     const settings = providers[name]
     if (!settings) return []
-    const guarded = upstream(name, marketConcurrency[name], (operation) => `${name}:${operation}`)
+    const guarded = upstream(name, marketConcurrency[name], restTrialMs, (operation) => `${name}:${operation}`)
     return [marketFactories[name]({ ...settings, http, clock, guardedCall, upstream: guarded })]
   })
 

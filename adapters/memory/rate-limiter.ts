@@ -4,7 +4,7 @@
  */
 import type { Clock, RateLimiter } from '../../src/ports.ts'
 
-/** Subjects kept; those whose allowance is whole again need no entry and go first. */
+/** Subjects kept; the one that has been quiet longest goes, and has a whole allowance if it ever comes back. */
 const maxSubjects = 100_000
 const minuteMs = 60_000
 /** Sums of fractions must not cost the last request of a whole allowance. */
@@ -12,14 +12,6 @@ const roundingMs = 1e-3
 
 export function createRateLimiter({ clock }: { clock: Clock }): RateLimiter {
   const wholeAt = new Map<string, number>()
-
-  const makeRoom = (now: number) => {
-    for (const [subject, at] of wholeAt) if (at <= now) wholeAt.delete(subject)
-    for (const subject of wholeAt.keys()) {
-      if (wholeAt.size < maxSubjects) break
-      wholeAt.delete(subject)
-    }
-  }
 
   return {
     take(subject, perMinute) {
@@ -30,8 +22,10 @@ export function createRateLimiter({ clock }: { clock: Clock }): RateLimiter {
       if (usedMs > minuteMs + roundingMs) {
         return { allowed: false, remaining: 0, resetMs: from - now, retryAfterMs: usedMs - minuteMs }
       }
-      if (!wholeAt.has(subject) && wholeAt.size >= maxSubjects) makeRoom(now)
+      // The map's order is that of use.
+      wholeAt.delete(subject)
       wholeAt.set(subject, from + intervalMs)
+      if (wholeAt.size > maxSubjects) wholeAt.delete(wholeAt.keys().next().value!)
       const remaining = Math.floor((minuteMs - usedMs + roundingMs) / intervalMs)
       return { allowed: true, remaining, resetMs: usedMs, retryAfterMs: 0 }
     },

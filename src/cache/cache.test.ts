@@ -128,6 +128,16 @@ describe('a cache', () => {
     expect(source.loads).toBe(1)
   })
 
+  it('rests after a failed load also where nothing covers for it, and then loads again', async () => {
+    const { clock, get, source } = world()
+    source.down = true
+    for (let i = 0; i < 5; i++) await expect(get()).rejects.toThrow('source down')
+    expect(source.loads).toBe(1)
+    source.down = false
+    await clock.advance(500)
+    expect(await get()).toMatchObject({ result: 'miss', value: 'value 2' })
+  })
+
   it('keeps keys apart, and caches that share the memory', async () => {
     const clock = new FakeClock()
     const memory = createMemoryTier({ maxBytes: 10_000 })

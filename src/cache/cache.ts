@@ -47,6 +47,15 @@ interface Stored<T> {
   notBefore: number
 }
 
+/** A load that failed with nothing to cover for it. */
+interface Failed {
+  error: unknown
+  until: number
+}
+
+/** What a remembered failure costs in memory, roughly. */
+const failureBytes = 500
+
 export function createCache<T>(options: CacheOptions<T>): Cache<T> {
   const { name, clock, memory, freshMs, bytesOf, onLookup } = options
   const { staleWhileRevalidateMs = 0, staleIfErrorMs = 0, retryAfterErrorMs = 1_000 } = options
@@ -68,8 +77,13 @@ export function createCache<T>(options: CacheOptions<T>): Cache<T> {
   return {
     get(rawKey, loader) {
       const key = `${name}:${rawKey}`
-      const stored = memory.get(key)?.value as Stored<T> | undefined
+      const held = memory.get(key)?.value as Stored<T> | Failed | undefined
       const now = clock.now()
+      if (held && 'error' in held && now < held.until) {
+        onLookup?.('error')
+        return Promise.reject(held.error)
+      }
+      const stored = held && 'loadedAt' in held ? held : undefined
       const ageMs = stored ? now - stored.loadedAt : Infinity
       if (stored && ageMs < freshMs) return answer(stored, 'memory')
       const coverMs = Math.max(staleWhileRevalidateMs, staleIfErrorMs)
@@ -77,24 +91,21 @@ export function createCache<T>(options: CacheOptions<T>): Cache<T> {
       if (covered && now < covered.notBefore) return answer(covered, 'stale')
 
       const loading = load(key, loader)
-      if (stored && ageMs < freshMs + staleWhileRevalidateMs) {
-        loading.catch(() => {
-          stored.notBefore = clock.now() + retryAfterErrorMs
-        })
-        return answer(stored, 'stale')
-      }
+      loading.catch((error) => {
+        const until = clock.now() + retryAfterErrorMs
+        if (covered) covered.notBefore = until
+        else memory.set(key, { value: { error, until } satisfies Failed, bytes: failureBytes })
+      })
+      if (stored && ageMs < freshMs + staleWhileRevalidateMs) return answer(stored, 'stale')
       return loading.then(
         (value) => {
           onLookup?.('miss')
           return { value, result: 'miss', ageMs: 0 }
         },
         (error) => {
-          if (!covered) {
-            onLookup?.('error')
-            throw error
-          }
-          covered.notBefore = clock.now() + retryAfterErrorMs
-          return answer(covered, 'stale')
+          if (covered) return answer(covered, 'stale')
+          onLookup?.('error')
+          throw error
         },
       )
     },

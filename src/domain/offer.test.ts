@@ -64,7 +64,11 @@ describe('an offer', () => {
     [81_920, 80],
     [40_536, 40],
     [11_264, 11],
-    [143_771, 140],
+    [143_771, 141],
+    // With error correction on: L4, A40, T4.
+    [23_034, 24],
+    [46_068, 48],
+    [15_360, 16],
   ])('of %i MiB has %i GB', (mib, gb) => expect(vramGb(mib)).toBe(gb))
 
   it.each<[OfferSort, string[]]>([

@@ -34,8 +34,17 @@ export interface OfferFilter {
 export const offerSorts = ['price', 'price_per_gpu', 'vram', 'reliability'] as const
 export type OfferSort = (typeof offerSorts)[number]
 
-/** Marketing gigabytes: a card sold with 24 GB reports 24,564 MiB, a little less than 24 GiB. */
-export const vramGb = (mib: number): number => Math.round(mib / 1024)
+/** What cards are sold with, in GB. */
+const soldWith = [4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 94, 96, 141, 180, 192, 288]
+/** Share of its memory that a card keeps to itself, at most: error correction takes a sixteenth. */
+const keptShare = 0.07
+
+/** The gigabytes a card is sold with: a 24 GB card reports 24,564 MiB, or with error correction 23,034. */
+export function vramGb(mib: number): number {
+  const gib = mib / 1024
+  const sold = soldWith.find((gb) => gib <= gb && gib >= gb * (1 - keptShare))
+  return sold ?? Math.round(gib)
+}
 
 /** `RTX_4090`, `rtx 4090` and `RTX-4090` are one name. */
 export const gpuKey = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '')

@@ -46,11 +46,16 @@ export function createReadJson({ readBody, metrics, maxInFlightBytes }: JsonBody
       metrics.count(instruments.requestsShed, { reason: 'bodies' })
       throw new ApiError('overloaded', { retryAfterMs: 1_000 })
     }
-    inFlightBytes += declared
+    let reserved = declared
+    inFlightBytes += reserved
     c.get('request').onEnd(() => {
-      inFlightBytes -= declared
+      inFlightBytes -= reserved
     })
-    return parseJsonBody(await readBody(c.req.raw, c.env, maxBytes))
+    const bytes = await readBody(c.req.raw, c.env, maxBytes)
+    // A body without a length was given the most it could take; a stream must not keep that until its end.
+    inFlightBytes -= reserved - bytes.length
+    reserved = bytes.length
+    return parseJsonBody(bytes)
   }
 }
 
