@@ -38,7 +38,7 @@ export interface HttpCall {
   path: string
   headers: Record<string, string>
   body?: string | Uint8Array
-  /** Aborting ends the call at once, whatever its phase, and closes its socket. */
+  /** Made for this call alone. Aborting it ends the call at once, whatever its phase, and closes its socket. */
   signal: AbortSignal
   /** Longest wait for the response's headers once the request is sent, in ms; 0 = none. */
   headersTimeoutMs: number

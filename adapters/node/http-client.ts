@@ -74,6 +74,7 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
     this.call = call
     this.reject = reject
     if (call.signal.aborted) this.onAbort()
+    // Never taken off: the signal is this call's own, and goes with it.
     else call.signal.addEventListener('abort', this.onAbort)
   }
 
@@ -83,12 +84,7 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
     this.fail(this.call.signal.reason)
   }
 
-  protected done() {
-    this.call.signal.removeEventListener('abort', this.onAbort)
-  }
-
   protected fail(reason: unknown) {
-    this.done()
     this.reject(reason)
   }
 
@@ -157,7 +153,6 @@ class BytesHandler extends CallHandler {
   }
 
   onResponseEnd() {
-    this.done()
     const { status, headers, chunks } = this
     const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
     const encoding = headers['content-encoding']
@@ -230,7 +225,6 @@ class StreamHandler extends CallHandler {
   }
 
   onResponseEnd() {
-    this.done()
     this.ended = true
     this.waiting?.resolve({ done: true, value: undefined })
     this.waiting = undefined

@@ -12,13 +12,13 @@ export function createMetrics(): Metrics {
   }
 
   const counters = new Map<string, Map<string, Cell>>()
-  const histograms = new Map<string, client.Histogram>()
+  const histograms = new Map<string, Histogram>()
   const registers = [registry]
   for (const { kind, name, help, labels, ...rest } of Object.values(instruments)) {
     const common = { name, help, labelNames: [...labels], registers }
     if (kind === 'counter') counters.set(name, registerCounter(common))
     if (kind === 'histogram' && 'buckets' in rest) {
-      histograms.set(name, new client.Histogram({ ...common, buckets: [...rest.buckets] }))
+      histograms.set(name, registerHistogram(registry, { name, help, buckets: rest.buckets }))
     }
   }
 
@@ -31,7 +31,21 @@ export function createMetrics(): Metrics {
       if (cell) cell.value += by
       else cells?.set(key, { labels, value: by })
     },
-    observe: (instrument, labels, value) => histograms.get(instrument.name)?.observe(labels, value),
+    observe(instrument, labels: Record<string, string>, value) {
+      const histogram = histograms.get(instrument.name)
+      if (!histogram) return
+      let key = ''
+      for (const label of instrument.labels) key += `${labels[label]}\n`
+      let series = histogram.series.get(key)
+      if (!series) {
+        series = { labels, counts: new Array(instrument.buckets.length + 1).fill(0), sum: 0 }
+        histogram.series.set(key, series)
+      }
+      let bucket = 0
+      while (bucket < instrument.buckets.length && value > instrument.buckets[bucket]!) bucket++
+      series.counts[bucket]!++
+      series.sum += value
+    },
     gauge(instrument, read) {
       const gauge = new client.Gauge({
         name: instrument.name,
@@ -64,4 +78,37 @@ function registerCounter(options: client.CounterConfiguration<string>): Map<stri
     },
   })
   return cells
+}
+
+interface Histogram {
+  series: Map<string, Series>
+}
+
+interface Series {
+  labels: Record<string, string>
+  /** For each bucket, and at the end for what is above them all; not cumulative. */
+  counts: number[]
+  sum: number
+}
+
+/** Likewise. The library has no way to be given a histogram, so this registers what its registry asks of a metric. */
+function registerHistogram(
+  registry: client.Registry,
+  { name, help, buckets }: { name: string; help: string; buckets: readonly number[] },
+): Histogram {
+  const series = new Map<string, Series>()
+  const values = function* () {
+    for (const { labels, counts, sum } of series.values()) {
+      let total = 0
+      for (const [i, count] of counts.entries()) {
+        total += count
+        yield { metricName: `${name}_bucket`, labels: { le: buckets[i] ?? '+Inf', ...labels }, value: total }
+      }
+      yield { metricName: `${name}_sum`, labels, value: sum }
+      yield { metricName: `${name}_count`, labels, value: total }
+    }
+  }
+  const get = async () => ({ name, help, type: 'histogram', aggregator: 'sum', values: [...values()] })
+  registry.registerMetric({ name, get } as unknown as client.Metric)
+  return { series }
 }

@@ -39,8 +39,10 @@ export function gpuRoutes({ offers }: { offers: Offers }) {
       if (known.size >= maxKnownQueries) known.clear()
       known.set(text, search)
     }
-    const { json, result } = await offers.search(search)
-    return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result }, json)
+    const { json, bytes, result } = await offers.search(search)
+    // The length is known: the server would count a long text's bytes again at each answer.
+    const headers = { 'content-type': 'application/json', 'content-length': String(bytes), 'x-cache': result }
+    return respond(c, 200, headers, json)
   })
   return app
 }

@@ -34,8 +34,8 @@ export interface Snapshot {
 }
 
 export interface Offers {
-  /** `json`: the whole answer, ready to send. */
-  search(search: OfferSearch): Promise<{ json: string; result: CacheResult }>
+  /** `json`: the whole answer, ready to send; `bytes`: its length as UTF-8. */
+  search(search: OfferSearch): Promise<{ json: string; bytes: number; result: CacheResult }>
 }
 
 export interface OffersOptions {
@@ -60,10 +60,12 @@ interface Page {
   list: string
   providers: string
   json: string
+  bytes: number
 }
 
 /** Ages are told in steps, so that an answer stays the same for a moment and need not be put together anew. */
 const ageStepMs = 100
+const encoder = new TextEncoder()
 
 export function createOffers({ clock, markets, absent, snapshots, memory }: OffersOptions): Offers {
   let versions = 0
@@ -84,18 +86,19 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
     const compare = compareOffers(sort)
     rows.sort((a, b) => compare(a.offer, b.offer))
     const list = JSON.stringify(rows.slice(0, limit).map(({ offer, asOf }) => toJson(offer, asOf)))
-    const page: Page = { list, providers: '', json: '' }
+    const page: Page = { list, providers: '', json: '', bytes: 0 }
     memory.set(key, { value: page, bytes: 4 * list.length + key.length })
     return page
   }
 
-  const answerOf = (page: Page, statuses: MarketStatus[]): string => {
+  const answerOf = (page: Page, statuses: MarketStatus[]): Page => {
     const providers = JSON.stringify(statuses)
     if (page.providers !== providers) {
       page.providers = providers
       page.json = `{"offers":${page.list},"providers":${providers}}`
+      page.bytes = encoder.encode(page.json).length
     }
-    return page.json
+    return page
   }
 
   return {
@@ -122,7 +125,8 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
       for (const name of absent) {
         if (!only || only === name) statuses.push({ name, status: 'not_configured' })
       }
-      return { json: answerOf(pageOf(found, search), statuses), result }
+      const { json, bytes } = answerOf(pageOf(found, search), statuses)
+      return { json, bytes, result }
     },
   }
 }
