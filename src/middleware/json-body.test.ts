@@ -141,7 +141,9 @@ describe('a JSON body', () => {
         let expected: unknown
         try {
           expected = JSON.parse(text)
-        } catch {}
+        } catch {
+          // Then a refusal is expected.
+        }
         const object = typeof expected === 'object' && expected !== null && !Array.isArray(expected)
         if (object) expect(parse(text).value).toEqual(expected)
         else expect(refusal(text).status).toBe(400)
