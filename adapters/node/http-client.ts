@@ -110,7 +110,7 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
     this.fail(new HttpFailure(this.kindOf(error), { cause: error }))
   }
 
-  /** undici keeps its own promise that no callback throws; nor does this rely on one that came before. */
+  /** Without a controller the call never began on a connection, so nothing of it was sent. */
   private kindOf(error: Error & { code?: string }): HttpFailureKind {
     const code = error.code ?? ''
     if (!this.controller) return 'not_sent'

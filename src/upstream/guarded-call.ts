@@ -244,7 +244,6 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       trace.waitedMs += ms
       metrics.count(instruments.upstreamRequests, { upstream: upstream.name, outcome })
       metrics.observe(instruments.upstreamDuration, { upstream: upstream.name }, ms / 1000)
-      return ms
     }
     try {
       const value = await target.send(controller.signal)
