@@ -47,6 +47,7 @@ type FaultKind =
   | { kind: 'stall'; afterTokens: number; ms: number }
   /** The token with this number, counted from 1, comes as broken JSON. */
   | { kind: 'malformed_event'; atToken: number }
+  /** Without the event that ends a stream: [DONE], or the one that says that the answer is complete. */
   | { kind: 'no_done' }
   /** 200, and the vendor's error as the body or as the only event. */
   | { kind: 'error_200' }
@@ -104,8 +105,8 @@ const table: FaultTable = {
   error_200: (_, { answer, vendor }) => {
     const real = answer()
     const error = vendor.error(500)
-    if (typeof real.body === 'string') return { ...error, status: 200 }
-    return { ...real, body: [{ data: `data: ${error.body}\n\n` }, { data: 'data: [DONE]\n\n', kind: 'done' }] }
+    if (!real.headers['content-type']?.startsWith('text/event-stream')) return { ...error, status: 200 }
+    return { ...real, body: errorEvents(error.body, isTyped(real.body)) }
   },
   html_502: () => ({ status: 502, headers: { 'content-type': 'text/html' }, body: badGatewayPage }),
   empty_204: () => ({ status: 204, headers: {}, body: '' }),
@@ -198,6 +199,18 @@ function* chain(...parts: Iterable<Step>[]): Generator<Step> {
 }
 
 const isToken = (step: Step) => step !== 'reset' && step.kind === 'token'
+const isDone = (step: Step) => step !== 'reset' && step.kind === 'done'
+
+/** A stream whose events have types tells an error as one of them, and has no [DONE]. */
+function errorEvents(error: string, typed: boolean): Step[] {
+  if (typed) return [{ data: `event: error\ndata: ${JSON.stringify({ type: 'error', ...JSON.parse(error) })}\n\n` }]
+  return [{ data: `data: ${error}\n\n` }, { data: 'data: [DONE]\n\n', kind: 'done' }]
+}
+
+function isTyped(body: Answer['body']): boolean {
+  const [first] = typeof body === 'string' ? [] : body
+  return first !== undefined && first !== 'reset' && /^(?:event: |data: \{"type":)/.test(String(first.data))
+}
 
 /** The steps up to the point where `tokens` tokens are out; past it only when there is a `pause` to resume after. */
 function* first(steps: Iterable<Step>, tokens: number, pause?: Step): Generator<Step> {
@@ -205,7 +218,7 @@ function* first(steps: Iterable<Step>, tokens: number, pause?: Step): Generator<
   let reached = false
   for (const step of steps) {
     // What precedes the first token belongs before a cut after none.
-    if (!reached && seen >= tokens && (seen > 0 || isToken(step))) {
+    if (!reached && seen >= tokens && (seen > 0 || isToken(step) || isDone(step))) {
       reached = true
       if (!pause) return
       yield pause
@@ -216,7 +229,7 @@ function* first(steps: Iterable<Step>, tokens: number, pause?: Step): Generator<
 }
 
 function* withoutDone(steps: Iterable<Step>): Generator<Step> {
-  for (const step of steps) if (step === 'reset' || step.kind !== 'done') yield step
+  for (const step of steps) if (!isDone(step)) yield step
 }
 
 function* garble(steps: Iterable<Step>, atToken: number): Generator<Step> {
@@ -227,7 +240,10 @@ function* garble(steps: Iterable<Step>, atToken: number): Generator<Step> {
   }
 }
 
-const broken = (data: string) => (data.startsWith('data: ') ? `${data.slice(0, data.length / 2)}\n\n` : `${data}"{`)
+function broken(data: string): string {
+  const [event] = /^(?:event: .*\n)?data: /.exec(data) ?? []
+  return event === undefined ? `${data}"{` : `${data.slice(0, Math.max(event.length + 1, data.length / 2))}\n\n`
+}
 
 /** Puts the bytes in the last string value of the first token: the content, in a completion. */
 function* spoil(steps: Iterable<Step>): Generator<Step> {

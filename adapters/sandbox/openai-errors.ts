@@ -35,7 +35,7 @@ const byStatus: Record<number, OpenaiError> = {
   504: { message: 'Gateway timeout.', type: 'server_error' },
 }
 
-/** The two 429s that no retry cures. */
+/** Errors that their status alone does not tell. */
 const byCode: Record<string, OpenaiError> = {
   insufficient_quota: {
     message: 'You exceeded your current quota, please check your plan and billing details.',
@@ -46,5 +46,14 @@ const byCode: Record<string, OpenaiError> = {
     message: 'Your credit balance is exhausted.',
     type: 'insufficient_quota',
     code: 'credit_balance_exhausted',
+  },
+  context_length_exceeded: {
+    message: "This model's maximum context length is 8192 tokens. Please reduce the length of the messages.",
+    param: 'messages',
+    code: 'context_length_exceeded',
+  },
+  content_policy_violation: {
+    message: 'Your request was rejected as a result of our safety system.',
+    code: 'content_policy_violation',
   },
 }

@@ -89,7 +89,7 @@ function readCommon(
  * The natural length, 8 to 40 words, depends on the prompt without the prefix: continuing a cut answer ends exactly
  * where the whole answer would have ended.
  */
-function planChoice(prompt: string, prefix: string, limit: number | undefined): ChoicePlan {
+export function planChoice(prompt: string, prefix: string, limit: number | undefined): ChoicePlan {
   const written = countWords(prefix)
   const natural = 8 + (hash32(prompt) % 33)
   return {
@@ -113,7 +113,7 @@ function functionName(tool: unknown): string {
 }
 
 /** A message's content: a string, or parts of which some carry text. */
-function textOf(content: unknown): string {
+export function textOf(content: unknown): string {
   if (!Array.isArray(content)) return typeof content === 'string' ? content : ''
   return content.map((part) => (isRecord(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
 }

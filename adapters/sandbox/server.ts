@@ -7,6 +7,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../../src/ports.ts'
 import { createFaults, type Fault } from './faults.ts'
+import { parseBody } from './request-body.ts'
 import { send } from './send.ts'
 import type { Vendor } from './vendor.ts'
 
@@ -31,7 +32,7 @@ export interface SandboxCall {
   path: string
   model?: string
   headers: IncomingHttpHeaders
-  /** Parsed JSON, or the text when it is not JSON; undefined when there was none. */
+  /** Parsed JSON; a form's fields; the text when it is neither; undefined when there was none. */
   body: unknown
   /** `clock.now()` when the whole call was in. */
   at: number
@@ -78,13 +79,13 @@ export async function startServer({ vendor, clock, random, basePath = '' }: Serv
     })
     const exchange = { res, clock, signal: gone.signal, reset }
     try {
-      const text = await readBody(req)
-      if (text === undefined) return await send(vendor.error(413), exchange)
+      const bytes = await readBytes(req)
+      if (bytes === undefined) return await send(vendor.error(413), exchange)
       const { method = 'GET', url = '/', headers } = req
-      const body = parseBody(text)
+      const body = await parseBody(bytes, headers['content-type'])
       const model = (body as { model?: unknown } | null | undefined)?.model
       call = { method, path: url, ...(typeof model === 'string' && { model }), headers, body, at: clock.now() }
-      record(call, text.length)
+      record(call, bytes.length)
       const [path = ''] = url.split('?', 1)
       const query = new URLSearchParams(url.slice(path.length))
       const answer = () => vendor.answer({ method, path, query, headers, body })
@@ -143,22 +144,13 @@ function createRecord() {
   }
 }
 
-/** The body's text, or undefined past the bound; the rest is read and dropped, so that the refusal can be heard. */
-async function readBody(req: IncomingMessage): Promise<string | undefined> {
+/** The body, or undefined past the bound; the rest is read and dropped, so that the refusal can be heard. */
+async function readBytes(req: IncomingMessage): Promise<Buffer<ArrayBuffer> | undefined> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of req as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size <= maxBodyBytes) chunks.push(chunk)
   }
-  return size <= maxBodyBytes ? Buffer.concat(chunks).toString() : undefined
-}
-
-function parseBody(text: string): unknown {
-  if (text === '') return undefined
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
+  return size <= maxBodyBytes ? Buffer.concat(chunks) : undefined
 }

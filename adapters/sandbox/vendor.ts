@@ -14,7 +14,7 @@ export interface VendorCall {
   path: string
   query: URLSearchParams
   headers: IncomingHttpHeaders
-  /** Parsed JSON; the text itself when it is not JSON; undefined when there is none. */
+  /** Parsed JSON; a form's fields; the text itself when it is neither; undefined when there is none. */
   body: unknown
 }
 
