@@ -1,7 +1,7 @@
 /**
  * A model provider that costs next to nothing: prepared bytes over plain sockets, and just enough HTTP/1.1 (keep-alive,
  * content-length and chunked requests) for the proxies under test. A request whose body asks for a stream gets 200
- * events, each written by itself, as fast as the reader takes them.
+ * events, each written by itself: as fast as the reader takes them, or one every TOKEN_INTERVAL_MS.
  */
 import { createServer, type Socket } from 'node:net'
 import { chatAnswer, streamEvents } from './answers.ts'
@@ -21,6 +21,7 @@ const headEnd = Buffer.from('\r\n\r\n')
 const lastChunk = Buffer.from('0\r\n\r\n')
 const streamFlag = Buffer.from('"stream":true')
 const nothing = Buffer.alloc(0)
+const intervalMs = Number(process.env.TOKEN_INTERVAL_MS ?? 0)
 
 const server = createServer({ noDelay: true }, serve)
 server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
@@ -44,9 +45,22 @@ function serve(socket: Socket): void {
       else {
         streaming = true
         socket.write(streamHead)
-        writeFrom(0)
+        if (intervalMs > 0) writePaced(0)
+        else writeFrom(0)
       }
     }
+  }
+
+  /** A reader who falls behind gets the rest later, from the socket's own queue. */
+  const writePaced = (next: number) => {
+    if (socket.destroyed) return
+    socket.write(chunks[next] ?? nothing)
+    if (next + 1 < chunks.length) {
+      setTimeout(writePaced, intervalMs, next + 1)
+      return
+    }
+    streaming = false
+    read()
   }
 
   const writeFrom = (first: number) => {

@@ -22,10 +22,11 @@ export const apiKey = 'ak_live_bench_0123456789abcdefghij'
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const node = process.execPath
 
-export const startFakeProvider = () =>
+export const startFakeProvider = ({ tokenIntervalMs = 0 } = {}) =>
   startServer({
     name: 'fake provider',
     command: [node, here('fake-provider.ts')],
+    env: { TOKEN_INTERVAL_MS: String(tokenIntervalMs) },
     core: otherCore,
     ready: listeningUrl,
   })
@@ -33,10 +34,12 @@ export const startFakeProvider = () =>
 /** Everything on, the limit too high to be reached, its log in a file as in a pod. */
 export async function startGateway(options: {
   folder: string
-  openaiUrl: string
+  /** Unset: the routing file in `env` names the providers. */
+  openaiUrl?: string
   nodeFlags?: readonly string[]
+  env?: Record<string, string>
 }): Promise<Server> {
-  const { folder, openaiUrl, nodeFlags = [] } = options
+  const { folder, openaiUrl, nodeFlags = [], env } = options
   await mkdir(folder, { recursive: true })
   const gateway = await startServer({
     name: 'the gateway',
@@ -48,9 +51,10 @@ export async function startGateway(options: {
       DATA_DIR: join(folder, 'data'),
       BOOTSTRAP_API_KEY: apiKey,
       RATE_LIMIT_PER_MINUTE: '100000000',
-      OPENAI_BASE_URL: openaiUrl,
+      ...(openaiUrl && { OPENAI_BASE_URL: openaiUrl }),
       LOG_LEVEL: 'info',
       DRAIN_DELAY: '0s',
+      ...env,
     },
     // Started on the other core, so that the embedded PostgreSQL stays there when the gateway moves to its own.
     core: otherCore,

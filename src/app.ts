@@ -3,15 +3,23 @@
 import type { MiddlewareHandler } from 'hono'
 import { Hono } from 'hono'
 import { ApiError } from './errors.ts'
-import { type AuthenticateOptions, authenticate, requireScope } from './middleware/authenticate.ts'
+import type { Admission } from './middleware/admission.ts'
+import {
+  type AuthenticateOptions,
+  authenticate,
+  requireAdministrator,
+  requireScope,
+} from './middleware/authenticate.ts'
 import { guard } from './middleware/guard.ts'
 import { createOnError } from './middleware/on-error.ts'
 import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
 import type { Log } from './ports.ts'
+import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
+import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import type { Offers } from './services/offers.ts'
 
 export interface AppOptions {
@@ -20,8 +28,11 @@ export interface AppOptions {
   probes: ProbeOptions
   authenticate: AuthenticateOptions
   rateLimit: RateLimitOptions
+  admission: Admission
   openAi: OpenAiRouteOptions
   offers: Offers
+  route: RouteRouteOptions
+  admin: AdminRouteOptions
 }
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -35,11 +46,15 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/', probeRoutes(options.probes))
 
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
-  app.use('/v1/*', guard(...known, requireScope('inference')))
+  app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
-  app.use('/api/v1/gpu/*', guard(requireScope('gpu')))
+  app.use('/api/v1/gpu/*', guard(requireScope('gpu'), options.admission.check('search')))
+  app.use('/api/v1/route/*', guard(requireScope('inference'), options.admission.check('search')))
+  app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
+  app.route('/api/v1/route', routeRoutes(options.route))
+  app.route('/api/v1/admin', adminRoutes(options.admin))
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.
   app.notFound((c: AppContext) => {

@@ -100,8 +100,13 @@ export const variables = {
     'development',
     'In production neither the sandbox nor the embedded database ever starts.',
   ),
+  HOSTNAME: required(text, 'local', "This pod's name, as Kubernetes sets it."),
   LOG_LEVEL: required(oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least important log line written.'),
   DATA_DIR: required(text, './data', 'Folder of the embedded database and of everything else that must survive.'),
+  GATEWAY_CONFIG: optional(
+    text,
+    'Routing file (YAML, see `docs/routing.md`), taken anew when it changes; unset: all goes to the first provider.',
+  ),
   METRICS_TOKEN: optional(secret(16), '`/metrics` then wants it as a bearer token; unset: `/metrics` is open.'),
   BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
 
@@ -154,6 +159,8 @@ export const variables = {
     'Longest wait for the first event while another target is untried.',
   ),
   STREAM_IDLE_TIMEOUT: required(duration(1), '15s', 'Longest silence within a stream while another target is untried.'),
+  FAULTS_ENABLED: optional(flag, 'Whether administrators may inject faults; unset: outside production only.'),
+  FAULTS_IN_PRODUCTION: optional(flag, 'Needed besides `FAULTS_ENABLED=true` when `NODE_ENV=production`.'),
 
   CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),
   RATE_LIMIT_PER_MINUTE: required(
@@ -179,7 +186,6 @@ export type Config = { [K in keyof typeof variables]: (typeof variables)[K] exte
 
 /** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
 export const notYetRead = [
-  'GATEWAY_CONFIG',
   'REDIS_URL',
   'REDIS_HOST',
   'DB_READ_REPLICAS',

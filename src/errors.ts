@@ -40,8 +40,29 @@ export const errorTable = {
     type: 'permission_error',
     message: 'This API key may not be used for that. Use a key with the scope that the operation needs.',
   },
+  administrator_only: {
+    status: 403,
+    type: 'permission_error',
+    message: 'Only administrators may do that. Use an API key of an administrator.',
+  },
+  faults_disabled: {
+    status: 403,
+    type: 'permission_error',
+    message:
+      'Faults may not be set here. The operator has to set FAULTS_ENABLED=true, in production FAULTS_IN_PRODUCTION=true too.',
+  },
+  unknown_breaker: {
+    status: 404,
+    type: bad,
+    message: 'There is no circuit breaker of that name. GET /api/v1/admin/breakers lists what there is.',
+  },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
+  model_not_priced: {
+    status: 404,
+    type: bad,
+    message: 'This model has no price for this kind of work, so it is not sold. GET /v1/models lists what there is.',
+  },
   unsupported_endpoint: {
     status: 404,
     type: bad,
@@ -53,7 +74,11 @@ export const errorTable = {
     message: 'This route does not take that method. See the Allow header.',
   },
   body_timeout: { status: 408, type: bad, message: 'The request body did not arrive in time. Send it again.' },
-  body_too_large: { status: 413, type: bad, message: 'The body is too large. JSON bodies may hold 20 MB.' },
+  body_too_large: {
+    status: 413,
+    type: bad,
+    message: 'The body is too large. JSON bodies may hold 20 MB, forms 26 MB.',
+  },
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
   unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
@@ -103,6 +128,19 @@ export const errorTable = {
     status: 503,
     type: server,
     message: 'No provider is configured for this. The operator has to set its API key.',
+  },
+  connect_timeout: { status: 504, type: server, message: 'No connection to the provider came about in time.' },
+  headers_timeout: { status: 504, type: server, message: 'The provider took the request and did not begin to answer.' },
+  first_token_timeout: { status: 504, type: server, message: 'The provider began no text in time.' },
+  stream_idle_timeout: {
+    status: 504,
+    type: server,
+    message: 'The provider fell silent in the middle of its answer. What came before is incomplete.',
+  },
+  stream_too_slow: {
+    status: 504,
+    type: server,
+    message: 'The provider answered too slowly to go on. What came before is incomplete.',
   },
   upstream_timeout: { status: 504, type: server, message: 'The provider did not answer in time.' },
   deadline_exceeded: { status: 504, type: server, message: 'The time allowed for this request is over.' },

@@ -5,6 +5,9 @@ import { createMemoryTier } from './cache/memory-tier.ts'
 import type { Config } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
+import { createAdmission } from './middleware/admission.ts'
+import { createBodyBudget } from './middleware/body-budget.ts'
+import { createReadForm } from './middleware/form-body.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
 import type { Ports } from './ports.ts'
@@ -12,14 +15,18 @@ import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
 import { createVastMarket } from './providers/vast.ts'
 import { createBackoff } from './resilience/backoff.ts'
-import { createPlanner } from './routing/plan.ts'
+import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createBreakers } from './services/breakers.ts'
+import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
 import { createInference } from './services/inference.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
+import { createRouter } from './services/router.ts'
 import { instruments } from './telemetry/instruments.ts'
+import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
-import { breakerStates, createUpstream, type Upstream } from './upstream/upstream.ts'
+import { breakerStates, createUpstream, type Upstream, type UpstreamOptions } from './upstream/upstream.ts'
 
 /** Providers of models, in the order in which one is chosen where nothing else decides. */
 const modelProviderNames = ['openai', 'iointelligence'] as const
@@ -35,6 +42,8 @@ export interface GatewayOptions {
   version: string
   /** The providers that there are. */
   providers: Partial<Record<ProviderName, ProviderSettings>>
+  /** @default every model to the first of `providers` that has models */
+  routing?: RoutingTable | undefined
   /** Names of those that the sandbox plays. */
   sandbox: readonly ProviderName[]
   ports: Ports
@@ -42,6 +51,8 @@ export interface GatewayOptions {
 
 export interface Gateway {
   fetch(request: Request, bindings: Bindings): Response | Promise<Response>
+  /** Another routing table takes over; requests under way end as they began. */
+  useRouting(table: RoutingTable): void
   /** From here on readiness is refused and every answer closes its connection. */
   beginDrain(): void
   /** Ends the streams under way, each with an error event that says so. */
@@ -60,7 +71,7 @@ const restTrialMs = 10_000
 const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
 
-export function createGateway({ config, version, providers, sandbox, ports }: GatewayOptions): Gateway {
+export function createGateway({ config, version, providers, routing, sandbox, ports }: GatewayOptions): Gateway {
   const { clock, random, metrics, log, http, accounts, digest } = ports
   let draining = false
 
@@ -77,20 +88,26 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
     maxHintWaitMs: config.RETRY_AFTER_MAX_WAIT,
   })
 
-  const upstreams: Partial<Record<ProviderName, Upstream>> = {}
+  /** Providers that a reloaded routing table names keep their breakers and limits. */
+  const upstreams = new Map<string, Upstream>()
+  const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: () => upstreams.keys() })
   const upstream = (
-    name: ProviderName,
-    maxConcurrent: number,
-    trialLeaseMs: number,
-    circuitName: (key: string) => string,
+    name: string,
+    {
+      trialLeaseMs,
+      ...own
+    }: Pick<UpstreamOptions, 'maxConcurrent' | 'adaptive' | 'circuitName' | 'probe'> & {
+      trialLeaseMs: number
+    },
   ) => {
+    const known = upstreams.get(name)
+    if (known) return known
     const created = createUpstream({
       name,
       clock,
       random,
       metrics,
-      maxConcurrent,
-      circuitName,
+      ...own,
       retryBudgetRatio: config.RETRY_BUDGET_RATIO,
       breaker: {
         failureThreshold: config.CIRCUIT_BREAKER_FAILURE_THRESHOLD,
@@ -101,36 +118,59 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
       },
       onTransition: (breaker, state) => log.warn('circuit breaker changed state', { breaker, state }),
     })
-    upstreams[name] = created
+    upstreams.set(name, created)
     return created
   }
 
-  const modelProviders = modelProviderNames.flatMap((name): ModelProvider[] => {
-    const settings = providers[name]
-    if (!settings) return []
-    const guarded = upstream(name, config.UPSTREAM_MAX_CONCURRENCY, inferenceTrialMs, () => `${name}:other`)
-    return [
-      createOpenAiProvider({
-        ...settings,
-        name,
-        http,
+  const latest = new Map<string, ModelProvider>()
+  const circuitName = (provider: string, model: string) =>
+    namedTargets(router.table()).has(`${provider}:${model}`) ? `${provider}:${model}` : `${provider}:other`
+  const router = createRouter({
+    random,
+    table: routing ?? defaultTable(rowsOf(providers), modelProviderNames),
+    circuitName,
+    createProvider(row) {
+      const guarded = upstream(row.name, {
+        maxConcurrent: config.UPSTREAM_MAX_CONCURRENCY,
+        adaptive: true,
+        trialLeaseMs: inferenceTrialMs,
+        circuitName: (model) => circuitName(row.name, model),
+        // The one in force: a reloaded table may have given the provider another URL.
+        probe: (signal) => latest.get(row.name)!.isThere(signal),
+      })
+      const provider = createOpenAiProvider({
+        ...row,
+        http: faultInjection.wrap(http, row.name),
         clock,
         metrics,
         guardedCall,
         upstream: guarded,
-        timeouts: {
-          headersMs: config.HEADERS_TIMEOUT,
-          firstTokenMs: config.FIRST_TOKEN_TIMEOUT,
-          idleMs: config.STREAM_IDLE_TIMEOUT,
+        onRejected(position, of) {
+          log.error('a provider rejected our credential', { provider: row.name, detail: `key ${position} of ${of}` })
         },
-      }),
-    ]
+      })
+      latest.set(row.name, provider)
+      return provider
+    },
   })
   const markets = marketNames.flatMap((name) => {
     const settings = providers[name]
     if (!settings) return []
-    const guarded = upstream(name, marketConcurrency[name], restTrialMs, (operation) => `${name}:${operation}`)
-    return [marketFactories[name]({ ...settings, http, clock, guardedCall, upstream: guarded })]
+    const guarded = upstream(name, {
+      maxConcurrent: marketConcurrency[name],
+      trialLeaseMs: restTrialMs,
+      circuitName: (operation) => `${name}:${operation}`,
+    })
+    return [
+      marketFactories[name]({
+        ...settings,
+        http: faultInjection.wrap(http, name),
+        clock,
+        guardedCall,
+        upstream: guarded,
+        priceFactor: () => faultInjection.priceFactor(name),
+      }),
+    ]
   })
 
   const memory = createMemoryTier({ maxBytes: config.CACHE_LOCAL_SIZE_MB * megabyte })
@@ -174,9 +214,14 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
     clock,
     metrics,
     guardedCall,
-    planRoute: createPlanner(modelProviders.map(({ name }) => name)),
-    providers: new Map(modelProviders.map((provider) => [provider.name, provider])),
+    router,
     requestTimeoutMs: config.REQUEST_TIMEOUT,
+    timeouts: {
+      headersMs: config.HEADERS_TIMEOUT,
+      firstTokenMs: config.FIRST_TOKEN_TIMEOUT,
+      idleMs: config.STREAM_IDLE_TIMEOUT,
+      totalMs: config.REQUEST_TIMEOUT,
+    },
   })
 
   const context = createRequestContext({
@@ -187,6 +232,14 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
     reply: ports.reply,
     isDraining: () => draining,
   })
+  const admission = createAdmission({ clock, random, metrics, load: ports.load })
+  const bodies = createBodyBudget({
+    readBody: ports.readBody,
+    metrics,
+    maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
+  })
+  const readJson = createReadJson(bodies)
+  const breakerNames = () => [...namedCircuits, ...namedTargets(router.table())]
   const app = createApp({
     requestContext: context.middleware,
     log,
@@ -195,7 +248,7 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
         clock,
         version,
         dependencies: ports.dependencies,
-        upstreams: { ...pick(upstreams, ['vastai', 'ionet', 'openai']), billing: undefined },
+        upstreams: (name) => upstreams.get(name),
         sandbox,
       }),
       metrics,
@@ -205,14 +258,24 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
     },
     authenticate: { accounts, principals, digest },
     rateLimit: { rateLimiter: ports.rateLimiter, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
+    admission,
     openAi: {
       inference,
-      models: createModels(modelProviders, modelLists),
-      readJson: createReadJson({
-        readBody: ports.readBody,
-        metrics,
-        maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
+      models: createModels(router, modelLists),
+      readJson,
+      readForm: createReadForm(bodies),
+    },
+    route: { router, readJson },
+    admin: {
+      breakers: createBreakers({
+        clock,
+        names: breakerNames,
+        upstreams: () => upstreams.values(),
+        pod: config.HOSTNAME,
       }),
+      faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
+      readJson,
+      log,
     },
     offers: createOffers({
       clock,
@@ -223,26 +286,46 @@ export function createGateway({ config, version, providers, sandbox, ports }: Ga
     }),
   })
 
-  const all = Object.values(upstreams)
+  const all = () => [...upstreams.values()]
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
-  metrics.gauge(instruments.breakerState, () => breakerStates(namedCircuits, all))
-  metrics.gauge(instruments.upstreamConcurrencyLimit, () => all.map((u) => [{ upstream: u.name }, u.bulkhead.limit]))
-  metrics.gauge(instruments.upstreamInFlight, () => all.map((u) => [{ upstream: u.name }, u.bulkhead.inUse]))
-  metrics.gauge(instruments.admissionQueueDepth, () => [[{}, all.reduce((sum, u) => sum + u.bulkhead.waiting, 0)]])
+  metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
+  metrics.gauge(instruments.upstreamConcurrencyLimit, () => all().map((u) => [{ upstream: u.name }, u.bulkhead.limit]))
+  metrics.gauge(instruments.upstreamInFlight, () => all().map((u) => [{ upstream: u.name }, u.bulkhead.inUse]))
+  metrics.gauge(instruments.admissionQueueDepth, () => [
+    [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
+  ])
+  metrics.gauge(instruments.brownout, () => [[{}, admission.level()]])
   metrics.gauge(instruments.cacheBytes, () => [[{ cache: 'memory' }, memory.bytes]])
 
   return {
     fetch: (request, bindings) => app.fetch(request, bindings),
+    useRouting(table) {
+      router.use(table)
+      // Names come and go with the file: those gone for good must not pile up.
+      for (const name of latest.keys()) {
+        if (table.providers.has(name)) continue
+        upstreams.get(name)?.stop()
+        upstreams.delete(name)
+        latest.delete(name)
+      }
+      for (const each of upstreams.values()) each.rename()
+    },
     beginDrain() {
       draining = true
+      for (const { stop } of all()) stop()
     },
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
   }
 }
 
-function pick<T, K extends string>(from: Partial<Record<K, T>>, names: readonly K[]): Record<string, T | undefined> {
-  return Object.fromEntries(names.map((name) => [name, from[name]]))
-}
+/** A provider's settings in the environment, as a row of the routing table. */
+const rowsOf = (providers: GatewayOptions['providers']): ProviderRow[] =>
+  modelProviderNames.flatMap((name) => {
+    const found = providers[name]
+    if (!found) return []
+    const { baseUrl, apiKey } = found
+    return [{ name, kind: 'openai', baseUrl, apiKeys: apiKey === undefined ? [] : [apiKey], headers: {} }]
+  })

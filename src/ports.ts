@@ -4,11 +4,12 @@
  */
 
 import type { Principal } from './domain/principal.ts'
+import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
 
-export type { Clock }
+export type { Clock, Load }
 
 export interface Ports {
   clock: Clock
@@ -27,7 +28,12 @@ export interface Ports {
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
   log: Log
+  /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
+  load?: LoadProbe
 }
+
+/** How busy the process was since the last call. */
+export type LoadProbe = () => Load
 
 /** An outgoing call as a plain record. */
 export interface HttpCall {
@@ -64,8 +70,10 @@ export interface HttpClient {
 }
 
 export type HttpFailureKind =
-  /** Refused, unresolved, unreachable, no TLS, or no connection in time: the request was certainly not sent. */
+  /** Refused, unresolved, unreachable, no TLS: the request was certainly not sent. */
   | 'not_sent'
+  /** No connection in time: not sent either. */
+  | 'connect_timeout'
   /** The connection died after the request may have left and before any header came back. */
   | 'reset'
   | 'headers_timeout'

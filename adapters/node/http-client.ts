@@ -113,6 +113,7 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   /** Without a controller the call never began on a connection, so nothing of it was sent. */
   private kindOf(error: Error & { code?: string }): HttpFailureKind {
     const code = error.code ?? ''
+    if (code === 'UND_ERR_CONNECT_TIMEOUT') return 'connect_timeout'
     if (!this.controller) return 'not_sent'
     if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'headers_timeout'
     if (code === 'UND_ERR_BODY_TIMEOUT') return 'idle_timeout'

@@ -11,14 +11,17 @@ import { instruments } from '../../src/telemetry/instruments.ts'
 import { createRateLimiter } from '../memory/rate-limiter.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
+import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
 import { reply } from './reply.ts'
+import { readRoutingFile, watchRoutingFile } from './routing-file.ts'
 import { startServer } from './server.ts'
 import { openStorage } from './storage.ts'
 import { version } from './version.ts'
+
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
@@ -42,11 +45,16 @@ async function run(config: Config) {
   const metrics = createMetrics()
   const storage = await openStorage(config, { clock, random, log, metrics })
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
+  const routingFile = config.GATEWAY_CONFIG
+    ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
+    : undefined
+  const routing = routingFile && (await readRoutingFile(routingFile))
   const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT })
   const gateway = createGateway({
     config,
     version,
     providers,
+    routing: routing?.table,
     sandbox,
     ports: {
       clock,
@@ -58,6 +66,7 @@ async function run(config: Config) {
       readBody,
       metrics,
       log,
+      load: createLoadProbe().probe,
       accounts: storage.accounts,
       rateLimiter: createRateLimiter({ clock }),
       dependencies: { database: (signal) => storage.database.ping(signal), redis: 'in_process' },
@@ -73,6 +82,26 @@ async function run(config: Config) {
     ]
   })
 
+  const stopWatching = new AbortController()
+  if (routing) {
+    const watch = watchRoutingFile({
+      ...routingFile,
+      version: routing.version,
+      clock,
+      signal: stopWatching.signal,
+      onTable({ table }) {
+        gateway.useRouting(table)
+        metrics.count(instruments.routingReloads, { result: 'ok' })
+        log.info('routing file taken', { detail: routingFile.path })
+      },
+      onRefused({ message }) {
+        metrics.count(instruments.routingReloads, { result: 'refused' })
+        log.error('routing file refused; the one in use stays', { detail: message })
+      },
+    })
+    process.on('SIGHUP', () => void watch.reload())
+  }
+
   const server = await startServer({ gateway, host: config.HOST, port: config.PORT, log })
   // Straight to standard output: whoever starts the gateway waits for this line, at any log level.
   const line = { level: 'info', msg: 'listening', url: server.url, pid: process.pid, version }
@@ -81,6 +110,7 @@ async function run(config: Config) {
 
   const signal = await stopSignal
   log.info('stopping', { signal })
+  stopWatching.abort()
   await server.drain({
     delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
     timeoutMs: config.DRAIN_TIMEOUT,

@@ -73,6 +73,7 @@ describe('an offer', () => {
 
   it.each<[OfferSort, string[]]>([
     ['price', ['c', 'a', 'b', 'd']],
+    ['-price', ['d', 'a', 'b', 'c']],
     ['price_per_gpu', ['d', 'c', 'a', 'b']],
     ['vram', ['d', 'a', 'b', 'c']],
     ['reliability', ['b', 'a', 'd', 'c']],

@@ -31,7 +31,7 @@ export interface OfferFilter {
   gpuCount?: number | undefined
 }
 
-export const offerSorts = ['price', 'price_per_gpu', 'vram', 'reliability'] as const
+export const offerSorts = ['price', '-price', 'price_per_gpu', 'vram', 'reliability'] as const
 export type OfferSort = (typeof offerSorts)[number]
 
 /** What cards are sold with, in GB. */
@@ -67,6 +67,7 @@ export function matches(offer: Offer, filter: OfferFilter): boolean {
 export function compareOffers(sort: OfferSort): (a: Offer, b: Offer) => number {
   const key: Record<OfferSort, (offer: Offer) => number> = {
     price: (offer) => offer.priceMicroUsd,
+    '-price': (offer) => -offer.priceMicroUsd,
     price_per_gpu: (offer) => offer.priceMicroUsd / offer.gpuCount,
     vram: (offer) => -offer.vramMib * offer.gpuCount,
     reliability: (offer) => -(offer.reliability ?? 0),

@@ -38,6 +38,11 @@ export const requireScope = (scope: Scope): Check =>
     throw new ApiError('scope_missing', { message: `This API key lacks the scope "${scope}". Use a key that has it.` })
   }
 
+export const requireAdministrator: Check = function requireAdministrator(c) {
+  if (principalOf(c).role === 'administrator') return undefined
+  throw new ApiError('administrator_only')
+}
+
 export function principalOf(c: AppContext): Principal {
   const { principal } = c.get('request')
   if (!principal) throw new TypeError('route is not behind authenticate')

@@ -4,6 +4,7 @@ import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { jsonKey, jsonValue } from '../../tests/support/json.ts'
 import { ApiError } from '../errors.ts'
 import { instruments } from '../telemetry/instruments.ts'
+import { createBodyBudget } from './body-budget.ts'
 import { createReadJson, parseJsonBody } from './json-body.ts'
 import type { AppContext } from './request-context.ts'
 
@@ -184,14 +185,16 @@ describe('reading a body', () => {
   function world({ body = '{"a":1}', maxInFlightBytes = 40 * megabyte } = {}) {
     const metrics = new FakeMetrics()
     let reads = 0
-    const readJson = createReadJson({
-      metrics,
-      maxInFlightBytes,
-      readBody: async () => {
-        reads++
-        return encoder.encode(body)
-      },
-    })
+    const readJson = createReadJson(
+      createBodyBudget({
+        metrics,
+        maxInFlightBytes,
+        readBody: async () => {
+          reads++
+          return encoder.encode(body)
+        },
+      }),
+    )
     const request = (headers: Record<string, string>) => {
       const endings: (() => void)[] = []
       const raw = new Request('http://gw/v1/x', { method: 'POST' })

@@ -3,8 +3,7 @@
  * small body can be nested so deeply, or hold so many keys, that parsing it alone would stop the event loop.
  */
 import { ApiError } from '../errors.ts'
-import type { Metrics, ReadBody } from '../ports.ts'
-import { instruments } from '../telemetry/instruments.ts'
+import type { BodyBudget } from './body-budget.ts'
 import { type AppContext, header } from './request-context.ts'
 
 export interface JsonBody {
@@ -15,13 +14,6 @@ export interface JsonBody {
   ambiguous: boolean
 }
 
-export interface JsonBodyOptions {
-  readBody: ReadBody
-  metrics: Metrics
-  /** Bytes of all bodies held at once. */
-  maxInFlightBytes: number
-}
-
 export type ReadJson = (c: AppContext) => Promise<JsonBody>
 
 const maxBytes = 20 * 1024 * 1024
@@ -29,33 +21,11 @@ const maxDepth = 64
 const maxKeys = 50_000
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-export function createReadJson({ readBody, metrics, maxInFlightBytes }: JsonBodyOptions): ReadJson {
-  let inFlightBytes = 0
-
+export function createReadJson(bodies: BodyBudget): ReadJson {
   return async function readJson(c) {
     const type = header(c, 'content-type')
     if (!type || !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) throw new ApiError('unsupported_media_type')
-    const encoding = header(c, 'content-encoding')
-    if (encoding && encoding.toLowerCase() !== 'identity') throw new ApiError('unsupported_encoding')
-    const length = header(c, 'content-length')
-    const declared = length !== undefined && /^\d+$/.test(length) ? Number(length) : maxBytes
-    if (declared > maxBytes) throw new ApiError('body_too_large')
-
-    // Reserved before reading: what is still arriving takes memory too.
-    if (inFlightBytes + declared > maxInFlightBytes) {
-      metrics.count(instruments.requestsShed, { reason: 'bodies' })
-      throw new ApiError('overloaded', { retryAfterMs: 1_000 })
-    }
-    let reserved = declared
-    inFlightBytes += reserved
-    c.get('request').onEnd(() => {
-      inFlightBytes -= reserved
-    })
-    const bytes = await readBody(c.req.raw, c.env, maxBytes)
-    // A body without a length was given the most it could take; a stream must not keep that until its end.
-    inFlightBytes -= reserved - bytes.length
-    reserved = bytes.length
-    return parseJsonBody(bytes)
+    return parseJsonBody(await bodies.read(c, maxBytes))
   }
 }
 

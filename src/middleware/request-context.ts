@@ -22,7 +22,8 @@ export class RequestInFlight {
   readonly log: LogFields = {}
   streaming = false
   private readonly startedAt: number
-  private firstByteMs: number | undefined = undefined
+  /** Of a stream, until it began: what is waited for later is the provider's time. */
+  private overheadMs: number | undefined = undefined
   private endings: (() => void)[] | undefined = undefined
   private readonly c: AppContext
   private readonly owner: Owner
@@ -49,7 +50,7 @@ export class RequestInFlight {
     const all = Object.assign(this.headers, headers)
     if (body === null || typeof body === 'string' || body instanceof Uint8Array) return reply(status, all, body)
     this.streaming = true
-    this.firstByteMs = clock.now() - this.startedAt
+    this.overheadMs = clock.now() - this.startedAt - this.trace.waitedMs
     return reply(status, all, this.tracked(body, status))
   }
 
@@ -59,6 +60,11 @@ export class RequestInFlight {
     try {
       yield* body
       ended = true
+    } catch (error) {
+      // Bytes have no room for an error: the connection is cut, and that is the provider's doing, not the caller's.
+      ended = true
+      this.log.code = 'stream_interrupted'
+      throw error
     } finally {
       this.owner.streams--
       // A caller who left may also be noticed by the relay first, which then just ends.
@@ -74,7 +80,7 @@ export class RequestInFlight {
     const ms = clock.now() - this.startedAt
     const method = methods.has(c.req.method) ? c.req.method : 'other'
     const route = routeOf(c)
-    const overheadMs = (this.firstByteMs ?? ms) - trace.waitedMs
+    const overheadMs = this.overheadMs ?? ms - trace.waitedMs
     metrics.count(instruments.httpRequests, { method, route, status: String(status) })
     metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
     metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)

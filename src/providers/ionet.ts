@@ -6,7 +6,7 @@ import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import type { Offer } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
-import { listCall, type Market, type MarketOptions, parseRows } from './market.ts'
+import { listCall, type Market, type MarketOptions, parseOffers } from './market.ts'
 
 /** Memory in GB; dollars per hour. */
 const row = z.object({
@@ -32,7 +32,7 @@ export function createIonetMarket(options: MarketOptions): Market {
       })
       const list = z.object({ data: z.object({ hardware: z.array(z.unknown()) }) }).safeParse(answer)
       if (!list.success) throw new UpstreamFailure('poison', { cause: list.error })
-      return parseRows(list.data.data.hardware, row).map(toOffer)
+      return parseOffers(options, list.data.data.hardware, row, toOffer)
     },
   }
 }

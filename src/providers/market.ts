@@ -22,6 +22,8 @@ export interface MarketOptions {
   clock: Clock
   upstream: Upstream
   guardedCall: GuardedCall
+  /** What prices are multiplied by, asked once a list; other than 1 in a game day only. @default 1 */
+  priceFactor?: () => number
 }
 
 const restHeadersMs = 10_000
@@ -67,6 +69,23 @@ export async function listCall(
     trace: { attempts: 0, waitedMs: 0 },
   })
   return answer.value
+}
+
+/** The offers of the rows that make sense. */
+export function parseOffers<T>(
+  { priceFactor }: MarketOptions,
+  rows: readonly unknown[],
+  schema: z.ZodType<T>,
+  toOffer: (row: T) => Offer,
+): Offer[] {
+  const offers = parseRows(rows, schema).map(toOffer)
+  const factor = priceFactor?.() ?? 1
+  return factor === 1 ? offers : offers.map((offer) => dearer(offer, factor))
+}
+
+function dearer(offer: Offer, factor: number): Offer {
+  const parts = Object.entries(offer.priceParts).map(([name, price]) => [name, price * factor])
+  return { ...offer, priceMicroUsd: offer.priceMicroUsd * factor, priceParts: Object.fromEntries(parts) }
 }
 
 /** The rows that make sense. A market adds fields and oddities at any time; one odd row must not hide the others. */

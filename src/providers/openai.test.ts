@@ -8,12 +8,15 @@ import { instruments } from '../telemetry/instruments.ts'
 import { createGuardedCall } from '../upstream/guarded-call.ts'
 import type { UpstreamFailure } from '../upstream/outcome.ts'
 import { createUpstream } from '../upstream/upstream.ts'
-import { createOpenAiProvider, type InferenceCall } from './openai.ts'
+import { createOpenAiProvider, type InferenceCall, type WholeAnswer } from './openai.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-function world(...script: Scripted[]) {
+const world = (...script: Scripted[]) => worldOf(['canary-key'], ...script)
+
+function worldOf(apiKeys: string[], ...script: Scripted[]) {
+  const rejected: string[] = []
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
   const random = () => 0.5
@@ -33,23 +36,32 @@ function world(...script: Scripted[]) {
   const provider = createOpenAiProvider({
     name: 'openai',
     baseUrl: 'https://api.test/v1',
-    apiKey: 'canary-key',
+    apiKeys,
+    headers: {},
+    onRejected: (position, of) => void rejected.push(`${position} of ${of}`),
     http,
     clock,
     metrics,
     upstream,
     guardedCall: createGuardedCall({ clock, metrics, backoff, maxAttempts: 3, maxHintWaitMs: 3_000 }),
-    timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000 },
   })
   const { signal } = new AbortController()
-  const call: InferenceCall = { endpoint: 'chat/completions', model: 'm', body: encoder.encode('{"x":1}'), last: false }
+  const call: InferenceCall = {
+    endpoint: 'chat/completions',
+    model: 'm',
+    payload: () => ({ bytes: encoder.encode('{"x":1}'), contentType: 'application/json' }),
+    timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000, totalMs: 600_000 },
+    contextWindow: 128_000,
+  }
+  const attempt = { number: 1, last: false }
   return {
     clock,
     http,
     metrics,
     provider,
-    complete: () => provider.complete(call).send(signal),
-    stream: (last = false) => provider.stream({ ...call, last }).send(signal),
+    rejected,
+    complete: () => provider.complete(call).send(signal, attempt) as Promise<WholeAnswer>,
+    stream: (last = false) => provider.stream(call).send(signal, { ...attempt, last }),
     models: () => provider.models(signal),
   }
 }
@@ -128,10 +140,10 @@ describe('an answer to a call for a stream', () => {
     expect(await stream()).toMatchObject({ kind: 'whole', status: 400 })
   })
 
-  it('tells how long the first event took', async () => {
+  it('tells how long the first token took', async () => {
     const { stream, metrics, clock } = world({
       headers: { 'content-type': 'text/event-stream' },
-      chunks: ['data: {"choices":[]}\n\n'],
+      chunks: ['data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'],
       afterMs: 700,
     })
     const answer = stream()

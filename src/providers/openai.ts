@@ -6,21 +6,42 @@ import * as z from 'zod'
 import type { Clock, HttpCall, HttpClient, HttpReply, Metrics } from '../ports.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import type { GuardedCall, Target } from '../upstream/guarded-call.ts'
+import type { Attempt, GuardedCall, Target } from '../upstream/guarded-call.ts'
+import { createHedge } from '../upstream/hedge.ts'
 import { checkStatus, first, UpstreamFailure } from '../upstream/outcome.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { type CredentialsOptions, createCredentials } from './credentials.ts'
+import { type Endpoint, endpoints, type InferenceEndpoint, isAnswerType } from './endpoints.ts'
 import { parseRows } from './market.ts'
-import { readStreamEvents, type StreamEvent } from './openai-stream.ts'
-
-export type InferenceEndpoint = 'chat/completions' | 'completions' | 'embeddings'
+import { hasToken, isPolicyRefusal, type ProviderError, readStreamEvents, type StreamEvent } from './openai-stream.ts'
+import { isFirstToken, readTypedEvents, type TypedStreamEvent } from './typed-events.ts'
 
 export interface InferenceCall {
   endpoint: InferenceEndpoint
   /** The model's name at the provider. */
   model: string
-  body: Uint8Array
-  /** No other target is left after this one: silence is waited out longer. */
-  last: boolean
+  /** Made only when it is sent: most targets are never asked. */
+  payload: () => Payload | Promise<Payload>
+  timeouts: CallTimeouts
+  /** Of the model there, in tokens. */
+  contextWindow: number | undefined
+}
+
+export interface Payload {
+  bytes: Uint8Array
+  contentType: string
+}
+
+/** In ms. */
+export interface CallTimeouts {
+  /** Longest wait for a stream's headers. */
+  headersMs: number
+  /** Longest wait for a stream's first token while another target is left. */
+  firstTokenMs: number
+  /** Longest silence within a stream while another target is left. */
+  idleMs: number
+  /** Longest time for one try. */
+  totalMs: number
 }
 
 /** An answer in one piece: a success, or an error that is the caller's own. */
@@ -31,12 +52,28 @@ export interface WholeAnswer {
   body: Uint8Array
 }
 
+/** The first events are already here. */
 export interface StreamedAnswer {
   kind: 'stream'
-  /** The first events, already here. */
   begun: StreamEvent[]
   rest: AsyncGenerator<StreamEvent[], void, void>
 }
+
+export interface TypedAnswer {
+  kind: 'typed'
+  begun: TypedStreamEvent[]
+  rest: AsyncGenerator<TypedStreamEvent[], void, void>
+}
+
+/** Bytes as they come, of the type that the provider says. The first ones are already here. */
+export interface BytesAnswer {
+  kind: 'bytes'
+  contentType: string
+  begun: Uint8Array
+  rest: AsyncIterator<Uint8Array, unknown, undefined>
+}
+
+export type InferenceAnswer = WholeAnswer | StreamedAnswer | TypedAnswer | BytesAnswer
 
 export interface Model {
   id: string
@@ -48,29 +85,29 @@ export interface Model {
 export interface ModelProvider {
   name: string
   upstream: Upstream
-  complete(call: InferenceCall): Target<WholeAnswer>
-  stream(call: InferenceCall): Target<WholeAnswer | StreamedAnswer>
+  /** In one piece; bytes come as they are made. */
+  complete(call: InferenceCall): Target<InferenceAnswer>
+  /** In events. */
+  stream(call: InferenceCall): Target<InferenceAnswer>
   models(signal: AbortSignal): Promise<Model[]>
+  /** Whether the provider answers at all: a question that costs nothing. */
+  isThere(signal: AbortSignal): Promise<boolean>
 }
 
 export interface OpenAiOptions {
   name: string
   /** Path prefix included, as in `https://api.openai.com/v1`. */
   baseUrl: string
-  apiKey: string | undefined
+  /** In order of preference; none = calls go out without a credential. */
+  apiKeys: readonly string[]
+  /** Sent with every call. */
+  headers: Readonly<Record<string, string>>
+  onRejected: CredentialsOptions['onRejected']
   http: HttpClient
   clock: Clock
   metrics: Metrics
   upstream: Upstream
   guardedCall: GuardedCall
-  timeouts: {
-    /** Longest wait for a stream's headers, in ms. */
-    headersMs: number
-    /** Longest wait for a stream's first event while another target is left, in ms. */
-    firstTokenMs: number
-    /** Longest silence within a stream while another target is left, in ms. */
-    idleMs: number
-  }
 }
 
 const maxAnswerBytes = 32 * 1024 * 1024
@@ -78,66 +115,159 @@ const maxErrorBytes = 1024 * 1024
 /** On the last target only an outright silence ends a stream. */
 const lastTargetSilenceMs = 120_000
 const modelsTimeoutMs = 10_000
+const json = 'application/json'
+/** A provider that says so much without a word of text is not answering. */
+const maxEventsBeforeToken = 1_000
+const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
-  const { name, http, clock, metrics, upstream, guardedCall, timeouts } = options
+  const { name, http, clock, metrics, upstream, guardedCall, apiKeys, onRejected } = options
   const { origin, pathname } = new URL(options.baseUrl)
   const prefix = pathname === '/' ? '' : pathname
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
+  const headers = {
+    'content-type': json,
     // A compressed answer would have to be unpacked to be checked, counted and relayed.
     'accept-encoding': 'identity',
     'user-agent': 'aiserve-gpuproxy',
-    ...(options.apiKey && { authorization: `Bearer ${options.apiKey}` }),
+    ...options.headers,
+  }
+  const hedge = createHedge({ clock, onHedged: (won) => metrics.count(instruments.hedges, { upstream: name, won }) })
+  const credentials = createCredentials({ clock, apiKeys, headers, onRejected })
+
+  /** Sends with the credential in use. One that is refused there is taken out, so that the next call has another. */
+  async function send<Body>(
+    make: (call: Pick<HttpCall, 'origin' | 'headers'>) => Promise<HttpReply<Body>>,
+    attempt: number,
+  ): Promise<HttpReply<Body>> {
+    const credential = credentials.current()
+    if (!credential) throw new UpstreamFailure('config')
+    // For a gateway behind this one: it must not multiply our tries by its own.
+    const headers = attempt > 1 ? { ...credential.headers, 'x-gpuproxy-attempt': String(attempt) } : credential.headers
+    const reply = await make({ origin, headers })
+    // 403 may be about this one request; these two are about the key and the account behind it.
+    if (reply.status === 401 || reply.status === 402) {
+      throw new UpstreamFailure('config', { status: reply.status, otherCredential: credential.rejected() })
+    }
+    return reply
   }
 
-  const post = ({ endpoint, body }: InferenceCall, signal: AbortSignal, limits: Limits): HttpCall => ({
-    method: 'POST',
-    origin,
-    path: `${prefix}/${endpoint}`,
-    headers,
-    body,
-    signal,
-    ...limits,
-  })
+  const post =
+    (
+      { endpoint }: InferenceCall,
+      { bytes, contentType }: Payload,
+      limits: Pick<HttpCall, 'signal' | 'headersTimeoutMs' | 'idleTimeoutMs' | 'maxBytes'>,
+    ) =>
+    ({ origin, headers }: Pick<HttpCall, 'origin' | 'headers'>): HttpCall => ({
+      origin,
+      headers: contentType === json ? headers : { ...headers, 'content-type': contentType },
+      method: 'POST',
+      path: `${prefix}/${endpoint}`,
+      body: bytes,
+      ...limits,
+    })
 
-  async function sendWhole(call: InferenceCall, signal: AbortSignal): Promise<WholeAnswer> {
-    // A model may think for minutes before it sends a header: only the deadline bounds this.
-    const reply = await http.bytes(
-      post(call, signal, { headersTimeoutMs: 0, idleTimeoutMs: 0, maxBytes: maxAnswerBytes }),
-    )
-    return whole(reply, clock.wallNow())
+  async function sendWhole(call: InferenceCall, signal: AbortSignal, attempt: Attempt): Promise<WholeAnswer> {
+    const payload = call.payload()
+    const make = post(call, payload instanceof Promise ? await payload : payload, {
+      signal,
+      // A model may think for minutes before it sends a header: only the time of the try bounds this.
+      headersTimeoutMs: 0,
+      idleTimeoutMs: 0,
+      maxBytes: maxAnswerBytes,
+    })
+    return whole(call, await send((to) => http.bytes(make(to)), attempt.number), clock.wallNow())
   }
 
-  async function sendStream(call: InferenceCall, signal: AbortSignal): Promise<WholeAnswer | StreamedAnswer> {
+  /** The reply to a call for a stream, whatever it is. */
+  async function open(call: InferenceCall, signal: AbortSignal, attempt: Attempt) {
+    const { timeouts } = call
+    const make = post(call, await call.payload(), {
+      signal,
+      headersTimeoutMs: (endpoints[call.endpoint] as Endpoint).worksBeforeItSpeaks ? 0 : timeouts.headersMs,
+      idleTimeoutMs: attempt.last ? Math.max(lastTargetSilenceMs, timeouts.idleMs) : timeouts.idleMs,
+      maxBytes: Infinity,
+    })
+    return send((to) => http.stream(make(to)), attempt.number)
+  }
+
+  async function sendStream(call: InferenceCall, signal: AbortSignal, attempt: Attempt): Promise<InferenceAnswer> {
     const sentAt = clock.now()
-    const idleTimeoutMs = call.last ? lastTargetSilenceMs : timeouts.idleMs
-    const reply = await http.stream(
-      post(call, signal, { headersTimeoutMs: timeouts.headersMs, idleTimeoutMs, maxBytes: Infinity }),
-    )
-    if (reply.status >= 400) return whole({ ...reply, body: await collect(reply.body, maxErrorBytes) }, clock.wallNow())
-    if (!first(reply.headers['content-type'])?.startsWith('text/event-stream')) throw await notAStream(reply.body)
+    const reply = await open(call, signal, attempt)
+    const { events, mayNotStream } = endpoints[call.endpoint] as Endpoint
+    const isStream = first(reply.headers['content-type'])?.startsWith('text/event-stream')
+    if (reply.status >= 400 || (!isStream && mayNotStream)) {
+      const body = await collect(reply.body, reply.status >= 400 ? maxErrorBytes : maxAnswerBytes)
+      return whole(call, { ...reply, body }, clock.wallNow())
+    }
+    if (!isStream) throw await notAnAnswer(reply.body)
 
-    const rest = readStreamEvents(reply.body)
+    let answer: InferenceAnswer
+    if (events === 'typed') {
+      const rest = readTypedEvents(reply.body)
+      const begun = await begin(rest, (event) => event.kind === 'typed' && isFirstToken(event.type))
+      answer = Array.isArray(begun) ? { kind: 'typed', begun, rest } : begun
+    } else {
+      const rest = readStreamEvents(reply.body)
+      const begun = await begin(rest, (event) => event.kind === 'chunk' && hasToken(event.chunk))
+      answer = Array.isArray(begun) ? { kind: 'stream', begun, rest } : begun
+    }
+    if (answer.kind !== 'whole') {
+      metrics.observe(instruments.timeToFirstToken, { provider: name }, (clock.now() - sentAt) / 1000)
+    }
+    return answer
+  }
+
+  /** The events up to the first that says something, or the provider's verdict on the request. */
+  async function begin<E extends AnyEvent>(
+    rest: AsyncGenerator<E[], void, void>,
+    isToken: (event: E) => boolean,
+  ): Promise<E[] | WholeAnswer> {
+    const begun: E[] = []
     for (;;) {
       const next = await rest.next()
       if (next.done) throw new UpstreamFailure('poison')
-      const begun = next.value.filter((event) => event.kind !== 'malformed')
-      countMalformed(next.value.length - begun.length)
-      if (begun.length === 0) continue
-      if (begun[0]!.kind !== 'chunk') {
-        await rest.return()
-        throw new UpstreamFailure(begun[0]!.kind === 'error' ? 'server' : 'poison')
+      for (const event of next.value) {
+        if (event.kind === 'malformed') metrics.count(instruments.malformedEvents, { provider: name })
+        else begun.push(event)
       }
-      metrics.observe(instruments.timeToFirstToken, { provider: name }, (clock.now() - sentAt) / 1000)
-      return { kind: 'stream', begun, rest }
+      const telling = begun.find((event) => isToken(event) || event.kind === 'done' || event.kind === 'error')
+      if (telling && isToken(telling)) return begun
+      if (!telling && begun.length <= maxEventsBeforeToken) continue
+      await rest.return()
+      if (telling?.kind !== 'error') throw new UpstreamFailure('poison')
+      const error = telling.error as ProviderError
+      if (isPolicyRefusal(error)) return refusal(error)
+      throw new UpstreamFailure('server')
     }
   }
 
-  function countMalformed(events: number) {
-    if (events > 0) metrics.count(instruments.malformedEvents, { provider: name }, events)
+  async function sendBytes(
+    call: InferenceCall,
+    signal: AbortSignal,
+    attempt: Attempt,
+  ): Promise<WholeAnswer | BytesAnswer> {
+    const reply = await open(call, signal, attempt)
+    if (reply.status >= 400) {
+      return whole(call, { ...reply, body: await collect(reply.body, maxErrorBytes) }, clock.wallNow())
+    }
+    const contentType = first(reply.headers['content-type'])
+    if (!isAnswerType('binary', contentType)) throw await notAnAnswer(reply.body)
+    const rest = reply.body[Symbol.asyncIterator]()
+    const begun = await rest.next()
+    if (begun.done) throw new UpstreamFailure('poison')
+    return { kind: 'bytes', contentType: contentType!, begun: begun.value, rest }
   }
+
+  const modelsCall = (to: Pick<HttpCall, 'origin' | 'headers'>, signal: AbortSignal): HttpCall => ({
+    ...to,
+    method: 'GET',
+    path: `${prefix}/models`,
+    signal,
+    headersTimeoutMs: modelsTimeoutMs,
+    idleTimeoutMs: modelsTimeoutMs,
+    maxBytes: maxAnswerBytes,
+  })
 
   return {
     name,
@@ -145,32 +275,42 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     complete: (call) => ({
       upstream,
       circuit: upstream.circuit(call.model),
-      send: (signal) => sendWhole(call, signal),
+      tryTimeoutMs: call.timeouts.totalMs,
+      totalMs: call.timeouts.totalMs,
+      send: (signal, attempt) =>
+        endpoints[call.endpoint].answer === 'binary'
+          ? sendBytes(call, signal, attempt)
+          : sendWhole(call, signal, attempt),
+      helpsAfter: fits(call),
     }),
-    stream: (call) => ({
-      upstream,
-      circuit: upstream.circuit(call.model),
-      send: (signal) => sendStream(call, signal),
-      tryTimeoutMs: call.last ? lastTargetSilenceMs : timeouts.firstTokenMs,
-      slowMs: timeouts.firstTokenMs,
-    }),
+    stream(call) {
+      const { firstTokenMs, totalMs } = call.timeouts
+      const { worksBeforeItSpeaks } = endpoints[call.endpoint] as Endpoint
+      return {
+        upstream,
+        circuit: upstream.circuit(call.model),
+        totalMs,
+        send: (signal, attempt) => sendStream(call, signal, attempt),
+        helpsAfter: fits(call),
+        ...(worksBeforeItSpeaks
+          ? { tryTimeoutMs: totalMs }
+          : {
+              tryTimeoutMs: firstTokenMs,
+              lastTryTimeoutMs: Math.max(lastTargetSilenceMs, firstTokenMs),
+              phase: 'first_token',
+              slowMs: firstTokenMs,
+            }),
+      }
+    },
     async models(signal) {
       const target: Target<Model[]> = {
         upstream,
         circuit: upstream.circuit(''),
         tryTimeoutMs: modelsTimeoutMs,
         slowMs: 2_000,
-        async send(trySignal) {
-          const reply = await http.bytes({
-            method: 'GET',
-            origin,
-            path: `${prefix}/models`,
-            headers,
-            signal: trySignal,
-            headersTimeoutMs: modelsTimeoutMs,
-            idleTimeoutMs: modelsTimeoutMs,
-            maxBytes: maxAnswerBytes,
-          })
+        async send(trySignal, { number }) {
+          const ask = (callSignal: AbortSignal) => send((to) => http.bytes(modelsCall(to, callSignal)), number)
+          const reply = await hedge.hedged(ask, { signal: trySignal, budget: upstream.budget })
           checkStatus(reply, clock.wallNow())
           if (reply.status !== 200) throw new UpstreamFailure('poison', { status: reply.status })
           return parseRows(modelList.parse(JSON.parse(decoder.decode(reply.body))).data, modelRow)
@@ -184,27 +324,61 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       })
       return answer.value
     },
+    async isThere(signal) {
+      const reply = await http.bytes(modelsCall({ origin, headers: credentials.current()?.headers ?? headers }, signal))
+      return reply.status < 500 && reply.status !== 429
+    },
   }
 }
 
-type Limits = Pick<HttpCall, 'headersTimeoutMs' | 'idleTimeoutMs' | 'maxBytes'>
+type AnyEvent = StreamEvent | TypedStreamEvent
 
-/** Checks that a buffered answer is one: the caller's own error as it is, or an object that is not an error. */
-function whole(reply: HttpReply<Uint8Array>, wallNowMs: number): WholeAnswer {
+/** A prompt that was too long for one target may fit another that has more room, and no other. */
+const fits =
+  ({ contextWindow }: InferenceCall) =>
+  (failure: UpstreamFailure) =>
+    failure.class !== 'too_long' || (contextWindow ?? 0) > (failure.details.contextWindow ?? Infinity)
+
+/** Checks that a buffered answer is one: the caller's own error as it is, or what the endpoint gives. */
+function whole(
+  { endpoint, contextWindow }: InferenceCall,
+  reply: HttpReply<Uint8Array>,
+  wallNowMs: number,
+): WholeAnswer {
   const { status, body } = reply
   try {
     checkStatus(reply, wallNowMs)
   } catch (failure) {
     throw status === 429 && usedUp(body) ? new UpstreamFailure('quota', { status }) : failure
   }
-  const json = parseObject(body)
-  if (status < 400) {
-    if (!json) throw new UpstreamFailure('poison', { status })
-    if (json.error) throw new UpstreamFailure('server', { status })
+  const said = first(reply.headers['content-type'])
+  const isText = endpoints[endpoint].answer === 'text' && !said?.startsWith(json) && isAnswerType('text', said)
+  const parsed = isText ? undefined : parseObject(body)
+  if (status < 400 && !isText) {
+    if (!parsed) throw new UpstreamFailure('poison', { status })
+    if (parsed.error) throw new UpstreamFailure('server', { status })
   }
-  const contentType = json ? 'application/json' : (first(reply.headers['content-type']) ?? 'application/octet-stream')
-  return { kind: 'whole', status, contentType, body }
+  const contentType = parsed ? json : (said ?? 'application/octet-stream')
+  const answer: WholeAnswer = { kind: 'whole', status, contentType, body }
+  if (status === 400 && isTooLong(parsed?.error)) {
+    throw new UpstreamFailure('too_long', { status, contextWindow, answer })
+  }
+  return answer
 }
+
+/** OpenAI's code, and the words of servers that have none. */
+function isTooLong(error: unknown): boolean {
+  const { code, message } = (typeof error === 'object' && error !== null ? error : {}) as ProviderError
+  return code === 'context_length_exceeded' || /maximum context length/i.test(String(message))
+}
+
+/** A verdict on the request that came as an event of a stream. */
+const refusal = (error: ProviderError): WholeAnswer => ({
+  kind: 'whole',
+  status: 400,
+  contentType: json,
+  body: encoder.encode(JSON.stringify({ error })),
+})
 
 function parseObject(body: Uint8Array): Record<string, unknown> | undefined {
   try {
@@ -222,10 +396,10 @@ function usedUp(body: Uint8Array): boolean {
   return used.includes(String(error?.code)) || used.includes(String(error?.type))
 }
 
-/** JSON in answer to a request for a stream is an error in disguise, or nonsense. */
-async function notAStream(body: AsyncIterable<Uint8Array>): Promise<UpstreamFailure> {
-  const json = parseObject(await collect(body, maxErrorBytes))
-  return new UpstreamFailure(json?.error ? 'server' : 'poison')
+/** JSON in answer to a request for something else is an error in disguise, or nonsense. */
+async function notAnAnswer(body: AsyncIterable<Uint8Array>): Promise<UpstreamFailure> {
+  const parsed = parseObject(await collect(body, maxErrorBytes))
+  return new UpstreamFailure(parsed?.error ? 'server' : 'poison')
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {

@@ -6,7 +6,7 @@ import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import type { Offer } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
-import { listCall, type Market, type MarketOptions, parseRows } from './market.ts'
+import { listCall, type Market, type MarketOptions, parseOffers } from './market.ts'
 
 /** The disk that the price includes, in GB; a rental may ask for another. */
 const includedDiskGb = 10
@@ -51,7 +51,7 @@ export function createVastMarket(options: MarketOptions): Market {
       })
       const offers = z.object({ offers: z.array(z.unknown()) }).safeParse(answer)
       if (!offers.success) throw new UpstreamFailure('poison', { cause: offers.error })
-      return parseRows(offers.data.offers, row).map(toOffer)
+      return parseOffers(options, offers.data.offers, row, toOffer)
     },
   }
 }

@@ -2,12 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { listening } from '../../tests/support/listening.ts'
-import { createBulkhead, type Release } from './bulkhead.ts'
+import { seededRandom } from '../../tests/support/seeded-random.ts'
+import { type Bulkhead, type BulkheadFull, createBulkhead, type Release, type Want } from './bulkhead.ts'
 
 /** A caller who asked for a place, and what became of it. */
-function ask(bulkhead: ReturnType<typeof createBulkhead>, maxWaitMs = 100, signal?: AbortSignal) {
+function ask(bulkhead: Bulkhead, want: Partial<Want> = {}) {
   const caller: { release?: Release; refused?: unknown } = {}
-  const place = bulkhead.acquire(maxWaitMs, signal)
+  const place = bulkhead.acquire({ maxWaitMs: 100, ...want })
   if (typeof place === 'function') caller.release = place
   else {
     place.then(
@@ -42,7 +43,7 @@ describe('a bulkhead', () => {
   it('never queues more than 1,000', async () => {
     const { bulkhead } = world(1_000_000)
     expect(bulkhead.limit).toBe(1_000_000)
-    const places = Array.from({ length: 1_000_000 }, () => bulkhead.acquire(0))
+    const places = Array.from({ length: 1_000_000 }, () => bulkhead.acquire({ maxWaitMs: 0 }))
     expect(places.every((place) => typeof place === 'function')).toBe(true)
     for (let i = 0; i < 1_001; i++) ask(bulkhead)
     expect(bulkhead.waiting).toBe(1_000)
@@ -72,7 +73,7 @@ describe('a bulkhead', () => {
   it('lets nobody wait longer than asked', async () => {
     const { clock, bulkhead } = world(1)
     ask(bulkhead)
-    const waiting = ask(bulkhead, 100)
+    const waiting = ask(bulkhead)
     await clock.advance(99)
     expect(waiting.refused).toBeUndefined()
     await clock.advance(1)
@@ -84,7 +85,7 @@ describe('a bulkhead', () => {
   it('refuses at once who will not wait', async () => {
     const { bulkhead } = world(1)
     ask(bulkhead)
-    await expect(bulkhead.acquire(0)).rejects.toMatchObject({ reason: 'queue_full' })
+    await expect(bulkhead.acquire({ maxWaitMs: 0 })).rejects.toMatchObject({ reason: 'queue_full' })
   })
 
   it('forgets a caller who leaves the queue, and gives the reason for leaving', async () => {
@@ -92,7 +93,7 @@ describe('a bulkhead', () => {
     const holder = ask(bulkhead)
     const leaving = new AbortController()
     const listeners = listening(leaving.signal)
-    const left = ask(bulkhead, 100, leaving.signal)
+    const left = ask(bulkhead, { signal: leaving.signal })
     leaving.abort('gone')
     await settled()
     expect(left.refused).toBe('gone')
@@ -108,10 +109,10 @@ describe('a bulkhead', () => {
     const holder = ask(bulkhead)
     const { signal } = new AbortController()
     const listeners = listening(signal)
-    const served = ask(bulkhead, 100, signal)
+    const served = ask(bulkhead, { signal })
     holder.release!()
     await settled()
-    ask(bulkhead, 100, signal)
+    ask(bulkhead, { signal })
     await clock.advance(100)
     expect(listeners()).toBe(0)
     served.release!()
@@ -120,7 +121,7 @@ describe('a bulkhead', () => {
 
   it('refuses who has already left, though there is room', async () => {
     const { bulkhead } = world(1)
-    await expect(bulkhead.acquire(100, AbortSignal.abort('gone'))).rejects.toBe('gone')
+    await expect(bulkhead.acquire({ maxWaitMs: 100, signal: AbortSignal.abort('gone') })).rejects.toBe('gone')
     expect(bulkhead.inUse).toBe(0)
   })
 
@@ -140,9 +141,170 @@ describe('a bulkhead', () => {
     expect(() => world(Number.NaN)).toThrow('limit must be at least 1, got NaN')
   })
 
+  it('grows at once for those who wait, and shrinks as places come back', async () => {
+    const { bulkhead } = world(2, 10)
+    const held = [ask(bulkhead), ask(bulkhead)]
+    const queue = [ask(bulkhead), ask(bulkhead), ask(bulkhead)]
+    bulkhead.resize(4)
+    await settled()
+    expect(queue.map(({ release }) => release !== undefined)).toEqual([true, true, false])
+    bulkhead.resize(1)
+    expect(bulkhead).toMatchObject({ limit: 1, inUse: 4, waiting: 1 })
+    for (const { release } of [...held, queue[0]!]) release!()
+    await settled()
+    expect(queue[2]!.release).toBeUndefined()
+    expect(bulkhead.inUse).toBe(1)
+    queue[1]!.release!()
+    await settled()
+    expect(queue[2]!.release).toBeDefined()
+    expect(() => bulkhead.resize(0)).toThrow('limit must be at least 1, got 0')
+  })
+
+  it('queues half of its present limit', () => {
+    const { bulkhead } = world(Number.POSITIVE_INFINITY)
+    for (let i = 0; i < 10; i++) ask(bulkhead)
+    bulkhead.resize(8)
+    for (let i = 0; i < 10; i++) ask(bulkhead)
+    expect(bulkhead.waiting).toBe(4)
+  })
+
+  describe('shared by keys', () => {
+    const served = (callers: ReturnType<typeof ask>[]) => callers.map(({ release }) => release !== undefined)
+    const reasons = (callers: ReturnType<typeof ask>[]) =>
+      callers.map(({ refused }) => (refused as BulkheadFull | undefined)?.reason)
+
+    it('serves the key with the fewest places next, whatever another has queued before', async () => {
+      const { bulkhead } = world(3, 10)
+      const held = [ask(bulkhead, { key: 'loud' }), ask(bulkhead, { key: 'loud' }), ask(bulkhead, { key: 'loud' })]
+      const loud = [ask(bulkhead, { key: 'loud' }), ask(bulkhead, { key: 'loud' })]
+      const quiet = ask(bulkhead, { key: 'quiet' })
+      held[0]!.release!()
+      await settled()
+      expect(quiet.release).toBeDefined()
+      expect(served(loud)).toEqual([false, false])
+      held[1]!.release!()
+      await settled()
+      expect(served(loud)).toEqual([true, false])
+    })
+
+    it('lets keys with equally many places take turns', async () => {
+      const { bulkhead } = world(1, 10)
+      const first = ask(bulkhead, { key: 'a' })
+      const a = [ask(bulkhead, { key: 'a' }), ask(bulkhead, { key: 'a' })]
+      const b = [ask(bulkhead, { key: 'b' }), ask(bulkhead, { key: 'b' })]
+      const order: string[] = []
+      let holder: ReturnType<typeof ask> | undefined = first
+      while (holder) {
+        holder.release!()
+        await settled()
+        holder = [...a, ...b].find((caller) => caller.release && !order.includes(nameOf(caller)))
+        if (holder) order.push(nameOf(holder))
+      }
+      function nameOf(caller: ReturnType<typeof ask>) {
+        return a.includes(caller) ? `a${a.indexOf(caller)}` : `b${b.indexOf(caller)}`
+      }
+      expect(order).toEqual(['a0', 'b0', 'a1', 'b1'])
+      expect(bulkhead).toMatchObject({ inUse: 0, waiting: 0 })
+    })
+
+    it('serves low priority only when nobody else waits, even of a key that holds nothing', async () => {
+      const { bulkhead } = world(2, 10)
+      const held = [ask(bulkhead, { key: 'a' }), ask(bulkhead, { key: 'a' })]
+      const low = ask(bulkhead, { key: 'b', priority: 'low' })
+      const normal = ask(bulkhead, { key: 'a' })
+      held[0]!.release!()
+      await settled()
+      expect(served([normal, low])).toEqual([true, false])
+      held[1]!.release!()
+      await settled()
+      expect(served([low])).toEqual([true])
+    })
+
+    it('refuses the newest waiter of the greediest key, low first, for a newcomer of a modest one', async () => {
+      const { bulkhead } = world(1, 3)
+      ask(bulkhead, { key: 'loud' })
+      const loud = [
+        ask(bulkhead, { key: 'loud' }),
+        ask(bulkhead, { key: 'loud', priority: 'low' }),
+        ask(bulkhead, { key: 'loud' }),
+      ]
+      const modest = [ask(bulkhead, { key: 'modest' })]
+      await settled()
+      expect(reasons(loud)).toEqual([undefined, 'queue_full', undefined])
+      modest.push(ask(bulkhead, { key: 'modest', priority: 'low' }))
+      await settled()
+      expect(reasons(loud)).toEqual([undefined, 'queue_full', 'queue_full'])
+      modest.push(ask(bulkhead, { key: 'modest', priority: 'low' }))
+      await settled()
+      expect(reasons(modest), 'as greedy as the other by now').toEqual([undefined, undefined, 'queue_full'])
+      expect(bulkhead.waiting).toBe(3)
+    })
+
+    it('lets a normal newcomer replace a low waiter of its own key, and not the other way round', async () => {
+      const { bulkhead } = world(1, 1)
+      const held = ask(bulkhead, { key: 'other' })
+      const low = ask(bulkhead, { key: 'a', priority: 'low' })
+      const normal = ask(bulkhead, { key: 'a' })
+      const late = [ask(bulkhead, { key: 'a' }), ask(bulkhead, { key: 'a', priority: 'low' })]
+      await settled()
+      expect(reasons([low, normal, ...late])).toEqual(['queue_full', undefined, 'queue_full', 'queue_full'])
+      held.release!()
+      await settled()
+      expect(served([normal])).toEqual([true])
+      normal.release!()
+      expect(bulkhead).toMatchObject({ inUse: 0, waiting: 0 })
+    })
+
+    it('never refuses a key that asks for less than its share while others flood, and serves it within one release', async () => {
+      const anySeed = fc.integer({ min: 1, max: 2 ** 31 })
+      // At least a place for each of three keys.
+      const anyLimit = fc.integer({ min: 3, max: 12 })
+      const simulation = fc.asyncProperty(
+        anySeed,
+        anyLimit,
+        fc.integer({ min: 1, max: 2 }),
+        async (seed, limit, floods) => {
+          const random = seededRandom(seed)
+          const { clock, bulkhead } = world(limit)
+          const callers: (ReturnType<typeof ask> & { quiet: boolean; endsAt?: number })[] = []
+          for (let ms = 0; ms < 500; ms += 5) {
+            for (let i = 0; i < limit * floods; i++) {
+              callers.push(Object.assign(ask(bulkhead, { key: `flood ${i % floods}` }), { quiet: false }))
+            }
+            const lastQuiet = callers.findLast(({ quiet }) => quiet)
+            if (!lastQuiet || (lastQuiet.endsAt ?? Infinity) <= clock.now()) {
+              callers.push(Object.assign(ask(bulkhead, { key: 'quiet' }), { quiet: true }))
+            }
+            await settled()
+            for (const caller of callers) if (caller.release) caller.endsAt ??= clock.now() + 10 + random() * 20
+            await clock.advance(5)
+            for (const { release, endsAt = Infinity } of callers) if (clock.now() >= endsAt) release?.()
+            expect(bulkhead.inUse).toBeLessThanOrEqual(limit)
+          }
+          const quiet = callers.filter((caller) => caller.quiet)
+          // One lasts at most 30 ms, and so does the wait for the first of others to end; a step takes 5 ms.
+          expect(quiet.length).toBeGreaterThanOrEqual(500 / (35 + 35))
+          expect(quiet.filter(({ refused }) => refused)).toEqual([])
+        },
+      )
+      await fc.assert(simulation, { numRuns: 50 })
+    })
+  })
+
   it('under any history never has more in use than its limit, answers everyone, and ends empty', async () => {
     const step = fc.oneof(
-      { weight: 4, arbitrary: fc.record({ do: fc.constant('ask' as const), wait: fc.constantFrom(0, 10, 100) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          do: fc.constant('ask' as const),
+          want: fc.record({
+            maxWaitMs: fc.constantFrom(0, 10, 100),
+            key: fc.constantFrom(undefined, 'a', 'b', 'c'),
+            priority: fc.constantFrom(undefined, 'normal' as const, 'low' as const),
+          }),
+        }),
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('resize' as const), to: fc.integer({ min: 1, max: 5 }) }) },
       { weight: 3, arbitrary: fc.record({ do: fc.constant('release' as const), which: fc.nat(20) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('leave' as const), which: fc.nat(20) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(1, 7, 60) }) },
@@ -150,19 +312,35 @@ describe('a bulkhead', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), async (steps, limit) => {
         const { clock, bulkhead } = world(limit, 3)
+        let [allowed, mostAllowed] = [limit, limit]
+        const given = new Set<Release>()
+        const giveBack = (release?: Release) => {
+          if (!release) return
+          release()
+          given.add(release)
+        }
         const callers: { caller: ReturnType<typeof ask>; leaving: AbortController; listeners: () => number }[] = []
         for (const current of steps) {
           if (current.do === 'ask') {
             const leaving = new AbortController()
             const listeners = listening(leaving.signal)
-            callers.push({ caller: ask(bulkhead, current.wait, leaving.signal), leaving, listeners })
-          } else if (current.do === 'release') callers[current.which]?.caller.release?.()
+            callers.push({ caller: ask(bulkhead, { ...current.want, signal: leaving.signal }), leaving, listeners })
+          } else if (current.do === 'release') giveBack(callers[current.which]?.caller.release)
           else if (current.do === 'leave') callers[current.which]?.leaving.abort('gone')
-          else await clock.advance(current.ms)
+          else if (current.do === 'resize') {
+            allowed = current.to
+            bulkhead.resize(allowed)
+          } else await clock.advance(current.ms)
           await settled()
-          expect(bulkhead.inUse).toBeLessThanOrEqual(limit)
+          // Places given before the limit fell come back in their own time.
+          mostAllowed = Math.max(allowed, Math.min(mostAllowed, bulkhead.inUse))
+          expect(bulkhead.inUse).toBeLessThanOrEqual(mostAllowed)
           expect(bulkhead.waiting).toBeLessThanOrEqual(3)
-          if (bulkhead.waiting > 0) expect(bulkhead.inUse, 'nobody waits beside a free place').toBe(limit)
+          if (bulkhead.waiting > 0) {
+            expect(bulkhead.inUse, 'nobody waits beside a free place').toBeGreaterThanOrEqual(allowed)
+          }
+          const held = callers.filter(({ caller }) => caller.release && !given.has(caller.release)).length
+          expect(bulkhead.inUse, 'every place is with somebody').toBe(held)
           expect(clock.pendingTimers).toBe(bulkhead.waiting)
         }
         await clock.advance(100)

@@ -1,16 +1,30 @@
 /**
- * A bounded number of calls at once, and a bounded, short queue for the rest. When the queue is overloaded (its oldest
- * waiter has used half of its patience) the newest waiter is served first: the oldest is likely to give up anyway, and
- * serving it would only make everyone late.
+ * A bounded number of calls at once, shared fairly between keys, and a bounded, short queue for the rest.
+ *
+ * A free place goes to the key that holds the fewest, whatever another has queued. Within a key the oldest waiter is
+ * served first; once it has used half of its patience, the newest: the oldest is likely to give up anyway, and serving
+ * it would only make everyone late. When the queue is full, whoever asks for most loses a waiter, not whoever is last.
  */
 import type { Clock } from './clock.ts'
 
 export interface BulkheadOptions {
   clock: Clock
-  /** Calls at once. */
+  /** Calls at once; `Infinity` until something is known. */
   limit: number
-  /** Callers waiting at once; one more is refused. @default min(limit / 2, 1000) */
+  /** Callers waiting at once; for one more, one is refused. @default min(limit / 2, 1000), also after a resize */
   maxQueue?: number
+}
+
+/** Low is served when nobody normal waits, and is the first to be refused of its key. */
+export type Priority = 'normal' | 'low'
+
+export interface Want {
+  maxWaitMs: number
+  signal?: AbortSignal | undefined
+  /** Whose share this takes. @default one that all without a key have in common */
+  key?: string | undefined
+  /** @default 'normal' */
+  priority?: Priority | undefined
 }
 
 /** Refused: full, or no place within the wait. The caller's own signal rejects with its own reason instead. */
@@ -27,7 +41,9 @@ export type Release = () => void
 
 export interface Bulkhead {
   /** A place now, or a promise of one within `maxWaitMs`. Whoever gets it must call the release once; more are ignored. */
-  acquire(maxWaitMs: number, signal?: AbortSignal): Release | Promise<Release>
+  acquire(want: Want): Release | Promise<Release>
+  /** A lower limit takes no place away: there are none to give until enough have come back. */
+  resize(limit: number): void
   readonly limit: number
   readonly inUse: number
   readonly waiting: number
@@ -37,41 +53,107 @@ interface Waiter {
   since: number
   maxWaitMs: number
   take: (release: Release) => void
+  refuse: (reason: unknown) => void
 }
 
-export function createBulkhead({ clock, limit, maxQueue = Math.min(limit / 2, 1000) }: BulkheadOptions): Bulkhead {
-  if (!(limit >= 1)) throw new TypeError(`limit must be at least 1, got ${limit}`)
-  const queue: Waiter[] = []
-  let inUse = 0
+/** What one key holds and waits for. */
+interface Share {
+  key: string
+  inUse: number
+  normal: Waiter[]
+  low: Waiter[]
+}
 
-  const place = (): Release => {
+/** Never written to: most shares never have a waiter, and need no list for it. */
+const nobody: Waiter[] = []
+
+export function createBulkhead({ clock, limit: firstLimit, maxQueue: fixedQueue }: BulkheadOptions): Bulkhead {
+  let limit = checked(firstLimit)
+  let inUse = 0
+  let waiting = 0
+  /** Of the keys that hold or wait for something. */
+  const shares = new Map<string, Share>()
+  /** Those with waiters. The order is that of their turns: a share that was served goes to the end. */
+  const queue = new Set<Share>()
+
+  const maxQueue = () => fixedQueue ?? Math.min(limit / 2, 1000)
+
+  const shareOf = (key: string): Share => {
+    let share = shares.get(key)
+    if (!share) {
+      share = { key, inUse: 0, normal: nobody, low: nobody }
+      shares.set(key, share)
+    }
+    return share
+  }
+  const forget = (share: Share) => {
+    if (share.inUse === 0 && waitersOf(share) === 0) shares.delete(share.key)
+  }
+
+  const place = (share: Share): Release => {
+    share.inUse++
+    inUse++
     let held = true
     return () => {
       if (!held) return
       held = false
-      const oldest = queue[0]
-      if (!oldest) {
-        inUse--
-        return
-      }
-      const overloaded = clock.now() - oldest.since > oldest.maxWaitMs / 2
-      const next = overloaded ? queue.pop() : queue.shift()
-      next?.take(place())
+      share.inUse--
+      inUse--
+      if (waiting > 0) serve()
+      forget(share)
     }
   }
 
-  const wait = (maxWaitMs: number, signal?: AbortSignal) =>
+  const serve = () => {
+    while (waiting > 0 && inUse < limit) {
+      const share = nextShare()
+      const list = share.normal.length > 0 ? share.normal : share.low
+      const oldest = list[0]!
+      const overloaded = clock.now() - oldest.since > oldest.maxWaitMs / 2
+      const waiter = overloaded ? list[list.length - 1]! : oldest
+      remove(share, list, waiter)
+      if (queue.delete(share) && waitersOf(share) > 0) queue.add(share)
+      waiter.take(place(share))
+    }
+  }
+
+  const nextShare = (): Share => {
+    let next: Share | undefined
+    for (const share of queue) {
+      if (!next || rank(share) < rank(next)) next = share
+    }
+    return next!
+  }
+
+  const remove = (share: Share, list: Waiter[], waiter: Waiter) => {
+    list.splice(list.indexOf(waiter), 1)
+    waiting--
+    if (waitersOf(share) === 0) queue.delete(share)
+  }
+
+  /** Makes room in a full queue for one more of `key`; false = it is the newcomer who has to go. */
+  const makeRoom = (key: string, priority: Priority = 'normal'): boolean => {
+    const own = shares.get(key)
+    let greediest = own
+    for (const share of queue) if (demandOf(share) > demandOf(greediest)) greediest = share
+    const victim =
+      greediest !== own
+        ? (greediest?.low.at(-1) ?? greediest?.normal.at(-1))
+        : // Among one's own, low makes way for normal.
+          priority === 'normal' && own?.low.at(-1)
+    if (!victim) return false
+    victim.refuse(new BulkheadFull('queue_full'))
+    return true
+  }
+
+  const wait = (share: Share, { maxWaitMs, signal, priority = 'normal' }: Want) =>
     new Promise<Release>((resolve, reject) => {
+      if (share[priority] === nobody) share[priority] = []
+      const list = share[priority]
       const leave = () => {
         cancel()
         signal?.removeEventListener('abort', onAbort)
       }
-      const giveUp = (reason: unknown) => {
-        leave()
-        queue.splice(queue.indexOf(waiter), 1)
-        reject(reason)
-      }
-      const onAbort = () => giveUp(signal?.reason)
       const waiter: Waiter = {
         since: clock.now(),
         maxWaitMs,
@@ -79,28 +161,51 @@ export function createBulkhead({ clock, limit, maxQueue = Math.min(limit / 2, 10
           leave()
           resolve(release)
         },
+        refuse(reason) {
+          leave()
+          remove(share, list, waiter)
+          forget(share)
+          reject(reason)
+        },
       }
-      const cancel = clock.setTimer(maxWaitMs, () => giveUp(new BulkheadFull('wait_exceeded')))
+      const onAbort = () => waiter.refuse(signal?.reason)
+      const cancel = clock.setTimer(maxWaitMs, () => waiter.refuse(new BulkheadFull('wait_exceeded')))
       signal?.addEventListener('abort', onAbort, { once: true })
-      queue.push(waiter)
+      list.push(waiter)
+      queue.add(share)
+      waiting++
     })
 
   return {
-    acquire(maxWaitMs, signal) {
-      if (signal?.aborted) return Promise.reject(signal.reason)
-      if (inUse < limit) {
-        inUse++
-        return place()
-      }
-      if (queue.length >= maxQueue || maxWaitMs <= 0) return Promise.reject(new BulkheadFull('queue_full'))
-      return wait(maxWaitMs, signal)
+    acquire(want) {
+      if (want.signal?.aborted) return Promise.reject(want.signal.reason)
+      const key = want.key ?? ''
+      if (inUse < limit) return place(shareOf(key))
+      if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(key, want.priority))) return wait(shareOf(key), want)
+      return Promise.reject(new BulkheadFull('queue_full'))
     },
-    limit,
+    resize(to) {
+      limit = checked(to)
+      serve()
+    },
+    get limit() {
+      return limit
+    },
     get inUse() {
       return inUse
     },
     get waiting() {
-      return queue.length
+      return waiting
     },
   }
+}
+
+const waitersOf = (share: Share) => share.normal.length + share.low.length
+const demandOf = (share: Share | undefined) => (share ? share.inUse + waitersOf(share) : 0)
+/** Whose turn is first: those with a normal waiter by their places, then the others by theirs. */
+const rank = (share: Share) => (share.normal.length > 0 ? 0 : 1e9) + share.inUse
+
+function checked(limit: number): number {
+  if (!(limit >= 1)) throw new TypeError(`limit must be at least 1, got ${limit}`)
+  return limit
 }

@@ -139,7 +139,7 @@ const battery: Record<string, Scenario> = {
     const { clock, upstream, breaker, call } = guarded({ maxConcurrent: 1 })
     trip(breaker)
     await clock.advance(30_000)
-    const place = await upstream.bulkhead.acquire(0)
+    const place = await upstream.bulkhead.acquire({ maxWaitMs: 0 })
     const refused = Array.from({ length: 20 }, () => call(async () => 'never').catch((error) => error))
     stepWall(clock)
     await clock.advance(200)
@@ -375,6 +375,46 @@ describe('opening', () => {
     expect(stateOf(breaker)).toBe('half_open')
   })
 
+  it.each([10, 200, 1_000])(
+    'finds a sudden outage after a good minute at %i calls a second within 1.5 s',
+    (perSecond) => {
+      const { clock, breaker } = world()
+      const call = (verdict: Verdict) => {
+        report(breaker, verdict)
+        clock.tick(1_000 / perSecond)
+      }
+      for (let i = 0; i < 60 * perSecond; i++) call('success')
+      const since = clock.now()
+      while (stateOf(breaker) === 'closed') call('failure')
+      expect(clock.now() - since).toBeLessThanOrEqual(1_500)
+      expect(clock.now() - since).toBeGreaterThan(500)
+    },
+  )
+
+  it('does not take it for an outage when many calls break at one moment', () => {
+    const { clock, breaker } = world()
+    for (let i = 0; i < 600; i++) {
+      report(breaker, 'success')
+      clock.tick(10)
+    }
+    report(breaker, 'failure', 300)
+    clock.tick(400)
+    report(breaker, 'failure')
+    expect(stateOf(breaker)).toBe('closed')
+    report(breaker, 'success')
+    expect(stateOf(breaker)).toBe('closed')
+  })
+
+  it('stays closed for an hour at 200 calls a second of which a fifth fail', () => {
+    const random = seededRandom(7)
+    const { clock, breaker } = world()
+    for (let i = 0; i < 3_600 * 200; i++) {
+      report(breaker, random() < 0.2 ? 'failure' : 'success')
+      clock.tick(5)
+    }
+    expect(stateOf(breaker)).toBe('closed')
+  })
+
   it('takes five failures in a row over a second or more for an outage of a quiet upstream', () => {
     const { clock, breaker } = world()
     report(breaker, 'success', 2)
@@ -553,6 +593,130 @@ describe('a stream that breaks after its permit was settled', () => {
       permit.failedLater()
     }
     expect(breaker.status()).toMatchObject({ calls: 1, failureRate: 1 })
+  })
+})
+
+describe('a late or cancelled trial', () => {
+  it('whose caller leaves gives its place back, and what it brings later says nothing', async () => {
+    const { clock, upstream, breaker, call } = guarded()
+    trip(breaker)
+    await clock.advance(30_000)
+    const caller = new AbortController()
+    const { promise, reject } = Promise.withResolvers<never>()
+    const answer = call((signal) => {
+      signal.addEventListener('abort', () => reject(signal.reason))
+      return promise
+    }, caller.signal)
+    await settled()
+    expect(stateOf(breaker)).toBe('half_open')
+    caller.abort(new Error('left'))
+    await expect(answer).rejects.toMatchObject({ class: 'client' })
+    expect(stateOf(breaker)).toBe('half_open')
+    expect(upstream.bulkhead.inUse).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
+    for (let i = 0; i < 3; i++) await call(async () => 'ok')
+    expect(stateOf(breaker)).toBe('closed')
+  })
+
+  it.each(['success', 'slow', 'failure', 'neutral'] as const)(
+    'heard of after its lease changes nothing: %s',
+    (verdict) => {
+      const { clock, breaker } = world({ trialCalls: 1 })
+      trip(breaker)
+      clock.tick(30_000)
+      const trial = admit(breaker)
+      clock.tick(10_000)
+      expect(stateOf(breaker)).toBe('open')
+      const before = breaker.status()
+      trial.report(verdict)
+      trial.failedLater()
+      expect(breaker.status()).toEqual(before)
+    },
+  )
+
+  it.each(['success', 'failure'] as const)('is none of the next recovery’s trials: %s', (verdict) => {
+    const { clock, breaker } = world({ trialCalls: 2 })
+    trip(breaker)
+    clock.tick(30_000)
+    const late = admit(breaker)
+    report(breaker, 'failure')
+    clock.tick(60_000)
+    report(breaker, 'success')
+    late.report(verdict)
+    expect(stateOf(breaker)).toBe('half_open')
+    report(breaker, 'success')
+    expect(stateOf(breaker)).toBe('closed')
+  })
+
+  it('given up before the others keeps only its own lease from counting', () => {
+    const { clock, breaker } = world()
+    trip(breaker)
+    clock.tick(30_000)
+    const given = admit(breaker, 1_000)
+    admit(breaker, 5_000)
+    given.report('neutral')
+    clock.tick(4_999)
+    expect(stateOf(breaker)).toBe('half_open')
+    clock.tick(1)
+    expect(stateOf(breaker)).toBe('open')
+  })
+})
+
+describe('an active probe', () => {
+  it('that succeeds during the trials neither restarts them nor counts as one', () => {
+    const { clock, breaker, transitions } = world()
+    trip(breaker)
+    clock.tick(30_000)
+    report(breaker, 'success', 2)
+    breaker.probeSucceeded()
+    expect(stateOf(breaker)).toBe('half_open')
+    report(breaker, 'success')
+    expect(transitions).toEqual(['open', 'half_open', 'closed'])
+  })
+
+  it.each(['open', 'closed'] as const)('changes nothing of the word %s', (word) => {
+    const { breaker } = world()
+    breaker.force(word)
+    breaker.probeSucceeded()
+    expect(stateOf(breaker)).toBe(`forced_${word}`)
+  })
+
+  it('that was wrong makes the next wait no shorter', () => {
+    const { breaker } = world()
+    const waits: number[] = []
+    trip(breaker)
+    for (let i = 0; i < 3; i++) {
+      breaker.probeSucceeded()
+      report(breaker, 'failure')
+      waits.push(breaker.status().nextTrialInMs)
+    }
+    expect(waits).toEqual([60_000, 120_000, 240_000])
+  })
+})
+
+describe('whether a call may be let through', () => {
+  it('is told in every state, and asking changes nothing', () => {
+    const { clock, breaker } = world({ trialCalls: 1 })
+    const asked = () => {
+      const before = JSON.stringify(breaker.snapshot())
+      const ms = breaker.refusesForMs()
+      expect(JSON.stringify(breaker.snapshot())).toBe(before)
+      return ms
+    }
+    expect(asked()).toBe(0)
+    trip(breaker)
+    clock.tick(10_000)
+    expect(asked()).toBe(20_000)
+    clock.tick(30_000)
+    expect(asked()).toBe(0)
+    const trial = admit(breaker)
+    expect(asked()).toBe(1_000)
+    trial.report('neutral')
+    expect(asked()).toBe(0)
+    breaker.force('open')
+    expect(asked()).toBe(30_000)
+    breaker.force('closed')
+    expect(asked()).toBe(0)
   })
 })
 

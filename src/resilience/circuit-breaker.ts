@@ -5,7 +5,7 @@
  * A permit belongs to the generation (the stretch between two transitions) that gave it out: a result from before the
  * trip cannot close the circuit, and one from before the close cannot trip it.
  *
- * closed -> open: the window's failure or slow share is too high, or a quiet upstream fails several times in a row.
+ * closed -> open: the window's failure or slow share is too high, or it fails so often in a row that this is no chance.
  * open -> half-open: when the wait is over, on the next call, or earlier when an active probe succeeded.
  * half-open -> closed: after `trialCalls` successes; -> open again on any failure, or when a trial is never heard of.
  * After a close, calls return in steps, so that a fleet does not stampede what has just recovered.
@@ -69,6 +69,8 @@ export interface BreakerSnapshot {
 export interface CircuitBreaker {
   /** `leaseMs`: how long this call may take, where that is less than `trialLeaseMs`. */
   acquire(leaseMs?: number): Admission
+  /** Until a call may be let through; 0 = now. Asking changes nothing. */
+  refusesForMs(): number
   /** An active probe succeeded: an open circuit takes trial calls from now on. */
   probeSucceeded(): void
   /** An operator's word: keeps the circuit open or closed whatever happens, until `auto`. */
@@ -94,6 +96,12 @@ type State =
 
 const windowBuckets = 20
 const windowBucketMs = 3_000
+/** How long a telling row must last: all streams of a connection that breaks fail at one moment. */
+const suddenSpanMs = 500
+/** Failures in a row that half-failing calls, so many in the window, show by chance about once in a thousand seconds. */
+const tellingRow = (calls: number) => Math.ceil(Math.log2((1_000 * calls) / ((windowBuckets * windowBucketMs) / 1_000)))
+/** How soon to ask again while others try. */
+const trialsBusyMs = 1_000
 const slowStartShares = [0.25, 0.5, 0.75]
 
 export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
@@ -220,8 +228,14 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   function evaluate(current: State & { name: 'closed' }, now: number, retryAfterMs: number) {
     const { calls, failures, slow } = window.counts(now)
     const enough = calls >= minCalls
-    const quietOutage = current.row >= consecutiveFailures && now - current.rowStart >= consecutiveSpanMs
-    if (enough ? failures / calls >= failureThreshold || slow / calls >= slowThreshold : quietOutage) open(retryAfterMs)
+    const rowMs = now - current.rowStart
+    if (!enough) {
+      if (current.row >= consecutiveFailures && rowMs >= consecutiveSpanMs) open(retryAfterMs)
+      return
+    }
+    // A minute of good calls would hide a sudden outage from the shares for longer than that.
+    const suddenOutage = current.row >= Math.max(minCalls, tellingRow(calls)) && rowMs >= suddenSpanMs
+    if (suddenOutage || failures / calls >= failureThreshold || slow / calls >= slowThreshold) open(retryAfterMs)
   }
 
   function reportTrial(current: State & { name: 'half_open' }, trial: Permit, verdict: Verdict, retryAfterMs: number) {
@@ -254,7 +268,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         case 'open':
           return { refused: 'open', retryAfterMs: state.until - clock.now() }
         case 'half_open': {
-          if (state.leases.size + state.successes >= trialCalls) return { refused: 'trials_busy', retryAfterMs: 1_000 }
+          if (state.leases.size + state.successes >= trialCalls)
+            return { refused: 'trials_busy', retryAfterMs: trialsBusyMs }
           const trial = permit()
           state.leases.set(trial, clock.now() + Math.min(leaseMs, trialLeaseMs))
           watchLeases()
@@ -265,6 +280,11 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         case 'forced_closed':
           return { permit: permit() }
       }
+    },
+    refusesForMs() {
+      if (state.name === 'open') return Math.max(state.until - clock.now(), 0)
+      if (state.name === 'half_open') return state.leases.size + state.successes < trialCalls ? 0 : trialsBusyMs
+      return state.name === 'forced_open' ? openMs : 0
     },
     probeSucceeded() {
       if (state.name === 'open') halfOpen()

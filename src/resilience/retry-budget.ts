@@ -11,7 +11,7 @@ export interface RetryBudgetOptions {
   ratio?: number
   /** Tokens at the start. @default 10 */
   initialTokens?: number
-  /** Most tokens kept. @default 100 */
+  /** Most tokens kept: what a good hour has earned must not be a storm when the outage comes. @default 75 */
   maxTokens?: number
   /** Tokens earned each second, whatever the traffic. @default 1 */
   perSecond?: number
@@ -30,7 +30,7 @@ const minRetriesUnderWay = 3
 const maxRetryShare = 0.2
 
 export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
-  const { clock, ratio = 0.1, initialTokens = 10, maxTokens = 100, perSecond = 1 } = options
+  const { clock, ratio = 0.1, initialTokens = 10, maxTokens = 75, perSecond = 1 } = options
   if (!(ratio >= 0 && ratio <= 1)) throw new TypeError(`ratio must be 0 to 1, got ${ratio}`)
   let tokens = initialTokens
   let refilledAt = clock.now()

@@ -20,7 +20,7 @@ const query = z.strictObject({
   location: z.string().min(1).max(100).optional(),
   gpu_count: positive.int().optional(),
   sort: z.enum(offerSorts).default('price'),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
 })
 
 /** Queries whose meaning is remembered; the markets' lists are searched with the same few over and over. */

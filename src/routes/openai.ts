@@ -1,76 +1,74 @@
 /** OpenAI's own API: what its SDKs send is what this takes. */
 import { Hono } from 'hono'
-import * as z from 'zod'
 import { ApiError } from '../errors.ts'
+import { priorityOf } from '../middleware/admission.ts'
+import { principalOf } from '../middleware/authenticate.ts'
+import type { ReadForm } from '../middleware/form-body.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
-import type { InferenceEndpoint } from '../providers/openai.ts'
-import type { Inference } from '../services/inference.ts'
+import type { InferenceEndpoint } from '../providers/endpoints.ts'
+import type { Inference, RequestBody } from '../services/inference.ts'
 import type { Models } from '../services/models.ts'
+import { rewriteBody } from '../services/rewrite-body.ts'
+import { rewriteForm } from '../services/rewrite-form.ts'
+import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
 export interface OpenAiRouteOptions {
   inference: Inference
   models: Models
   readJson: ReadJson
+  readForm: ReadForm
 }
 
-const common = {
-  model: z.string().min(1).max(256),
-  stream: z.boolean().nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
-}
-/** Only what the gateway itself needs; everything else is the provider's to judge. */
-const bodies = {
-  'chat/completions': z.looseObject({ ...common, messages: z.array(z.looseObject({ role: z.string() })).min(1) }),
-  completions: z.looseObject({ ...common, prompt: z.union([z.string(), z.array(z.unknown())]) }),
-  embeddings: z.looseObject({
-    model: common.model,
-    stream: z.undefined().optional(),
-    stream_options: z.undefined().optional(),
-    input: z.union([z.string(), z.array(z.unknown()).min(1)]),
-  }),
-} satisfies Record<InferenceEndpoint, z.ZodType>
-
-/** Families that keep an account's state at the provider, where all accounts share one credential. */
-const stateful = [
-  'assistants',
-  'batches',
-  'containers',
-  'conversations',
-  'files',
-  'fine_tuning',
-  'threads',
-  'uploads',
-  'vector_stores',
-]
-
-export function openAiRoutes({ inference, models, readJson }: OpenAiRouteOptions) {
+export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRouteOptions) {
   const app = new Hono<AppEnv>()
-  for (const endpoint of Object.keys(bodies) as InferenceEndpoint[]) {
+
+  async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
+    const request = c.get('request')
+    request.log.stream = asked.stream
+    const answered = await inference.infer({
+      endpoint,
+      stream: asked.stream,
+      wantsUsage: asked.usage,
+      answers: asked.answers,
+      body,
+      timeoutMs: callerTimeoutMs(c),
+      nested: Number(header(c, 'x-gpuproxy-attempt')) > 1,
+      signal: c.req.raw.signal,
+      key: principalOf(c).keyId,
+      priority: priorityOf(c),
+      trace: request.trace,
+      log: request.log,
+    })
+    request.log.provider = answered.provider
+    const headers = {
+      'content-type': answered.contentType,
+      'x-gpuproxy-provider': answered.provider,
+      'x-gpuproxy-model': headerSafe(answered.model),
+      'x-gpuproxy-attempts': String(request.trace.attempts),
+    }
+    return respond(c, answered.status, headers, answered.body)
+  }
+
+  for (const endpoint of Object.keys(jsonBodies) as (keyof typeof jsonBodies)[]) {
     app.post(`/${endpoint}`, async (c) => {
-      const body = await readJson(c)
-      const { model, stream, stream_options } = parseOr400(bodies[endpoint], body.value)
-      const request = c.get('request')
-      Object.assign(request.log, { model, stream: stream === true })
-      const answer = await inference.infer({
-        endpoint,
-        model,
-        stream: stream === true,
-        wantsUsage: stream_options?.include_usage === true,
-        body,
-        timeoutMs: callerTimeoutMs(c),
-        signal: c.req.raw.signal,
-        trace: request.trace,
+      const json = await readJson(c)
+      const asked = parseOr400(jsonBodies[endpoint], json.value)
+      return answer(c, endpoint, asked, {
+        value: json.value,
+        write: (fields) => ({ bytes: rewriteBody(json, fields), contentType: 'application/json' }),
       })
-      request.log.provider = answer.provider
-      const headers = {
-        'content-type': answer.contentType,
-        'x-gpuproxy-provider': answer.provider,
-        'x-gpuproxy-model': headerSafe(answer.model),
-        'x-gpuproxy-attempts': String(request.trace.attempts),
-      }
-      return respond(c, answer.status, headers, answer.body)
+    })
+  }
+  for (const endpoint of Object.keys(formBodies) as (keyof typeof formBodies)[]) {
+    app.post(`/${endpoint}`, async (c) => {
+      const form = await readForm(c)
+      const asked = parseOr400(formBodies[endpoint], form.fields)
+      return answer(c, endpoint, asked, {
+        value: form.fields,
+        write: (fields) => rewriteForm(form, fields as Record<string, string | undefined>),
+      })
     })
   }
 
@@ -85,15 +83,16 @@ export function openAiRoutes({ inference, models, readJson }: OpenAiRouteOptions
     return respondJson(c, 200, model)
   })
 
-  for (const family of stateful) {
-    for (const path of [`/${family}`, `/${family}/*`]) {
-      app.all(path, () => {
-        throw new ApiError('unsupported_endpoint', {
-          message: `/v1/${family} keeps an account's state at the provider, which this gateway does not offer.`,
-        })
-      })
-    }
+  const refuse = (path: string, message: string) =>
+    app.all(path, () => {
+      throw new ApiError('unsupported_endpoint', { message })
+    })
+  for (const family of statefulFamilies) {
+    const message = `/v1/${family} keeps an account's state at the provider, which this gateway does not offer.`
+    refuse(`/${family}`, message)
+    refuse(`/${family}/*`, message)
   }
+  for (const path of notOffered) refuse(`/${path}`, `/v1/${path} is not offered by this gateway.`)
   return app
 }
 

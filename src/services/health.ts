@@ -1,5 +1,6 @@
 /** What `/health` tells: each dependency, from a snapshot that is at most a second old, however many ask. */
 import type { Clock, HealthProbe, Ports } from '../ports.ts'
+import type { BreakerState } from '../resilience/circuit-breaker.ts'
 import { createSingleFlight } from '../resilience/single-flight.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
@@ -7,8 +8,8 @@ export interface HealthOptions {
   clock: Clock
   version: string
   dependencies: Ports['dependencies']
-  /** By the name of their check; undefined = not configured. */
-  upstreams: Record<string, Upstream | undefined>
+  /** Undefined = not configured. */
+  upstreams: (name: string) => Upstream | undefined
   /** Names of the providers that the sandbox plays. */
   sandbox: readonly string[]
 }
@@ -23,6 +24,8 @@ interface Check {
   circuits_open?: number
 }
 
+/** The outside services that the page tells of, whatever is configured. */
+const watched = ['vastai', 'ionet', 'openai', 'billing']
 const snapshotMs = 1_000
 const probeTimeoutMs = 250
 
@@ -37,7 +40,7 @@ export function createHealth({ clock, version, dependencies, upstreams, sandbox 
     for (const [name, probe] of Object.entries(dependencies)) {
       checks[name] = typeof probe === 'function' ? await ask(probe) : { status: probe }
     }
-    for (const [name, upstream] of Object.entries(upstreams)) checks[name] = circuitsOf(upstream)
+    for (const name of watched) checks[name] = circuitsOf(upstreams(name))
     const degraded = Object.values(checks).some(({ status }) => status === 'down' || status === 'degraded')
     page = JSON.stringify({
       status: degraded ? 'degraded' : 'ok',
@@ -72,6 +75,8 @@ export function createHealth({ clock, version, dependencies, upstreams, sandbox 
 function circuitsOf(upstream: Upstream | undefined): Check {
   if (!upstream) return { status: 'not_configured' }
   let open = 0
-  for (const { breaker } of upstream.circuits()) if (breaker.status().state !== 'closed') open++
+  for (const { breaker } of upstream.circuits()) if (!isClosed(breaker.status().state)) open++
   return open === 0 ? { status: 'ok' } : { status: 'degraded', circuits_open: open }
 }
+
+const isClosed = (state: BreakerState) => state === 'closed' || state === 'forced_closed'

@@ -1,32 +1,58 @@
 /**
- * Chat completions, completions and embeddings: one flow. The body's bytes go out untouched where nothing in them must
- * change. Before the first byte has gone to the caller any try may be repeated; after it the stream is watched to its
- * end, and an answer that broke off never looks complete.
+ * All that a model is asked for: one flow, whatever the endpoint. The body's bytes go out untouched where nothing in them must
+ * change. Before the first byte has gone to the caller any target may be tried; after it another one may go on with the
+ * answer, and one that broke off never looks complete.
  */
 import { ApiError } from '../errors.ts'
 import type { Clock, Metrics, ReplyBody } from '../ports.ts'
-import type { InferenceEndpoint, ModelProvider, StreamedAnswer, WholeAnswer } from '../providers/openai.ts'
+import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
+import type { Payload, StreamedAnswer, WholeAnswer } from '../providers/openai.ts'
+import type { Priority } from '../resilience/bulkhead.ts'
 import { createDeadline } from '../resilience/deadline.ts'
-import type { PlanRoute, RouteTarget } from '../routing/plan.ts'
+import { questionOf } from '../routing/question.ts'
+import type { Price, TargetTimeouts } from '../routing/table.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import type { Answer, CallTrace, GuardedCall, Hold, Target } from '../upstream/guarded-call.ts'
-import { relayStream } from './relay-stream.ts'
-import { rewriteBody } from './rewrite-body.ts'
+import type { LogFields } from '../telemetry/log-fields.ts'
+import type { Answer, CallTrace, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
+import { UpstreamFailure } from '../upstream/outcome.ts'
+import type { Circuit } from '../upstream/upstream.ts'
+import { relayBytes } from './relay-bytes.ts'
+import { relayStream, type Source } from './relay-stream.ts'
+import { createRescue, sourceOf } from './rescue.ts'
+import type { Choice, Router } from './router.ts'
+import { refuseStoredState, storeNothing } from './stored-state.ts'
+import { TranscriptMemory } from './transcript.ts'
+import { relayTypedStream } from './typed-stream.ts'
 
 export interface InferenceRequest {
   endpoint: InferenceEndpoint
-  model: string
   stream: boolean
-  /** The caller asked for the usage event at the end of a stream. */
+  /** The caller asked for the usage event at the end of a streamed completion. */
   wantsUsage: boolean
-  body: { bytes: Uint8Array; value: Record<string, unknown>; ambiguous: boolean }
+  /** Answers that each end with an event of their own, where they are streamed. */
+  answers: number
+  body: RequestBody
   /** Less time than the gateway would give, in ms. */
   timeoutMs: number | undefined
+  /** The caller is a gateway that tries again by itself. */
+  nested: boolean
   signal: AbortSignal
+  /** Whose share of the upstreams' places this takes. */
+  key: string
+  priority: Priority
   trace: CallTrace
+  /** Told what the request's log line should say. */
+  log: LogFields
 }
 
-export interface InferenceAnswer {
+export interface RequestBody {
+  /** What it says, as far as the gateway goes by it. */
+  value: Record<string, unknown>
+  /** Its bytes with other fields; an undefined one is left out. */
+  write(fields: Record<string, unknown>): Payload | Promise<Payload>
+}
+
+export interface Answered {
   status: number
   contentType: string
   body: ReplyBody
@@ -37,68 +63,149 @@ export interface InferenceAnswer {
 export interface InferenceOptions {
   clock: Clock
   metrics: Metrics
-  planRoute: PlanRoute
-  providers: ReadonlyMap<string, ModelProvider>
+  router: Router
   guardedCall: GuardedCall
   /** Longest time for one request, in ms. */
   requestTimeoutMs: number
+  /** What a model does not say of itself. */
+  timeouts: Timeouts
+}
+
+export interface Timeouts {
+  headersMs: number
+  firstTokenMs: number
+  idleMs: number
+  totalMs: number
 }
 
 export interface Inference {
-  infer(request: InferenceRequest): Promise<InferenceAnswer>
+  infer(request: InferenceRequest): Promise<Answered>
   /** Ends the streams under way, each with an error event that says so. */
   stopStreams(): void
 }
 
-interface Choice {
-  route: RouteTarget
-  provider: ModelProvider
-}
+/** All transcripts of streams under way together. */
+const maxTranscriptChars = 64 * 1024 * 1024
 
 export function createInference(options: InferenceOptions): Inference {
-  const { clock, metrics, planRoute, providers, guardedCall, requestTimeoutMs } = options
+  const { clock, metrics, router, guardedCall, requestTimeoutMs, timeouts } = options
   const streams = new Set<Hold>()
+  const memory = new TranscriptMemory(maxTranscriptChars)
+  const refusesPrefill = new WeakSet<Circuit>()
 
-  async function infer(request: InferenceRequest): Promise<InferenceAnswer> {
-    const choices = planRoute(request.model).flatMap((route): Choice[] => {
-      const provider = providers.get(route.provider)
-      return provider ? [{ route, provider }] : []
-    })
-    if (choices.length === 0) throw new ApiError('provider_not_configured')
-
-    const targets = choices.map((choice, i) => createTarget(request, choice, i === choices.length - 1))
-    const answer = await guardedCall(targets, {
+  async function infer(request: InferenceRequest): Promise<Answered> {
+    const { endpoint, body } = request
+    refuseStoredState(body.value)
+    const question = questionOf(withModel(endpoint, body.value))
+    request.log.model = question.models[0]
+    const choices = router.choose(question).filter(({ planned }) => isSold(endpoint, planned.row.price))
+    if (choices.length === 0) throw new ApiError('model_not_priced', { param: 'model' })
+    const calls: GuardedCallOptions = {
       deadline: createDeadline(clock, { limitMs: requestTimeoutMs, callerMs: request.timeoutMs }),
       signal: request.signal,
       repeat: 'inference',
-      holds: request.stream,
+      nested: request.nested,
+      key: request.key,
+      priority: request.priority,
+      holds: request.stream || endpoints[endpoint].answer === 'binary',
       trace: request.trace,
-    })
-    const { route, provider } = choices[targets.indexOf(answer.target)]!
-    const named = { provider: provider.name, model: route.model }
-    if (answer.value.kind === 'stream') return { ...named, ...streamed(request, answer.value, answer, provider.name) }
-    answer.hold.release()
-    const { status, contentType, body } = answer.value
-    return { ...named, status, contentType, body }
+    }
+    const targets = choices.map((choice) => targetOf(request, choice, changes(request, choice)))
+    const answer = await guardedCall(targets, calls).catch(theirsToSee)
+    if ('kind' in answer) return { ...answer, ...nameOf(choices[0]!) }
+    const at = targets.indexOf(answer.target)
+    const choice = choices[at]!
+    const { value, hold } = answer
+    const named = nameOf(choice)
+    const events = { ...named, status: 200, contentType: 'text/event-stream; charset=utf-8' }
+    switch (value.kind) {
+      case 'stream':
+        return { ...events, body: relay(request, value, answer, choices, at, calls) }
+      case 'typed':
+        return {
+          ...events,
+          body: relayTypedStream(value, { ...watched(request, hold, named.provider), answers: request.answers }),
+        }
+      case 'bytes': {
+        const { contentType } = value
+        return { ...named, status: 200, contentType, body: relayBytes(value, watched(request, hold, named.provider)) }
+      }
+      case 'whole': {
+        hold.release()
+        const { status, contentType, body } = value
+        return { ...named, status, contentType, body }
+      }
+    }
   }
 
-  function createTarget(request: InferenceRequest, { route, provider }: Choice, last: boolean) {
-    const body = rewriteBody(request.body, changes(request, route))
-    const call = { endpoint: request.endpoint, model: route.model, body, last }
-    return (request.stream ? provider.stream(call) : provider.complete(call)) as Target<WholeAnswer | StreamedAnswer>
-  }
-
-  function streamed(request: InferenceRequest, stream: StreamedAnswer, { hold }: Answer<unknown>, provider: string) {
+  /** For answers that nobody else can go on with. */
+  function watched(request: InferenceRequest, hold: Hold, provider: string) {
     streams.add(hold)
-    const body = relayStream(stream, {
+    return {
+      clock,
       hold,
       signal: request.signal,
-      wantsUsage: request.wantsUsage,
       onMalformed: () => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted: () => metrics.count(instruments.streamInterrupted, { provider, rescued: 'no' }),
-      onEnd: () => streams.delete(hold),
+      onEnd: () => void streams.delete(hold),
+    }
+  }
+
+  function targetOf(request: InferenceRequest, { provider, planned }: Choice, fields: Record<string, unknown>) {
+    const { timeouts: own, contextWindow } = planned.row
+    const call = {
+      endpoint: request.endpoint,
+      model: planned.model,
+      payload: () => request.body.write(fields),
+      timeouts: withDefaults(own, timeouts),
+      contextWindow,
+    }
+    return request.stream ? provider.stream(call) : provider.complete(call)
+  }
+
+  function relay(
+    request: InferenceRequest,
+    stream: StreamedAnswer,
+    answer: Answer<unknown>,
+    choices: readonly Choice[],
+    at: number,
+    calls: GuardedCallOptions,
+  ) {
+    const held = (source: Source) => {
+      streams.add(source.hold)
+      return source
+    }
+    let source = held(sourceOf(choices[at]!, stream, answer))
+    const rescue = createRescue({
+      guardedCall,
+      calls,
+      choices,
+      body: request.body.value,
+      refusesPrefill,
+      targetOf: (choice, fields) => targetOf(request, choice, { ...changes(request, choice), ...fields }),
     })
-    return { status: 200, contentType: 'text/event-stream; charset=utf-8', body }
+    return relayStream(source, {
+      clock,
+      signal: request.signal,
+      wantsUsage: request.wantsUsage,
+      choices: choicesAskedFor(request.body.value),
+      memory,
+      async rescue(transcript, broken) {
+        streams.delete(source.hold)
+        const next = await rescue(transcript, at, broken)
+        if (!next) return undefined
+        at = next.at
+        source = held(next.source)
+        return source
+      },
+      onMalformed: (provider) => metrics.count(instruments.malformedEvents, { provider }),
+      onInterrupted(provider, rescued) {
+        metrics.count(instruments.streamInterrupted, { provider, rescued })
+        request.log.rescued = rescued
+        request.log.provider = source.provider
+      },
+      onEnd: () => streams.delete(source.hold),
+    })
   }
 
   return {
@@ -110,15 +217,60 @@ export function createInference(options: InferenceOptions): Inference {
   }
 }
 
-/** The fields that must be other than the caller sent them; none for most calls. */
-function changes(request: InferenceRequest, route: RouteTarget): Record<string, unknown> {
+/** What the provider would take where none is named. */
+function withModel(endpoint: InferenceEndpoint, value: Record<string, unknown>): Record<string, unknown> {
+  const { defaultModel } = endpoints[endpoint] as Endpoint
+  return defaultModel !== undefined && value.model == null && value.models == null
+    ? { ...value, model: defaultModel }
+    : value
+}
+
+/** What is not counted in tokens needs a price of its own. */
+function isSold(endpoint: InferenceEndpoint, price: Price): boolean {
+  switch (endpoint) {
+    case 'images/generations':
+      return price.perImage !== undefined
+    case 'audio/speech':
+      return price.perMillionCharacters !== undefined
+    case 'audio/transcriptions':
+    case 'audio/translations':
+      return price.perMinute !== undefined
+    default:
+      return true
+  }
+}
+
+const nameOf = ({ provider, planned }: Choice) => ({ provider: provider.name, model: planned.model })
+
+/** A prompt that fits nowhere: the provider's own words, since only the caller can shorten it. */
+function theirsToSee(error: unknown): WholeAnswer {
+  if (error instanceof UpstreamFailure && error.class === 'too_long') return error.details.answer as WholeAnswer
+  throw error
+}
+
+const withDefaults = (own: TargetTimeouts, byDefault: Timeouts): Timeouts => ({
+  headersMs: own.headersMs ?? byDefault.headersMs,
+  firstTokenMs: own.firstTokenMs ?? byDefault.firstTokenMs,
+  idleMs: own.idleMs ?? byDefault.idleMs,
+  totalMs: own.totalMs ?? byDefault.totalMs,
+})
+
+/** Each of several prompts of a text completion has choices of its own. */
+function choicesAskedFor({ n, prompt }: Record<string, unknown>): number {
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1
+  return (typeof n === 'number' ? n : 1) * prompts
+}
+
+/** The fields that must be other than the caller sent them; none for most calls. Undefined = left out. */
+function changes(request: InferenceRequest, { planned }: Choice): Record<string, unknown> {
   const fields: Record<string, unknown> = {}
   const { value } = request.body
-  if (route.model !== request.model) fields.model = route.model
-  // Nothing is kept at the provider on the shared credential.
-  if (value.store !== undefined && value.store !== false) fields.store = false
-  // A stream without usage could not be billed.
-  if (request.stream && !request.wantsUsage) {
+  if (planned.model !== value.model) fields.model = planned.model
+  if ('fallbacks' in value) fields.fallbacks = undefined
+  if ('models' in value) fields.models = undefined
+  Object.assign(fields, storeNothing(request.endpoint, value))
+  // A streamed completion without usage could not be billed.
+  if (request.stream && !request.wantsUsage && endpoints[request.endpoint].events === 'chat') {
     fields.stream_options = { ...(value.stream_options as object | null | undefined), include_usage: true }
   }
   return fields

@@ -4,7 +4,9 @@
  */
 import type { Cache, CacheResult } from '../cache/cache.ts'
 import { ApiError } from '../errors.ts'
-import type { Model, ModelProvider } from '../providers/openai.ts'
+import type { Model } from '../providers/openai.ts'
+import type { RoutingTable } from '../routing/table.ts'
+import type { Router } from './router.ts'
 
 export interface ModelList {
   models: Model[]
@@ -21,19 +23,27 @@ export interface Models {
 /** The list is shared by all callers, so nobody's leaving may end its loading; the call's own deadline does. */
 const nobody = new AbortController().signal
 
-export function createModels(providers: readonly ModelProvider[], cache: Cache<Model[]>): Models {
-  const look = () =>
-    Promise.allSettled(providers.map((provider) => cache.get(provider.name, () => provider.models(nobody))))
+export function createModels(router: Router, cache: Cache<Model[]>): Models {
+  const look = async () => {
+    const providers = router.openProviders()
+    const lists = await Promise.allSettled(
+      providers.map((provider) => cache.get(provider.name, () => provider.models(nobody))),
+    )
+    return { providers, lists }
+  }
 
-  const merge = (looked: Awaited<ReturnType<typeof look>>): ModelList => {
-    const found = looked.flatMap((list) => (list.status === 'fulfilled' ? [list.value] : []))
+  const merge = ({ providers, lists }: Awaited<ReturnType<typeof look>>): ModelList => {
+    const found = lists.flatMap((list) => (list.status === 'fulfilled' ? [list.value] : []))
     const byId = new Map<string, Model>()
-    // The first provider is the one that a model's calls go to.
+    // The routing table's own names come first; of the providers, the first is the one that a model's calls go to.
+    for (const model of named(router.table())) byId.set(model.id, model)
     for (const model of found.flatMap(({ value }) => value)) if (!byId.has(model.id)) byId.set(model.id, model)
     return {
       models: [...byId.values()],
-      providers: providers.map(({ name }, i) => ({ name, status: looked[i]!.status === 'fulfilled' ? 'ok' : 'error' })),
-      result: found.find(({ result }) => result !== 'memory')?.result ?? (found.length > 0 ? 'memory' : 'miss'),
+      providers: providers.map(({ name }, i) => ({ name, status: lists[i]!.status === 'fulfilled' ? 'ok' : 'error' })),
+      result:
+        found.find(({ result }) => result !== 'memory')?.result ??
+        (found.length > 0 || providers.length === 0 ? 'memory' : 'miss'),
     }
   }
 
@@ -44,8 +54,13 @@ export function createModels(providers: readonly ModelProvider[], cache: Cache<M
       const { models, result } = merge(looked)
       const model = models.find((candidate) => candidate.id === id)
       if (model) return { model, result }
-      for (const list of looked) if (list.status === 'rejected') throw list.reason
+      for (const list of looked.lists) if (list.status === 'rejected') throw list.reason
       throw new ApiError('model_not_found', { param: 'model' })
     },
   }
 }
+
+const named = ({ models }: RoutingTable): Model[] =>
+  [...models.values()].flatMap(({ name, targets }) =>
+    name === '*' ? [] : [{ id: name, object: 'model', created: 0, owned_by: targets[0]!.provider }],
+  )

@@ -7,8 +7,10 @@ import { HttpFailure } from '../ports.ts'
 import { createOpenAiProvider, type StreamedAnswer } from '../providers/openai.ts'
 import { readStreamEvents, type StreamEvent } from '../providers/openai-stream.ts'
 import { instruments } from '../telemetry/instruments.ts'
+import type { Hold } from '../upstream/guarded-call.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { relayStream } from './relay-stream.ts'
+import { relayStream, type Source } from './relay-stream.ts'
+import { TranscriptMemory } from './transcript.ts'
 
 const encoder = new TextEncoder()
 const done = 'data: [DONE]\n\n'
@@ -23,10 +25,10 @@ interface Told {
   closed: boolean
 }
 
-type Source = AsyncGenerator<StreamEvent[], void, void>
+type Events = AsyncGenerator<StreamEvent[], void, void>
 
 async function relay(
-  rest: Source,
+  rest: Events,
   {
     wantsUsage = false,
     signal = new AbortController().signal,
@@ -40,23 +42,45 @@ async function relay(
     told.closed = true
     return closing(value)
   }
-  const out = relayStream(
-    { kind: 'stream', begun, rest },
-    {
-      hold: { release: () => void told.released++, failed: () => void told.failed++, abort: () => {} },
-      signal,
-      wantsUsage,
-      onMalformed: () => void told.malformed++,
-      onInterrupted: () => void told.interrupted++,
-      onEnd: () => void told.ended++,
+  const hold = {
+    // More calls are ignored, as the guarded call promises.
+    release() {
+      told.released = 1
     },
-  )
+    failed: () => void told.failed++,
+    abort: () => {},
+  }
+  const out = relayStream(sourceOf(rest, { hold, begun }), {
+    ...options(),
+    signal,
+    wantsUsage,
+    onMalformed: () => void told.malformed++,
+    onInterrupted: () => void told.interrupted++,
+    onEnd: () => void told.ended++,
+  })
   for await (const text of out) {
     told.text += text
     onText(text)
   }
   return told
 }
+
+const sourceOf = (rest: Events, { hold, begun = [] }: { hold: Hold; begun?: StreamEvent[] }): Source => ({
+  provider: 'openai',
+  begun,
+  rest,
+  hold,
+  splice: undefined,
+  rescuedBy: undefined,
+  minTokensPerSecond: undefined,
+})
+
+const options = () => ({
+  clock: new FakeClock(),
+  choices: 1,
+  memory: new TranscriptMemory(1_000_000),
+  rescue: async () => undefined,
+})
 
 /** A provider's stream: chunks as objects, other text as it is, an error is thrown. */
 async function* streamOf(...events: (object | string | Error)[]): AsyncGenerator<StreamEvent[], void, void> {
@@ -137,13 +161,14 @@ describe('a stream', () => {
     ['reports an error', [word('Hel'), { error: { message: 'canary' } }, word('never')]],
     ['sends usage without finish_reason', [word('Hel'), usage]],
     ['sends choices that are none', [word('Hel'), { choices: 7 }]],
-  ])('that %s ends with an error and no [DONE], and is evidence', async (_name, events) => {
+  ])('that %s ends with an error and no [DONE], and is evidence', async (name, events) => {
     const told = await relay(streamOf(...events))
     expect(told).toMatchObject(broken)
     expect(told.text).not.toContain('[DONE]')
     expect(told.text).not.toContain('canary')
     expect(wordsOf(told.text)).toBe('Hel')
-    expect(parsed(told.text).at(-1).error).toMatchObject({ code: 'stream_interrupted', type: 'server_error' })
+    const code = name === 'falls silent' ? 'stream_idle_timeout' : 'stream_interrupted'
+    expect(parsed(told.text).at(-1).error).toMatchObject({ code, type: 'server_error' })
   })
 
   it('that never says anything is broken', async () => {
@@ -235,17 +260,15 @@ describe('a caller who leaves', () => {
         closed = true
       }
     })()
-    const out = relayStream(
-      { kind: 'stream', begun: [], rest },
-      {
-        hold: { release: () => void released++, failed: () => expect.fail('no evidence'), abort: () => {} },
-        signal: new AbortController().signal,
-        wantsUsage: false,
-        onMalformed: () => {},
-        onInterrupted: () => expect.fail('not interrupted'),
-        onEnd: () => {},
-      },
-    )
+    const hold = { release: () => void released++, failed: () => expect.fail('no evidence'), abort: () => {} }
+    const out = relayStream(sourceOf(rest, { hold }), {
+      ...options(),
+      signal: new AbortController().signal,
+      wantsUsage: false,
+      onMalformed: () => {},
+      onInterrupted: () => expect.fail('not interrupted'),
+      onEnd: () => {},
+    })
     await out.next()
     await out.return(undefined)
     await settled()
@@ -328,16 +351,24 @@ describe('the first event', () => {
     const provider = createOpenAiProvider({
       name: 'openai',
       baseUrl: 'https://api.test/v1',
-      apiKey: 'sk-test',
+      apiKeys: ['sk-test'],
+      headers: {},
+      onRejected: () => {},
       http,
       clock,
       metrics,
       upstream: { circuit: () => ({}) } as unknown as Upstream,
       guardedCall: () => expect.fail('not asked'),
-      timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000 },
     })
-    const call = { endpoint: 'chat/completions' as const, model: 'm', body: encoder.encode('{}'), last: false }
-    return { http, metrics, answer: provider.stream(call).send(new AbortController().signal) }
+    const call = {
+      endpoint: 'chat/completions' as const,
+      model: 'm',
+      payload: () => ({ bytes: encoder.encode('{}'), contentType: 'application/json' }),
+      timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000, totalMs: 600_000 },
+      contextWindow: undefined,
+    }
+    const { signal } = new AbortController()
+    return { http, metrics, answer: provider.stream(call).send(signal, { number: 1, last: false }) }
   }
   const event = (value: object) => `data: ${JSON.stringify(value)}\n\n`
 

@@ -1,85 +1,205 @@
 /**
- * Relays a streamed answer event by event and decides what its end means. Whole: every choice has said why it finished.
- * Anything else is a break, and the caller gets an `error` event and no `[DONE]`: a short answer must not look complete.
+ * Relays a streamed completion event by event and decides what its end means. Whole: every choice has said why it
+ * finished. Where a provider breaks off before that, another one goes on with the answer; where none can, the caller
+ * gets an `error` event and no `[DONE]`: a short answer must not look complete.
  */
-import { ApiError, openAiError } from '../errors.ts'
-import type { StreamedAnswer } from '../providers/openai.ts'
-import type { StreamChunk, StreamEvent } from '../providers/openai-stream.ts'
+import { ApiError, type ErrorCode, openAiError } from '../errors.ts'
+import type { Clock } from '../ports.ts'
+import { isPolicyRefusal, type StreamChunk, type StreamEvent } from '../providers/openai-stream.ts'
+import { codeOf } from '../upstream/api-error.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
+import { failureFrom, UpstreamFailure } from '../upstream/outcome.ts'
+import type { Splice } from './splice.ts'
+import { Transcript, type TranscriptMemory } from './transcript.ts'
+import { createWaits, heartbeat, heartbeatMs, tailMs } from './waits.ts'
+
+/** One provider's part of an answer. */
+export interface Source {
+  provider: string
+  /** The first events, already here. */
+  begun: StreamEvent[]
+  rest: AsyncGenerator<StreamEvent[], void, void>
+  hold: Hold
+  /** Joins it to what others have sent before; undefined = it is the first. */
+  splice: Splice | undefined
+  /** How it goes on, for metrics. */
+  rescuedBy: 'prefill' | 'restart' | undefined
+  /** Fewer tokens per second than this are a break; undefined = any pace will do. */
+  minTokensPerSecond: number | undefined
+}
 
 export interface RelayOptions {
-  hold: Hold
+  clock: Clock
   /** Aborted when the caller leaves. */
   signal: AbortSignal
   wantsUsage: boolean
-  onMalformed: () => void
-  /** The provider broke the stream. */
-  onInterrupted: () => void
-  onEnd: () => void
+  /** How many choices were asked for. */
+  choices: number
+  memory: TranscriptMemory
+  /** Another source for the rest of the answer; undefined where nobody can go on with it. */
+  rescue(transcript: Transcript, broken: UpstreamFailure | 'mismatch'): Promise<Source | undefined>
+  onMalformed(provider: string): void
+  /** A provider broke the stream, and how the answer was saved, if it was. */
+  onInterrupted(provider: string, rescued: 'prefill' | 'restart' | 'no'): void
+  onEnd(): void
 }
 
-export async function* relayStream({ begun, rest }: StreamedAnswer, options: RelayOptions): AsyncGenerator<string> {
-  const { hold, signal, wantsUsage, onMalformed, onInterrupted, onEnd } = options
-  const answer = createAnswerState()
-  const broken = () => {
-    hold.failed()
-    onInterrupted()
-    return new ApiError('stream_interrupted')
+/** Over how long the pace of a stream is measured. */
+const paceMs = 10_000
+
+export async function* relayStream(first: Source, options: RelayOptions): AsyncGenerator<string> {
+  const { clock, signal, memory, choices, rescue, onInterrupted, onEnd } = options
+  const transcript = new Transcript(memory, choices)
+  const waits = createWaits(clock)
+  let source = first
+  /** Providers that broke off, until it is known whether another one could go on. */
+  let interrupted: string[] = []
+  const resolved = (rescued: 'prefill' | 'restart' | 'no') => {
+    for (const provider of interrupted) onInterrupted(provider, rescued)
+    interrupted = []
   }
-  try {
-    let error: ApiError | undefined
+
+  /** Why the source gives nothing more: undefined = the answer is whole. */
+  async function* relay(): AsyncGenerator<string, Broken | undefined> {
+    const pace = source.minTokensPerSecond === undefined ? undefined : createPace(clock, source.minTokensPerSecond)
     try {
-      for (let events: StreamEvent[] | undefined = begun; events; events = (await rest.next()).value ?? undefined) {
-        let text = ''
-        for (const event of events) {
-          if (event.kind === 'chunk') text += answer.take(event.text, event.chunk, wantsUsage)
-          else if (event.kind === 'malformed') onMalformed()
-          else answer.ended = true
-          if (answer.ended) break
+      for (let events = source.begun; ; ) {
+        const { text, ending } = absorb(events, source, transcript, options)
+        if (text) {
+          // What it says fits to what was sent.
+          if (source.rescuedBy && interrupted.length > 0) resolved(source.rescuedBy)
+          yield text
         }
-        if (text) yield text
-        if (answer.ended) break
+        if (ending) return ending === 'whole' ? undefined : ending
+        if (pace?.isTooSlow(events.length)) return new UpstreamFailure('silent', { phase: 'rate' })
+        const next = source.rest.next()
+        const finished = transcript.isWhole(false)
+        let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
+        for (; result === 'late'; result = await waits.upTo(heartbeatMs, next)) {
+          // Only the usage or `[DONE]` was still to come. Aborted: closing would wait for the event that is awaited.
+          if (finished) {
+            source.hold.abort(ended)
+            return undefined
+          }
+          yield heartbeat
+        }
+        if (result.done) return finished ? undefined : new UpstreamFailure('poison')
+        events = result.value
       }
-      if (!answer.isWhole()) error = broken()
     } catch (cause) {
-      if (signal.aborted) return
-      // What was already whole stays so. Else the gateway's own endings (it stops, the time is over) bring their words
-      // along, and the rest is the provider's.
-      if (!answer.isWhole()) error = cause instanceof ApiError ? cause : broken()
+      // What was already whole stays so. The gateway's own endings (it stops, the time is over) bring their words along,
+      // and the rest is the provider's.
+      if (transcript.isWhole(false)) return undefined
+      return cause instanceof ApiError ? cause : failureFrom(cause)
     }
-    yield error ? toEvent(JSON.stringify(openAiError(error))) : toEvent('[DONE]')
+  }
+
+  try {
+    for (;;) {
+      const broken = yield* relay()
+      if (signal.aborted) return
+      if (broken === undefined) return yield done
+      if (broken instanceof ApiError) return yield toError(broken)
+      if (broken instanceof UpstreamFailure) {
+        source.hold.failed()
+        interrupted.push(source.provider)
+      } else if (broken !== 'mismatch') return yield broken.passOn
+
+      end(source)
+      const saving = transcript.obstacle ? Promise.resolve(undefined) : rescue(transcript, broken)
+      let next = await waits.upTo(heartbeatMs, saving)
+      for (; next === 'late'; next = await waits.upTo(heartbeatMs, saving)) yield heartbeat
+      if (signal.aborted) return next && end(next)
+      if (!next) {
+        resolved('no')
+        return yield toError(new ApiError(codeOfBreak(broken)))
+      }
+      source = next
+    }
   } finally {
     // Reached in every way out, the caller's leaving included: the provider's call ends here.
-    hold.release()
+    end(source)
+    waits.stop()
+    transcript.close()
     onEnd()
-    void rest.return().catch(() => {}) // Nobody reads on; how the call ends no longer matters.
   }
 }
 
-function createAnswerState() {
-  const seen = new Set<number>()
-  const finished = new Set<number>()
-  return {
-    /** `[DONE]`, an error, or the usage event, after which nothing more is to come. */
-    ended: false,
-    /** Notes what the event tells and answers the text to relay, without usage nobody asked for. */
-    take(text: string, chunk: StreamChunk, wantsUsage: boolean): string {
-      const choices = chunk.choices ?? []
-      for (const { index = 0, finish_reason } of choices) {
-        seen.add(index)
-        if (finish_reason) finished.add(index)
+/** `mismatch`: this source says something else than what was sent. `passOn`: its verdict on the request, as an event. */
+type Broken = UpstreamFailure | ApiError | 'mismatch' | { passOn: string }
+
+/** Takes note of what the events tell; answers the text to relay, and the ending where one of them is the last. */
+function absorb(events: readonly StreamEvent[], source: Source, transcript: Transcript, options: RelayOptions) {
+  let text = ''
+  const relay = (chunk: StreamChunk, asItCame?: string) => {
+    transcript.add(chunk)
+    text += toRelay(chunk, options.wantsUsage, asItCame)
+  }
+  for (const event of events) {
+    switch (event.kind) {
+      case 'malformed':
+        options.onMalformed(source.provider)
+        break
+      case 'error':
+        if (transcript.isWhole(false)) return { text, ending: 'whole' as const }
+        return {
+          text,
+          ending: isPolicyRefusal(event.error) ? { passOn: toEvent(event.text) } : new UpstreamFailure('server'),
+        }
+      case 'done':
+        return { text, ending: transcript.isWhole(true) ? ('whole' as const) : new UpstreamFailure('poison') }
+      case 'chunk': {
+        const chunks = source.splice?.take(event.chunk)
+        if (chunks === 'mismatch') return { text, ending: chunks }
+        if (chunks) for (const chunk of chunks) relay(chunk)
+        else relay(event.chunk, event.text)
+        // A provider that forgets `[DONE]` may keep the connection open: the usage event is the last one anyway.
+        if (isUsageEvent(event.chunk) && transcript.isWhole(true)) return { text, ending: 'whole' as const }
       }
-      const usageEvent = chunk.usage != null && choices.length === 0
-      // A provider that forgets `[DONE]` may keep the connection open: the usage event is the last one anyway.
-      if (usageEvent && this.isWhole()) this.ended = true
-      if (wantsUsage || !('usage' in chunk)) return toEvent(text)
-      if (usageEvent) return ''
-      const { usage: _, ...rest } = chunk
-      return toEvent(JSON.stringify(rest))
+    }
+  }
+  return { text, ending: undefined }
+}
+
+/** The event for the caller, as it came where that will do, without usage nobody asked for. */
+function toRelay(chunk: StreamChunk, wantsUsage: boolean, asItCame: string | undefined): string {
+  if (wantsUsage || !('usage' in chunk)) return toEvent(asItCame ?? JSON.stringify(chunk))
+  if (isUsageEvent(chunk)) return ''
+  const { usage: _, ...rest } = chunk
+  return toEvent(JSON.stringify(rest))
+}
+
+const ended = new ApiError('stream_interrupted')
+
+function end({ hold, rest }: Source) {
+  hold.release()
+  void rest.return().catch(() => {}) // Nobody reads on; how the call ends no longer matters.
+}
+
+function createPace(clock: Clock, minPerSecond: number) {
+  let from = clock.now()
+  let tokens = 0
+  return {
+    isTooSlow(more: number): boolean {
+      tokens += more
+      const ms = clock.now() - from
+      if (ms < paceMs) return false
+      const slow = tokens < (minPerSecond * ms) / 1000
+      from = clock.now()
+      tokens = 0
+      return slow
     },
-    isWhole: () => seen.size > 0 && finished.size === seen.size,
   }
 }
 
+/** After the first byte the words are those of an answer that broke off; only a timeout is more exact. */
+function codeOfBreak(broken: UpstreamFailure | 'mismatch'): ErrorCode {
+  return broken !== 'mismatch' && broken.class === 'silent' ? codeOf(broken) : 'stream_interrupted'
+}
+
+const isUsageEvent = ({ usage, choices }: StreamChunk) => usage != null && (choices?.length ?? 0) === 0
+
+const done = 'data: [DONE]\n\n'
+const toError = (error: ApiError) => toEvent(JSON.stringify(openAiError(error)))
 /** Data of several lines is one `data:` field a line. */
 const toEvent = (data: string) => `data: ${data.includes('\n') ? data.replaceAll('\n', '\ndata: ') : data}\n\n`

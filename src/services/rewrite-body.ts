@@ -11,10 +11,10 @@ export interface JsonText {
 
 /**
  * Fields that the body lacks are put in front of the others, in the bytes: what the caller wrote, large integers
- * included, goes out as it came. Only where a field is already there is the body written anew from its value.
+ * included, goes out as it came. An undefined field is left out. Only where a field is already there is the body written anew from its value.
  */
 export function rewriteBody({ bytes, value, ambiguous }: JsonText, fields: Record<string, unknown>): Uint8Array {
-  const names = Object.keys(fields)
+  const names = Object.keys(fields).filter((name) => fields[name] !== undefined || Object.hasOwn(value, name))
   if (ambiguous || names.some((name) => Object.hasOwn(value, name))) {
     return encoder.encode(JSON.stringify({ ...value, ...fields }))
   }

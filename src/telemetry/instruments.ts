@@ -82,6 +82,9 @@ export const instruments = {
   upstreamInFlight: gauge('upstream_requests_in_flight', ['upstream'], 'Calls under way.'),
   admissionQueueDepth: gauge('admission_queue_depth', [], 'Calls waiting for a place.'),
   requestsShed: counter('requests_shed_total', ['reason'], 'Requests refused to protect the gateway.'),
+  brownout: gauge('brownout_level', [], 'What is shed: 0 nothing, 1 searches, 2 low priority too, 3 all that is new.'),
+  hedges: counter('hedges_total', ['upstream', 'won'], 'Second calls of a read, by whose answer was taken.'),
+  faultsInjected: counter('faults_injected_total', ['kind'], "Faults injected on an administrator's word, by kind."),
   credentialRejected: counter(
     'upstream_credential_rejected_total',
     ['upstream'],
@@ -97,5 +100,6 @@ export const instruments = {
     'Queries, waiting for a place included.',
   ),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
+  routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),
 } satisfies Record<string, Counter | Gauge | Histogram>

@@ -13,6 +13,7 @@ export const logFields = [
   'model',
   'attempts',
   'stream',
+  'rescued',
   'code',
   'outcome',
   'upstream',

@@ -172,7 +172,7 @@ describe('tries', () => {
     const { trace } = await run([target('up', () => fails('server', { status: 503 }))])
     expect(metrics.counted(instruments.upstreamRetries, { upstream: 'up', reason: 'server' })).toBe(2)
     expect(metrics.counted(instruments.upstreamRequests, { upstream: 'up', outcome: 'server' })).toBe(3)
-    expect(trace).toEqual({ attempts: 3, waitedMs: 50 + 100 })
+    expect(trace).toMatchObject({ attempts: 3, waitedMs: 50 + 100 })
   })
 
   it('wait within the law of full jitter, longer each time', async () => {
@@ -222,7 +222,7 @@ describe('the guards', () => {
   it('are asked in order: gate, breaker, bulkhead, and only then the budget and the network', async () => {
     const { clock, target, run } = world({ maxConcurrent: 1 })
     const up = target('up', answers)
-    const place = up.upstream.bulkhead.acquire(0)
+    const place = up.upstream.bulkhead.acquire({ maxWaitMs: 0 })
     up.circuit.breaker.force('open')
     up.circuit.gate.closeFor(60_000)
     const reasons: unknown[] = []
@@ -242,7 +242,7 @@ describe('the guards', () => {
   it('refuse without evidence, without a try, and are not asked again on the same target', async () => {
     const { clock, target, run, metrics } = world({ maxConcurrent: 1 })
     const up = target('up', answers)
-    await up.upstream.bulkhead.acquire(0)
+    await up.upstream.bulkhead.acquire({ maxWaitMs: 0 })
     const { failure, trace, tookMs } = await run([up])
     expect(failure).toMatchObject({ class: 'local', details: { reason: 'overloaded' } })
     expect(trace.attempts).toBe(0)
@@ -383,6 +383,21 @@ describe('a Retry-After', () => {
     expect(gapsOf(up.sentAt)[0]).toBeLessThanOrEqual(11_000)
   })
 
+  it('that others are given again and again is not waited for longer than one hint while another target is left', async () => {
+    const { clock, target, run } = world()
+    const busy = target('busy', throttled(2_000))
+    const spare = target('spare', answers)
+    const since = clock.now()
+    const call = run([busy, spare])
+    // Each time the gate is about to open, somebody else's answer closes it again.
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(500)
+      busy.circuit.gate.closeFor(2_000)
+    }
+    expect((await call).answer?.target.upstream.name).toBe('spare')
+    expect(spare.sentAt[0]! - since).toBeLessThanOrEqual(5_500)
+  })
+
   it('on the last try closes the gate for others all the same', async () => {
     const { clock, guardedCall, target } = world()
     const up = target('up', inTurn(throttled(), throttled(), throttled(60_000)))
@@ -514,7 +529,7 @@ describe('the deadline', () => {
   it('bounds the wait for a place to a quarter of what is left', async () => {
     const { clock, target, run } = world({ maxConcurrent: 1 })
     const up = target('up', answers)
-    await up.upstream.bulkhead.acquire(0)
+    await up.upstream.bulkhead.acquire({ maxWaitMs: 0 })
     const { tookMs } = await run([up], { deadline: createDeadline(clock, { limitMs: 200 }) })
     expect(tookMs).toBe(50)
   })
@@ -574,7 +589,7 @@ describe('a caller who leaves', () => {
   it('while waiting for a place', async () => {
     const w = world({ maxConcurrent: 1 })
     const up = w.target('up', answers)
-    await up.upstream.bulkhead.acquire(0)
+    await up.upstream.bulkhead.acquire({ maxWaitMs: 0 })
     await leave(w, up, 10)
     expect(up.circuit.breaker.status().calls).toBe(0)
   })
@@ -614,7 +629,7 @@ describe('a caller who leaves', () => {
   it('in the moment in which a place is handed over', async () => {
     const { clock, guardedCall, target } = world({ maxConcurrent: 1 })
     const up = target('up', answers)
-    const release = await up.upstream.bulkhead.acquire(0)
+    const release = await up.upstream.bulkhead.acquire({ maxWaitMs: 0 })
     const caller = new AbortController()
     const call = guardedCall([up], {
       deadline: createDeadline(clock, { limitMs: 60_000 }),
@@ -678,7 +693,7 @@ describe('a hold', () => {
   it('released twice gives back one place only', async () => {
     const { up, hold } = await held()
     hold.release()
-    const place = up.upstream.bulkhead.acquire(0)
+    const place = up.upstream.bulkhead.acquire({ maxWaitMs: 0 })
     hold.release()
     expect(up.upstream.bulkhead.inUse).toBe(1)
     expect(typeof place).toBe('function')

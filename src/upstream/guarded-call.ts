@@ -9,23 +9,40 @@
 import { ApiError } from '../errors.ts'
 import type { Clock, Metrics } from '../ports.ts'
 import type { Backoff } from '../resilience/backoff.ts'
-import { BulkheadFull, type Release } from '../resilience/bulkhead.ts'
+import { BulkheadFull, type Priority, type Release } from '../resilience/bulkhead.ts'
 import type { CircuitBreaker, Verdict } from '../resilience/circuit-breaker.ts'
 import { sleep } from '../resilience/clock.ts'
 import type { Deadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { type FailureClass, failureClasses, failureFrom, UpstreamFailure } from './outcome.ts'
-import type { Circuit, Upstream } from './upstream.ts'
+import { type FailureClass, failureClasses, failureFrom, type Phase, UpstreamFailure } from './outcome.ts'
+import { type Circuit, noteStream, type Upstream } from './upstream.ts'
 
 export interface Target<T> {
   upstream: Upstream
   circuit: Circuit
   /** Makes the call. Rejects with `HttpFailure`, `UpstreamFailure`, or the signal's reason. */
-  send(signal: AbortSignal): Promise<T>
+  send(signal: AbortSignal, attempt: Attempt): Promise<T>
   /** Longest time for one try, in ms; the deadline still applies. */
   tryTimeoutMs?: number
+  /** The same while no other target is left. @default tryTimeoutMs */
+  lastTryTimeoutMs?: number
+  /** What has not happened when a try takes too long. @default 'total' */
+  phase?: Phase
+  /** Longest time for a held try from its sending to its end, in ms. @default the deadline's */
+  totalMs?: number
   /** An answer later than this counts as slow, in ms. */
   slowMs?: number
+  /** This request has reached it before: its first try here is a further one, and charged to the retry budget. */
+  again?: boolean
+  /** Whether it can help after this failure elsewhere. @default always */
+  helpsAfter?(failure: UpstreamFailure): boolean
+}
+
+export interface Attempt {
+  /** Of this request over all targets, counted from 1. */
+  number: number
+  /** No other target, or no further try, is left: silence is waited out longer. */
+  last: boolean
 }
 
 export interface GuardedCallOptions {
@@ -37,22 +54,31 @@ export interface GuardedCallOptions {
    * once more only and a silent target not again. `once`: never repeated when it may have been sent.
    */
   repeat: 'idempotent' | 'inference' | 'once'
+  /** The caller is a gateway that tries again by itself: one try a target, so that layers do not multiply. */
+  nested?: boolean
+  /** Whose share of an upstream's places this takes. */
+  key?: string | undefined
+  priority?: Priority | undefined
   /** True for streams: `Answer.hold` then keeps the place and the caller's signal until released. */
   holds?: boolean
   /** Told how it went, also when the call throws. */
   trace: CallTrace
 }
 
+/** One for each request, also where several calls are made for it: the bound on tries counts them together. */
 export interface CallTrace {
   /** Tries that reached for the network. */
   attempts: number
   /** Time spent in tries and in waits between them, in ms. */
   waitedMs: number
+  /** Breakers that have had their one failure of this request. */
+  strikes?: Set<CircuitBreaker>
 }
 
 export interface Answer<T> {
   value: T
   target: Target<T>
+  attempt: Attempt
   hold: Hold
 }
 
@@ -89,19 +115,22 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
   const { clock, metrics, backoff, maxAttempts, maxHintWaitMs } = settings
 
   return async function guardedCall<T>(targets: readonly Target<T>[], options: GuardedCallOptions): Promise<Answer<T>> {
-    const { repeat } = options
-    const strikes = new Set<CircuitBreaker>()
-    let sent = 0
+    const { repeat, trace } = options
     let failure: UpstreamFailure | undefined
 
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
-      const last = i === targets.length - 1
+      if (failure && target.helpsAfter && !target.helpsAfter(failure)) continue
       let triesHere = 0
       let waitMs = 0
 
       for (;;) {
-        const retryOf = triesHere > 0 ? failure!.class : undefined
+        if (trace.attempts >= maxAttempts) throw failure ?? local('overloaded', 1_000)
+        const last =
+          i === targets.length - 1 ||
+          trace.attempts >= maxAttempts - 1 ||
+          !targets.some(({ circuit }, j) => j > i && takesCalls(circuit))
+        const retryOf = triesHere > 0 ? failure!.class : target.again ? 'poison' : undefined
         // Asked before the wait too: where there is nothing to spend, waiting would only make the failure late.
         if (retryOf && target.upstream.budget.exhausted) {
           metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
@@ -115,7 +144,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
           failure ??= refusal
           break
         }
-        const outcome = await attempt(target, options, strikes, retryOf)
+        const outcome = await tryOnce(target, { number: trace.attempts + 1, last }, options, retryOf)
         if (outcome === 'no_budget') {
           metrics.count(instruments.retryBudgetExhausted, { upstream: target.upstream.name })
           break
@@ -124,15 +153,14 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
 
         failure = worse(failure, outcome)
         if (outcome.class === 'local') break
-        sent++
         triesHere++
         // A hint closes the gate also when this request does not come back: others must not call early.
         if (outcome.details.retryAfterMs !== undefined) target.circuit.gate.closeFor(outcome.details.retryAfterMs)
-        if (failureClasses[outcome.class].retry === 'never' || sent >= maxAttempts) throw failure
-        if (!mayRepeat(outcome, repeat, triesHere)) break
+        if (failureClasses[outcome.class].retry === 'never') throw failure
+        if (options.nested || !mayRepeat(outcome, repeat, triesHere)) break
         // The last try belongs to a target that has not been tried.
-        if (!last && sent >= maxAttempts - 1) break
-        waitMs = waitBefore(outcome, triesHere)
+        if (i < targets.length - 1 && trace.attempts >= maxAttempts - 1) break
+        waitMs = outcome.details.otherCredential ? 0 : waitBefore(outcome, triesHere)
       }
     }
     throw failure ?? new UpstreamFailure('deadline')
@@ -147,10 +175,12 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
   ): Promise<UpstreamFailure | undefined> {
     const { gate } = target.circuit
     const longestMs = last ? maxLastHintWaitMs : maxHintWaitMs
-    // Several turns of the loop only where another request's answer closed the gate again meanwhile.
+    const since = clock.now()
+    // Several turns of the loop only where another request's answer closed the gate again meanwhile: all of them
+    // together must not take longer than one hint may.
     for (let ms = waitMs; ; ms = 0) {
       const gateMs = gate.closedForMs()
-      if (gateMs > longestMs) return local('throttle_gate', gateMs)
+      if (gateMs > 0 && clock.now() - since + gateMs > longestMs) return local('throttle_gate', gateMs)
       if (gateMs > 0) ms = Math.max(ms, backoff.afterHint(gateMs))
       if (ms > deadline.remainingMs() - minTryMs)
         return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
@@ -177,14 +207,14 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     return backoff.afterFailure(triesHere)
   }
 
-  async function attempt<T>(
+  async function tryOnce<T>(
     target: Target<T>,
+    attempt: Attempt,
     options: GuardedCallOptions,
-    strikes: Set<CircuitBreaker>,
     retryOf: FailureClass | undefined,
   ): Promise<Answer<T> | UpstreamFailure | 'no_budget'> {
     const { upstream, circuit } = target
-    const { deadline, signal, trace } = options
+    const { deadline, signal, trace, key, priority } = options
     const name = circuit.name
 
     const admission = circuit.breaker.acquire(deadline.remainingMs())
@@ -194,19 +224,19 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     }
     const { permit } = admission
     const tell = (verdict: Verdict, retryAfterMs?: number) => {
-      const counted = verdict === 'failure' && strikes.has(circuit.breaker) ? 'neutral' : verdict
-      if (verdict === 'failure') strikes.add(circuit.breaker)
+      const counted = verdict === 'failure' && !isFirstStrike(trace, circuit.breaker) ? 'neutral' : verdict
       permit.report(counted, retryAfterMs)
       metrics.count(instruments.breakerCalls, { name, outcome: counted })
     }
 
     const failedLater = () => {
-      if (!strikes.has(circuit.breaker)) permit.failedLater()
+      if (isFirstStrike(trace, circuit.breaker)) permit.failedLater()
     }
 
     let release: Release
     try {
-      const place = upstream.bulkhead.acquire(Math.min(maxBulkheadWaitMs, deadline.remainingMs() / 4), signal)
+      const maxWaitMs = Math.min(maxBulkheadWaitMs, deadline.remainingMs() / 4)
+      const place = upstream.bulkhead.acquire({ maxWaitMs, signal, key, priority })
       release = typeof place === 'function' ? place : await place
     } catch (error) {
       tell('neutral')
@@ -230,7 +260,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const onAbort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     let timedOut: FailureClass | undefined
-    const stopTimer = startTryTimer(deadline, target.tryTimeoutMs, (failed) => {
+    const limitMs = (attempt.last ? target.lastTryTimeoutMs : undefined) ?? target.tryTimeoutMs
+    const stopTimer = startTryTimer(deadline, limitMs, (failed) => {
       timedOut = failed
       controller.abort(new UpstreamFailure(failed))
     })
@@ -246,20 +277,26 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       metrics.observe(instruments.upstreamDuration, { upstream: upstream.name }, ms / 1000)
     }
     try {
-      const value = await target.send(controller.signal)
-      const slow = target.slowMs !== undefined && clock.now() - since > target.slowMs
+      const value = await target.send(controller.signal, attempt)
+      const ms = clock.now() - since
+      const slow = target.slowMs !== undefined && ms > target.slowMs
+      if (options.holds) noteStream(upstream, circuit, ms)
       end(slow ? 'slow_ok' : 'ok')
       tell(slow ? 'slow' : 'success')
-      if (options.holds) return { value, target, hold: hold(options, failedLater, controller, onAbort, release) }
+      if (options.holds) {
+        const leftMs = target.totalMs === undefined ? Infinity : target.totalMs - ms
+        return { value, target, attempt, hold: hold(options, leftMs, failedLater, controller, onAbort, release) }
+      }
       signal.removeEventListener('abort', onAbort)
       release()
-      return { value, target, hold: released }
+      return { value, target, attempt, hold: released }
     } catch (error) {
       const failure = signal.aborted
         ? new UpstreamFailure('client')
         : timedOut
-          ? new UpstreamFailure(timedOut)
+          ? new UpstreamFailure(timedOut, timedOut === 'silent' ? { phase: target.phase ?? 'total' } : {})
           : failureFrom(error)
+      if (options.holds && failureClasses[failure.class].verdict === 'failure') noteStream(upstream, circuit, 'dropped')
       end(failure.class)
       tell(failureClasses[failure.class].verdict, failure.details.retryAfterMs)
       if (failure.class === 'config') metrics.count(instruments.credentialRejected, { upstream: upstream.name })
@@ -279,13 +316,17 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
 
   function hold(
     { deadline, signal }: GuardedCallOptions,
+    leftMs: number,
     failed: () => void,
     controller: AbortController,
     onAbort: () => void,
     release: Release,
   ): Hold {
-    const stopTimer = clock.setTimer(Math.max(deadline.remainingMs(), 0), () =>
-      controller.abort(new ApiError('deadline_exceeded')),
+    const remainingMs = Math.max(deadline.remainingMs(), 0)
+    const stopTimer = clock.setTimer(Math.max(Math.min(remainingMs, leftMs), 0), () =>
+      controller.abort(
+        leftMs < remainingMs ? new UpstreamFailure('silent', { phase: 'total' }) : new ApiError('deadline_exceeded'),
+      ),
     )
     return {
       release() {
@@ -313,9 +354,19 @@ function worse(known: UpstreamFailure | undefined, latest: UpstreamFailure): Ups
   return known && (latest.class === 'local' || latest.class === 'deadline') ? known : latest
 }
 
+/** Where one request has failed already, a second failure would say nothing new. */
+function isFirstStrike(trace: CallTrace, breaker: CircuitBreaker): boolean {
+  trace.strikes ??= new Set()
+  if (trace.strikes.has(breaker)) return false
+  trace.strikes.add(breaker)
+  return true
+}
+
+const takesCalls = ({ breaker }: Circuit) => breaker.refusesForMs() === 0
+
 function mayRepeat(failure: UpstreamFailure, repeat: GuardedCallOptions['repeat'], triesHere: number): boolean {
   const { retry } = failureClasses[failure.class]
-  if (retry !== 'repeatable') return retry === 'always'
+  if (retry !== 'repeatable') return retry === 'always' || failure.details.otherCredential === true
   if (repeat === 'once' || (failure.class === 'silent' && repeat === 'inference')) return false
   // A 500 may be the prompt's own fault: each repetition costs tokens, so one must do.
   const plain500 = failure.class === 'server' && failure.details.status === 500

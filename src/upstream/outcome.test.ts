@@ -5,9 +5,9 @@ import { toApiError } from './api-error.ts'
 import {
   checkStatus,
   type FailureClass,
+  type FailureDetails,
   failureClasses,
   failureFrom,
-  type LocalReason,
   UpstreamFailure,
 } from './outcome.ts'
 
@@ -71,7 +71,8 @@ describe('what a client throws', () => {
     ['reset', 'maybe_sent'],
     ['headers_timeout', 'silent'],
     ['cut', 'poison'],
-    ['idle_timeout', 'poison'],
+    ['idle_timeout', 'silent'],
+    ['connect_timeout', 'not_sent'],
     ['too_large', 'poison'],
     ['malformed', 'poison'],
   ])('%s is %s', (kind, failureClass) => {
@@ -95,22 +96,29 @@ describe('what a client throws', () => {
 })
 
 describe('what the caller is told', () => {
-  type Row = [FailureClass, { status?: number; reason?: LocalReason }, number, ErrorCode, boolean | undefined]
+  type Row = [FailureClass, FailureDetails, number, ErrorCode, boolean]
   const rows: Row[] = [
     ['not_sent', {}, 503, 'upstream_unavailable', false],
     ['maybe_sent', {}, 503, 'upstream_unavailable', false],
-    ['silent', {}, 504, 'upstream_timeout', undefined],
+    ['not_sent', { phase: 'connect' }, 504, 'connect_timeout', false],
+    ['silent', { phase: 'headers' }, 504, 'headers_timeout', false],
+    ['silent', { phase: 'first_token' }, 504, 'first_token_timeout', false],
+    ['silent', { phase: 'idle' }, 504, 'stream_idle_timeout', false],
+    ['silent', { phase: 'rate' }, 504, 'stream_too_slow', false],
+    ['silent', { phase: 'total' }, 504, 'upstream_timeout', false],
+    ['silent', {}, 504, 'upstream_timeout', false],
+    ['too_long', { status: 400 }, 502, 'upstream_invalid', false],
     ['throttled', { status: 429 }, 429, 'upstream_throttled', true],
     ['throttled', { status: 529 }, 429, 'upstream_throttled', true],
     ['throttled', { status: 503 }, 503, 'upstream_unavailable', false],
-    ['quota', { status: 429 }, 502, 'upstream_credential', undefined],
+    ['quota', { status: 429 }, 502, 'upstream_credential', false],
     ['server', { status: 500 }, 503, 'upstream_unavailable', false],
     ['server', { status: 503 }, 503, 'upstream_unavailable', false],
-    ['poison', { status: 200 }, 502, 'upstream_invalid', undefined],
-    ['config', { status: 401 }, 502, 'upstream_credential', undefined],
-    ['config', { status: 403 }, 502, 'upstream_credential', undefined],
-    ['client', {}, 499, 'client_closed', undefined],
-    ['deadline', {}, 504, 'deadline_exceeded', undefined],
+    ['poison', { status: 200 }, 502, 'upstream_invalid', false],
+    ['config', { status: 401 }, 502, 'upstream_credential', false],
+    ['config', { status: 403 }, 502, 'upstream_credential', false],
+    ['client', {}, 499, 'client_closed', false],
+    ['deadline', {}, 504, 'deadline_exceeded', false],
     ['local', { reason: 'circuit_open' }, 503, 'circuit_open', false],
     ['local', { reason: 'overloaded' }, 503, 'overloaded', true],
     ['local', { reason: 'throttle_gate' }, 429, 'upstream_throttled', true],

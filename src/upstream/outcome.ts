@@ -22,7 +22,7 @@ export const failureClasses = {
   not_sent: { verdict: 'failure', retry: 'always' },
   /** The connection died before the headers came. */
   maybe_sent: { verdict: 'failure', retry: 'repeatable' },
-  /** No headers, or no first event, in the time allowed. */
+  /** Nothing, or too little, in the time allowed: see the failure's `phase`. */
   silent: { verdict: 'failure', retry: 'repeatable' },
   /** 429, 529, or 503 with a Retry-After: a healthy upstream that asks for quiet. */
   throttled: { verdict: 'neutral', retry: 'always' },
@@ -34,6 +34,8 @@ export const failureClasses = {
   poison: { verdict: 'failure', retry: 'repeatable' },
   /** 401, 402, 403 on the gateway's own credential: the operator's fault, not the upstream's. */
   config: { verdict: 'neutral', retry: 'elsewhere' },
+  /** The prompt does not fit: the caller's own 400, unless a target with more room is left. */
+  too_long: { verdict: 'success', retry: 'elsewhere' },
   /** The caller left. */
   client: { verdict: 'neutral', retry: 'never' },
   /** The caller's own deadline passed. */
@@ -41,6 +43,9 @@ export const failureClasses = {
   /** Our breaker, bulkhead or throttle gate refused; nothing was sent. */
   local: { verdict: 'neutral', retry: 'elsewhere' },
 } as const satisfies Record<string, ClassRules>
+
+/** The part of a call that took too long. */
+export type Phase = 'connect' | 'headers' | 'first_token' | 'idle' | 'rate' | 'total'
 
 export type LocalReason = 'circuit_open' | 'overloaded' | 'throttle_gate'
 
@@ -51,6 +56,13 @@ export interface FailureDetails {
   retryAfterMs?: number | undefined
   /** For `local`: which of our own guards refused. */
   reason?: LocalReason
+  /** For `silent`, and `not_sent` by a timeout. */
+  phase?: Phase
+  /** For `config`: another credential of the same provider is left to try. */
+  otherCredential?: boolean
+  /** For `too_long`: the room there was, in tokens, and the provider's answer, which is the caller's to see. */
+  contextWindow?: number | undefined
+  answer?: unknown
   cause?: unknown
 }
 
@@ -66,21 +78,23 @@ export class UpstreamFailure extends Error {
   }
 }
 
-const httpClasses: Record<HttpFailureKind, FailureClass> = {
-  not_sent: 'not_sent',
-  reset: 'maybe_sent',
-  headers_timeout: 'silent',
-  cut: 'poison',
-  idle_timeout: 'poison',
-  too_large: 'poison',
-  malformed: 'poison',
+const httpClasses: Record<HttpFailureKind, { class: FailureClass; phase?: Phase }> = {
+  not_sent: { class: 'not_sent' },
+  connect_timeout: { class: 'not_sent', phase: 'connect' },
+  reset: { class: 'maybe_sent' },
+  headers_timeout: { class: 'silent', phase: 'headers' },
+  cut: { class: 'poison' },
+  idle_timeout: { class: 'silent', phase: 'idle' },
+  too_large: { class: 'poison' },
+  malformed: { class: 'poison' },
 }
 
 /** Names the class of whatever a try threw. Anything unforeseen while reading an answer is the answer's fault. */
 export function failureFrom(error: unknown): UpstreamFailure {
   if (error instanceof UpstreamFailure) return error
-  const known = error instanceof HttpFailure ? httpClasses[error.kind] : undefined
-  return new UpstreamFailure(known ?? 'poison', { cause: error })
+  if (!(error instanceof HttpFailure)) return new UpstreamFailure('poison', { cause: error })
+  const { class: failureClass, phase } = httpClasses[error.kind] ?? { class: 'poison' }
+  return new UpstreamFailure(failureClass, { cause: error, ...(phase && { phase }) })
 }
 
 /** Resolves to nothing for an answer (2xx, 3xx, and the 4xx that are the caller's to see); throws for a failure. */

@@ -42,6 +42,38 @@ it('keeps 256 circuits and drops the least recently used', () => {
   expect(upstream.circuit('0')).not.toBe(first)
 })
 
+it('keeps an open circuit, however many other names are asked for', () => {
+  const { upstream } = world()
+  const failing = upstream.circuit('failing')
+  failing.breaker.force('open')
+  for (let i = 0; i < 1_000; i++) upstream.circuit(`${i}`)
+  expect(upstream.circuit('failing')).toBe(failing)
+  expect([...upstream.circuits()]).toHaveLength(256)
+})
+
+it('calls its circuits by new names, and what happens to them too, when those change', () => {
+  const clock = new FakeClock()
+  let named = 'openai:other'
+  const transitions: string[] = []
+  const upstream = createUpstream({
+    name: 'openai',
+    clock,
+    random: () => 0.5,
+    metrics: new FakeMetrics(),
+    maxConcurrent: 10,
+    retryBudgetRatio: 0.1,
+    breaker: {},
+    circuitName: () => named,
+    onTransition: (circuit, to) => transitions.push(`${circuit} ${to}`),
+  })
+  const circuit = upstream.circuit('gpt')
+  named = 'openai:gpt'
+  upstream.rename()
+  expect(circuit.name).toBe('openai:gpt')
+  circuit.breaker.force('open')
+  expect(transitions).toEqual(['openai:gpt forced_open'])
+})
+
 it('counts and tells each transition under the circuit’s name', () => {
   const { upstream, metrics, transitions } = world()
   upstream.circuit('gpt').breaker.force('open')
@@ -57,6 +89,34 @@ it('shows the worst state of the circuits that share a name, and names that have
   upstream.circuit('c')
   expect([...breakerStates(['billing', 'openai:list'], [upstream])]).toEqual([
     [{ name: 'billing' }, 0],
+    [{ name: 'openai:list' }, 0],
+    [{ name: 'openai:other' }, 2],
+  ])
+})
+
+it('keeps an operator’s word for circuits of that name that are made or made again later, and for no other', () => {
+  const { upstream, transitions } = world()
+  const before = upstream.circuit('a')
+  upstream.force('openai:other', 'open')
+  expect(before.breaker.status().state).toBe('forced_open')
+  expect(upstream.circuit('b').breaker.status().state).toBe('forced_open')
+  expect(upstream.circuit('list').breaker.status().state).toBe('closed')
+  for (let i = 0; i < 300; i++) upstream.circuit(`${i}`)
+  const again = upstream.circuit('a')
+  expect(again).not.toBe(before)
+  expect(again.breaker.acquire()).toMatchObject({ refused: 'open' })
+  // What is made under a word has not changed its state.
+  expect(transitions).toEqual(['openai:other forced_open'])
+  upstream.force('openai:other', 'auto')
+  expect(again.breaker.status().state).toBe('closed')
+  expect(upstream.circuit('c').breaker.status().state).toBe('closed')
+})
+
+it('shows a name under an operator’s word also while it has no circuit', () => {
+  const { upstream } = world()
+  upstream.force('openai:other', 'open')
+  upstream.force('openai:list', 'closed')
+  expect([...breakerStates(['openai:list'], [upstream])]).toEqual([
     [{ name: 'openai:list' }, 0],
     [{ name: 'openai:other' }, 2],
   ])

@@ -4,6 +4,7 @@
  * broken model does not take its provider with it.
  */
 import type { Clock, Metrics } from '../ports.ts'
+import { type AdaptiveLimit, createAdaptiveLimit } from '../resilience/adaptive-limit.ts'
 import { type Bulkhead, createBulkhead } from '../resilience/bulkhead.ts'
 import {
   type BreakerState,
@@ -14,10 +15,15 @@ import {
 import { createRetryBudget, type RetryBudget } from '../resilience/retry-budget.ts'
 import { createThrottleGate, type ThrottleGate } from '../resilience/throttle-gate.ts'
 import { instruments } from '../telemetry/instruments.ts'
+import { createProbe, type ProbeOptions } from './probe.ts'
 
 export interface Circuit {
+  /** The operation class or model that it is for. */
+  key: string
   /** Its name in metrics. */
   name: string
+  /** How long streams lately took to begin; undefined = not known. */
+  firstTokenMs: number | undefined
   breaker: CircuitBreaker
   gate: ThrottleGate
 }
@@ -25,10 +31,20 @@ export interface Circuit {
 export interface Upstream {
   name: string
   bulkhead: Bulkhead
+  /** How many calls at once it can take, learned from its streams; undefined = a fixed number. */
+  limit: AdaptiveLimit | undefined
   budget: RetryBudget
   /** The circuit for a key (an operation class or a model), made on first use. */
   circuit(key: string): Circuit
   circuits(): Iterable<Circuit>
+  /** What circuits are called has changed. */
+  rename(): void
+  /** An operator's word on all circuits of a name, those made later included. */
+  force(circuitName: string, state: 'open' | 'closed' | 'auto'): void
+  /** The names under such a word. */
+  forced: ReadonlyMap<string, 'open' | 'closed'>
+  /** Ends the probing of open circuits. */
+  stop(): void
 }
 
 export interface UpstreamOptions {
@@ -36,42 +52,78 @@ export interface UpstreamOptions {
   clock: Clock
   random: () => number
   metrics: Metrics
-  /** Calls at once. */
+  /** Calls at once, at most. */
   maxConcurrent: number
+  /** The limit comes down when answers begin later than usual. */
+  adaptive?: boolean
   retryBudgetRatio: number
   breaker: Omit<CircuitBreakerOptions, 'clock' | 'random' | 'onTransition' | 'restore'>
   /** The metric name of a circuit. Must come from a small fixed set. */
   circuitName: (key: string) => string
   onTransition: (circuit: string, to: BreakerState) => void
+  /** A cheap question by which open circuits learn early that the upstream is back. @default none is asked */
+  probe?: ProbeOptions['ask'] | undefined
 }
 
-/** Circuits kept per upstream; the least recently used goes. */
+/** Circuits kept per upstream; the least recently used one that is closed goes. */
 const maxCircuits = 256
 
 export function createUpstream(options: UpstreamOptions): Upstream {
   const { name, clock, random, metrics, breaker, circuitName, onTransition } = options
   const circuits = new Map<string, Circuit>()
+  const forced = new Map<string, 'open' | 'closed'>()
+  const probe =
+    options.probe &&
+    createProbe({
+      clock,
+      random,
+      ask: options.probe,
+      circuits: () => circuits.values(),
+      onAnswer: (succeeded) =>
+        metrics.count(instruments.upstreamRequests, {
+          upstream: name,
+          outcome: succeeded ? 'probe_ok' : 'probe_failed',
+        }),
+    })
 
   const createCircuit = (key: string): Circuit => {
-    const circuitLabel = circuitName(key)
-    return {
-      name: circuitLabel,
+    const name = circuitName(key)
+    const state = forced.get(name)
+    const circuit: Circuit = {
+      key,
+      name,
+      firstTokenMs: undefined,
       gate: createThrottleGate({ clock }),
       breaker: createCircuitBreaker({
         ...breaker,
         clock,
         random,
+        ...(state && { restore: { state: `forced_${state}` as const, opensInARow: 0, remainingMs: 0 } }),
         onTransition(to) {
-          metrics.count(instruments.breakerTransitions, { name: circuitLabel, to })
-          onTransition(circuitLabel, to)
+          metrics.count(instruments.breakerTransitions, { name: circuit.name, to })
+          onTransition(circuit.name, to)
+          probe?.wake()
         },
       }),
     }
+    return circuit
   }
 
+  /** Names that callers made up must not push out what is known of a model that fails. */
+  const dropOne = () => {
+    for (const [key, { breaker }] of circuits) {
+      if (breaker.status().state === 'closed') return circuits.delete(key)
+    }
+    return circuits.delete(circuits.keys().next().value!)
+  }
+
+  const bulkhead = createBulkhead({ clock, limit: options.maxConcurrent })
   return {
     name,
-    bulkhead: createBulkhead({ clock, limit: options.maxConcurrent }),
+    bulkhead,
+    limit: options.adaptive
+      ? createAdaptiveLimit({ clock, maxLimit: options.maxConcurrent, onChange: (limit) => bulkhead.resize(limit) })
+      : undefined,
     budget: createRetryBudget({ clock, ratio: options.retryBudgetRatio }),
     circuit(key) {
       let circuit = circuits.get(key)
@@ -79,11 +131,33 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       if (circuit) circuits.delete(key)
       else circuit = createCircuit(key)
       circuits.set(key, circuit)
-      if (circuits.size > maxCircuits) circuits.delete(circuits.keys().next().value!)
+      if (circuits.size > maxCircuits) dropOne()
       return circuit
     },
     circuits: () => circuits.values(),
+    rename() {
+      for (const circuit of circuits.values()) circuit.name = circuitName(circuit.key)
+    },
+    force(ofName, state) {
+      if (state === 'auto') forced.delete(ofName)
+      else forced.set(ofName, state)
+      for (const circuit of circuits.values()) if (circuit.name === ofName) circuit.breaker.force(state)
+    },
+    forced,
+    stop: () => probe?.stop(),
   }
+}
+
+/** How much the latest stream says about the next. */
+const firstTokenWeight = 0.2
+
+/** Takes note of a stream's beginning (in ms), or that it was dropped. */
+export function noteStream({ limit, bulkhead }: Upstream, circuit: Circuit, began: number | 'dropped') {
+  const { firstTokenMs, key: baseline } = circuit
+  const inFlight = bulkhead.inUse
+  if (began === 'dropped') return limit?.sample({ baseline, rttMs: 0, inFlight, dropped: true })
+  circuit.firstTokenMs = firstTokenMs === undefined ? began : firstTokenMs + firstTokenWeight * (began - firstTokenMs)
+  limit?.sample({ baseline, rttMs: began, inFlight })
 }
 
 const stateNumber: Record<BreakerState, number> = { closed: 0, forced_closed: 0, half_open: 1, open: 2, forced_open: 2 }
@@ -92,6 +166,7 @@ const stateNumber: Record<BreakerState, number> = { closed: 0, forced_closed: 0,
 export function* breakerStates(names: readonly string[], upstreams: Iterable<Upstream>) {
   const worst = new Map(names.map((name) => [name, 0]))
   for (const upstream of upstreams) {
+    for (const [name, state] of upstream.forced) worst.set(name, stateNumber[`forced_${state}`])
     for (const { name, breaker } of upstream.circuits()) {
       worst.set(name, Math.max(worst.get(name) ?? 0, stateNumber[breaker.status().state]))
     }

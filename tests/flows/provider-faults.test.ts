@@ -42,6 +42,8 @@ interface Row {
   fault: Fault
   status: number
   code: string
+  /** Where a stream has a code of its own. */
+  streamCode?: string
   retryAfter: boolean
   /** Calls that the provider saw. */
   tries: number
@@ -97,7 +99,14 @@ const failing: Row[] = [
     retryAfter: false,
     tries: 3,
   },
-  { fault: { kind: 'hang' }, status: 504, code: 'upstream_timeout', retryAfter: false, tries: 1 },
+  {
+    fault: { kind: 'hang' },
+    status: 504,
+    code: 'upstream_timeout',
+    streamCode: 'headers_timeout',
+    retryAfter: false,
+    tries: 1,
+  },
 ]
 
 describe.each([
@@ -110,7 +119,7 @@ describe.each([
       // A stream is bounded by its headers' own time, the whole answer by the request's.
       gateway.sandbox.openai.setFaults([row.fault])
       const response = await ask({ stream })
-      expect(await errorOf(response)).toMatchObject({ code: row.code })
+      expect(await errorOf(response)).toMatchObject({ code: (stream && row.streamCode) || row.code })
       expect(response.status).toBe(row.status)
       expect(response.headers.has('retry-after')).toBe(row.retryAfter)
       expect(gateway.sandbox.openai.calls.length).toBe(row.tries)
@@ -217,7 +226,17 @@ describe('a stream that goes wrong after it has begun', () => {
     expect(words(10).startsWith(answer.text)).toBe(true)
     expect(answer.error).toMatchObject({ code: 'stream_interrupted' })
     expect(answer.done).toBe(false)
-    expect(await gateway.metric('stream_interrupted_total', { provider: 'openai' })).toBe(1)
+    expect(await gateway.metric('stream_interrupted_total', { provider: 'openai', rescued: 'no' })).toBe(3)
+  })
+
+  test.each([
+    { kind: 'cut', afterTokens: 5, times: 1 },
+    { kind: 'clean_cut', afterTokens: 5, times: 1 },
+  ] as Fault[])('$kind once: the same provider says it again, and the answer is whole', async (fault) => {
+    gateway.sandbox.openai.setFaults([fault])
+    const answer = await readSse(await ask({ stream: true }))
+    expect(answer).toMatchObject({ text: words(10), done: true, error: undefined })
+    expect(await gateway.metric('stream_interrupted_total', { provider: 'openai', rescued: 'restart' })).toBe(1)
   })
 
   test('a malformed event is skipped and counted, and every other word arrives', async () => {

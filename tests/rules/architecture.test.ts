@@ -66,6 +66,8 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
       'src/config.ts',
       'src/ports.ts',
       'src/errors.ts',
+      'src/routing/parse-table.ts',
+      'src/routing/table.ts',
       'src/resilience/',
       'src/telemetry/',
       'src/domain/',
@@ -76,13 +78,14 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
 /** The only rooms in which a package may be named. */
 const homes: Record<string, string[]> = {
   hono: ['src/app.ts', 'src/routes/', 'src/middleware/', 'src/console/'],
-  zod: ['src/config.ts', 'src/routes/', 'src/providers/', 'src/services/'],
+  zod: ['src/config.ts', 'src/routes/', 'src/providers/', 'src/services/', 'src/routing/'],
   'quick-lru': ['src/cache/'],
   'eventsource-parser': ['src/upstream/'],
   '@hono/node-server': ['adapters/node'],
   undici: ['adapters/node'],
   postgres: ['adapters/node'],
   'prom-client': ['adapters/node'],
+  yaml: ['adapters/node'],
 }
 
 /** Files that bring an adapter up for the process: they alone may know other adapters. */

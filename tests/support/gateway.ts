@@ -12,6 +12,7 @@ import { loadConfig } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
 import type { Log, Ports } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
 
 export const testKey = 'ak_live_testtesttesttesttesttest0001'
@@ -40,12 +41,15 @@ export interface TestGatewayOptions {
   env?: Record<string, string>
   ports?: Partial<Ports>
   providers?: GatewayOptions['providers']
+  /** What a routing file would hold. */
+  routing?: (sandbox: TestGateway['sandbox']) => unknown
 }
 
 export async function startTestGateway({
   env = {},
   ports = {},
   providers,
+  routing,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
   const sandbox = (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1 })) as TestGateway['sandbox'] &
@@ -74,6 +78,7 @@ export async function startTestGateway({
       vastai: { baseUrl: sandbox.vastai.baseUrl, apiKey: 'canary-vastai-0123456789' },
       ionet: { baseUrl: sandbox.ionet.baseUrl, apiKey: 'canary-ionet-0123456789' },
     },
+    routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet'],
     ports: {
       clock,

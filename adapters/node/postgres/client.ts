@@ -183,7 +183,7 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
 
   async function permit(label: string, signal: AbortSignal | undefined) {
     try {
-      const release = await permits.acquire(settings.acquireTimeoutMs, signal)
+      const release = await permits.acquire({ maxWaitMs: settings.acquireTimeoutMs, signal })
       if (!closed && !signal?.aborted) return release
       release()
     } catch (error) {

@@ -1,0 +1,227 @@
+import { describe, expect, it } from 'vitest'
+import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { seededRandom } from '../../tests/support/seeded-random.ts'
+import { ApiError } from '../errors.ts'
+import type { Load } from '../ports.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { createAdmission } from './admission.ts'
+import type { AppContext } from './request-context.ts'
+
+const calm: Load = { utilisation: 0.3, delayP99Ms: 2, memoryShare: 0.3 }
+const overloaded: Load = { utilisation: 1, delayP99Ms: 60, memoryShare: 0.3 }
+
+interface Asked {
+  headers: Record<string, string>
+  outcome: 'waiting' | 'admitted' | ApiError
+  leave: AbortController
+  end: () => void
+}
+
+function world(options: { load?: Load | 'absent' } = {}) {
+  const clock = new FakeClock()
+  const metrics = new FakeMetrics()
+  const state = { load: options.load === 'absent' ? calm : (options.load ?? calm), looks: 0 }
+  const admission = createAdmission({
+    clock,
+    metrics,
+    random: seededRandom(1),
+    load:
+      options.load === 'absent'
+        ? undefined
+        : () => {
+            state.looks++
+            return state.load
+          },
+  })
+  const check = { inference: admission.check('inference'), search: admission.check('search') }
+
+  function ask(
+    work: 'inference' | 'search' = 'inference',
+    { key = 'key', method = 'POST', headers = {} as Record<string, string> } = {},
+  ): Asked {
+    const endings: (() => void)[] = []
+    const asked: Asked = {
+      headers: {},
+      outcome: 'waiting',
+      leave: new AbortController(),
+      end: () => endings.splice(0).forEach((ending) => void ending()),
+    }
+    const request = {
+      headers: asked.headers,
+      principal: { keyId: key },
+      onEnd: (ending: () => void) => void endings.push(ending),
+    }
+    const c = {
+      env: { headers },
+      get: () => request,
+      req: { method, raw: { signal: asked.leave.signal } },
+    } as unknown as AppContext
+    const refused = (error: unknown) => {
+      asked.outcome = error as ApiError
+    }
+    const admitted = () => {
+      asked.outcome = 'admitted'
+    }
+    try {
+      const waits = check[work](c)
+      if (waits) waits.then(admitted, refused)
+      else admitted()
+    } catch (error) {
+      refused(error)
+    }
+    return asked
+  }
+
+  /** The load that is seen for so many looks. */
+  const seen = async (load: Load, looks: number) => {
+    state.load = load
+    for (let i = 0; i < looks; i++) {
+      await clock.advance(250)
+      admission.level()
+    }
+  }
+
+  /** 40 requests are under way, and the limit is 36 by now. */
+  async function busy(key = 'loud') {
+    const running = Array.from({ length: 40 }, () => ask('inference', { key }))
+    await seen(overloaded, 1)
+    state.load = { ...calm, delayP99Ms: 30 }
+    return running
+  }
+
+  return { clock, metrics, admission, state, ask, seen, busy }
+}
+
+describe('admission', () => {
+  it('lets all pass, at once, where nothing speaks against it', () => {
+    const { ask, metrics } = world()
+    const all = Array.from({ length: 1_000 }, () => ask())
+    expect(all.every(({ outcome }) => outcome === 'admitted')).toBe(true)
+    expect(all[0]!.headers).toEqual({})
+    expect(metrics.counted(instruments.requestsShed)).toBe(0)
+  })
+
+  it('lets all pass where the runtime cannot tell how busy it is', async () => {
+    const { ask, clock } = world({ load: 'absent' })
+    await clock.advance(10_000)
+    expect(ask().outcome).toBe('admitted')
+  })
+
+  it('looks at the load at most every 250 ms, and only when asked', async () => {
+    const { ask, clock, state } = world()
+    for (let ms = 0; ms < 1_000; ms += 50) {
+      ask()
+      await clock.advance(50)
+    }
+    expect(state.looks).toBe(3)
+    await clock.advance(60_000)
+    expect(state.looks).toBe(3)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('once overloaded lets inference wait at most 100 ms for a place, then refuses and says when to come back', async () => {
+    const { ask, busy, clock, metrics, admission } = world()
+    await busy()
+    const waiting = ask()
+    expect(admission.waiting()).toBe(1)
+    await clock.advance(99)
+    expect(waiting.outcome).toBe('waiting')
+    await clock.advance(1)
+    expect(waiting.outcome).toMatchObject({ code: 'overloaded', options: { shouldRetry: true } })
+    expect(metrics.counted(instruments.requestsShed, { reason: 'admission' })).toBe(1)
+    expect(admission.waiting()).toBe(0)
+  })
+
+  it.each([
+    ['80', 20],
+    ['60000', 100],
+    ['nonsense', 100],
+    ['-5', 100],
+  ])('with x-request-timeout-ms %s waits %i ms', async (timeout, waitMs) => {
+    const { ask, busy, clock } = world()
+    await busy()
+    const waiting = ask('inference', { headers: { 'x-request-timeout-ms': timeout } })
+    await clock.advance(waitMs - 1)
+    expect(waiting.outcome).toBe('waiting')
+    await clock.advance(1)
+    expect(waiting.outcome).toBeInstanceOf(ApiError)
+  })
+
+  it('gives the place back when the answer ends, and then to a quiet key first', async () => {
+    const { ask, busy } = world()
+    const running = await busy('loud')
+    const loud = ask('inference', { key: 'loud' })
+    const quiet = ask('inference', { key: 'quiet' })
+    for (const { end } of running.slice(0, 5)) end()
+    await settled()
+    expect([quiet.outcome, loud.outcome]).toEqual(['admitted', 'waiting'])
+  })
+
+  it('serves low priority last, and refuses a priority that it does not know', async () => {
+    const { ask, busy } = world()
+    const running = await busy()
+    const low = ask('inference', { headers: { 'x-gpuproxy-priority': 'low' } })
+    const normal = ask('inference', { headers: { 'x-gpuproxy-priority': 'normal' } })
+    for (const { end } of running.slice(0, 5)) end()
+    await settled()
+    expect([low.outcome, normal.outcome]).toEqual(['waiting', 'admitted'])
+    expect(ask('inference', { headers: { 'x-gpuproxy-priority': 'high' } }).outcome).toMatchObject({
+      code: 'invalid_header',
+      message: expect.stringContaining('x-gpuproxy-priority'),
+    })
+  })
+
+  it('forgets a caller who leaves while waiting', async () => {
+    const { ask, busy, admission, clock } = world()
+    await busy()
+    const waiting = ask()
+    waiting.leave.abort('gone')
+    await settled()
+    expect(waiting.outcome).toMatchObject({ code: 'client_closed' })
+    expect(admission.waiting()).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('grows its limit again when the loop is in time', async () => {
+    const { ask, busy, seen } = world()
+    await busy()
+    await seen(calm, 10)
+    expect(ask().outcome).toBe('admitted')
+  })
+
+  it('spreads the times after which it asks callers to come back over 1 to 3 s', async () => {
+    const { ask, seen } = world()
+    await seen({ ...calm, memoryShare: 0.95 }, 2)
+    const waits = Array.from({ length: 200 }, () => (ask().outcome as ApiError).options.retryAfterMs!)
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(3_000)
+    expect(new Set(waits).size).toBeGreaterThan(40)
+  })
+
+  it.each([
+    [1, { ...overloaded, delayP99Ms: 80 }, ['shed', 'shed', 'admitted', 'admitted']],
+    [2, { ...overloaded, delayP99Ms: 250 }, ['shed', 'shed', 'shed', 'admitted']],
+    [3, { ...calm, memoryShare: 0.95 }, ['shed', 'shed', 'shed', 'shed']],
+  ])(
+    'at brownout level %i sheds what the table says, tells the level, and leaves what runs alone',
+    async (level, load, expected) => {
+      const { ask, seen, metrics, admission } = world()
+      const running = ask()
+      await seen(load, 2)
+      expect(admission.level()).toBe(level)
+      const asked = [
+        ask('search'),
+        ask('inference', { method: 'GET' }),
+        ask('inference', { headers: { 'x-gpuproxy-priority': 'low' } }),
+        ask('inference'),
+      ]
+      const outcomes = asked.map(({ outcome }) => (outcome instanceof ApiError ? 'shed' : outcome))
+      expect(outcomes).toEqual(expected)
+      expect(asked.map(({ headers }) => headers['x-gpuproxy-brownout'])).toEqual(Array(4).fill(String(level)))
+      expect(running.outcome).toBe('admitted')
+      const shed = expected.filter((outcome) => outcome === 'shed').length
+      expect(metrics.counted(instruments.requestsShed, { reason: 'brownout' })).toBe(shed)
+    },
+  )
+})

@@ -1,0 +1,122 @@
+/**
+ * Whether the pod takes on a request: by brownout level, and for inference by a place among the requests in flight,
+ * shared fairly between keys. It stands before the body is read, so that a refusal costs next to nothing.
+ *
+ * The load is looked at when a request comes and the last look is old: who is asked nothing has nothing to shed.
+ */
+import { ApiError } from '../errors.ts'
+import type { Clock, LoadProbe, Metrics } from '../ports.ts'
+import { type BrownoutLevel, createBrownout, type Work } from '../resilience/brownout.ts'
+import { BulkheadFull, createBulkhead, type Priority, type Release } from '../resilience/bulkhead.ts'
+import { createLoadLimit } from '../resilience/load-limit.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { principalOf } from './authenticate.ts'
+import type { Check } from './guard.ts'
+import { type AppContext, header } from './request-context.ts'
+
+export interface AdmissionOptions {
+  clock: Clock
+  random: () => number
+  metrics: Metrics
+  /** Absent where the runtime cannot tell: nothing is shed then. */
+  load?: LoadProbe | undefined
+}
+
+export interface Admission {
+  /** The check to mount: inference takes a place, searches (and what inference routes only read) are shed first. */
+  check(work: 'inference' | 'search'): Check
+  level(): BrownoutLevel
+  /** Requests waiting for a place. */
+  waiting(): number
+}
+
+/** Often enough to bite within a second, seldom enough to see more than one turn of a loop that is late. */
+const sampleMs = 250
+const maxWaitMs = 100
+/** Of the time the caller gives. */
+const maxWaitShare = 1 / 4
+const retryAfterMs = { least: 1_000, spread: 2_000 }
+/** So many different waits are told, at random. */
+const refusalWaits = 64
+
+export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
+  const brownout = createBrownout({ clock })
+  const loadLimit = createLoadLimit()
+  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit })
+  let sampledAt = clock.now()
+  let peak = 0
+
+  const look = () => {
+    if (!load || clock.now() - sampledAt < sampleMs) return
+    sampledAt = clock.now()
+    const now = load()
+    brownout.sample(now)
+    const limit = loadLimit.sample(now, { inFlight: bulkhead.inUse, peak })
+    peak = bulkhead.inUse
+    if (limit !== bulkhead.limit) bulkhead.resize(limit)
+  }
+
+  // Made beforehand: the stack trace alone would be a tenth of what a refusal costs.
+  const refusals = Array.from({ length: refusalWaits }, (_, i) => {
+    const waitMs = retryAfterMs.least + (i / (refusalWaits - 1)) * retryAfterMs.spread
+    return new ApiError('overloaded', { retryAfterMs: Math.round(waitMs), shouldRetry: true })
+  })
+  const refusal = (reason: 'admission' | 'brownout') => {
+    metrics.count(instruments.requestsShed, { reason })
+    return refusals[Math.floor(random() * refusalWaits)]!
+  }
+
+  const shed = (c: AppContext, work: Work): undefined => {
+    if (brownout.level === 0) return
+    c.get('request').headers['x-gpuproxy-brownout'] = String(brownout.level)
+    if (brownout.sheds(work)) throw refusal('brownout')
+  }
+
+  const takePlace = (c: AppContext, priority: Priority): undefined | Promise<void> => {
+    const request = c.get('request')
+    const give = (release: Release): undefined => {
+      peak = Math.max(peak, bulkhead.inUse)
+      request.onEnd(release)
+    }
+    const full = bulkhead.inUse >= bulkhead.limit
+    const place = bulkhead.acquire({
+      maxWaitMs: full ? patienceMs(c) : maxWaitMs,
+      // Asking for the signal makes one: only who waits has a use for it.
+      signal: full ? c.req.raw.signal : undefined,
+      key: principalOf(c).keyId,
+      priority,
+    })
+    if (typeof place === 'function') return give(place)
+    return place.then(give, (error) => {
+      throw error instanceof BulkheadFull ? refusal('admission') : new ApiError('client_closed', { cause: error })
+    })
+  }
+
+  return {
+    check: (work) =>
+      function admission(c) {
+        look()
+        if (work === 'search' || c.req.method === 'GET') return shed(c, 'search')
+        const priority = priorityOf(c)
+        shed(c, priority === 'low' ? 'low_inference' : 'inference')
+        return takePlace(c, priority)
+      },
+    level() {
+      look()
+      return brownout.level
+    },
+    waiting: () => bulkhead.waiting,
+  }
+}
+
+export function priorityOf(c: AppContext): Priority {
+  const priority = header(c, 'x-gpuproxy-priority')
+  if (priority === undefined || priority === 'normal' || priority === 'low') return priority ?? 'normal'
+  throw new ApiError('invalid_header', { message: 'x-gpuproxy-priority must be "normal" or "low", or be left out.' })
+}
+
+/** A value that is not a number is refused by the route, which reads it for good. */
+function patienceMs(c: AppContext): number {
+  const callerMs = Number(header(c, 'x-request-timeout-ms') ?? Infinity)
+  return callerMs > 0 ? Math.min(maxWaitMs, callerMs * maxWaitShare) : maxWaitMs
+}

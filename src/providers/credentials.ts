@@ -1,0 +1,46 @@
+/**
+ * The gateway's own keys at one provider. They share its quota, so the first one is used until the provider rejects it;
+ * a rejected one is left out for a while, and the next takes its place.
+ */
+import type { Clock } from '../ports.ts'
+
+export interface CredentialsOptions {
+  clock: Clock
+  /** In order of preference; none = calls go out without a credential. */
+  apiKeys: readonly string[]
+  /** What every call carries besides. */
+  headers: Readonly<Record<string, string>>
+  /** Told each time: the operator has to act. `position` counts from 1; keys themselves are never told. */
+  onRejected: (position: number, of: number) => void
+}
+
+export interface Credential {
+  /** All that a call carries. */
+  headers: Record<string, string>
+  /** The provider refused it; answers whether another one is left. */
+  rejected(): boolean
+}
+
+export interface Credentials {
+  /** Undefined while all are rejected. */
+  current(): Credential | undefined
+}
+
+/** How long a rejected key is left out: a key that was put right is found again with at most one call a minute. */
+const outMs = 60_000
+
+export function createCredentials({ clock, apiKeys, headers, onRejected }: CredentialsOptions): Credentials {
+  const all = (apiKeys.length > 0 ? apiKeys : [undefined]).map((key, i) => {
+    let outUntil = -Infinity
+    const credential: Credential = {
+      headers: { ...headers, ...(key !== undefined && { authorization: `Bearer ${key}` }) },
+      rejected() {
+        outUntil = clock.now() + outMs
+        onRejected(i + 1, all.length)
+        return all.some(({ isOut }) => !isOut())
+      },
+    }
+    return { credential, isOut: () => outUntil > clock.now() }
+  })
+  return { current: () => all.find(({ isOut }) => !isOut())?.credential }
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { parseRoutingTable } from './parse-table.ts'
+import { contextWindowOf, priceOf } from './prices.ts'
+import { defaultTable, rowFor } from './table.ts'
+
+const tokens = { perImage: undefined, perMinute: undefined, perMillionCharacters: undefined }
+
+describe('a price', () => {
+  it('is that of the built-in table, in millionths of a dollar', () => {
+    expect(priceOf({}, ['gpt-4o-mini'])).toEqual({
+      ...tokens,
+      inputPerMillion: 150_000,
+      outputPerMillion: 600_000,
+      cachedInputPerMillion: 75_000,
+    })
+    expect(priceOf({}, ['dall-e-3'])).toMatchObject({ perImage: 40_000 })
+    expect(priceOf({}, ['whisper-1'])).toMatchObject({ perMinute: 6_000 })
+    expect(priceOf({}, ['tts-1'])).toMatchObject({ perMillionCharacters: 15_000_000 })
+    expect(priceOf({}, ['omni-moderation-latest'])).toMatchObject({ inputPerMillion: 0, outputPerMillion: 0 })
+  })
+
+  it('is 1.00 and 4.00 for a model that nobody priced, and images, audio and speech are then not sold', () => {
+    expect(priceOf({}, ['unheard-of'])).toEqual({
+      ...tokens,
+      inputPerMillion: 1_000_000,
+      outputPerMillion: 4_000_000,
+      cachedInputPerMillion: 1_000_000,
+    })
+  })
+
+  it('of a dated snapshot is that of its family, unless the snapshot has its own', () => {
+    expect(priceOf({}, ['gpt-4o-2024-08-06'])).toEqual(priceOf({}, ['gpt-4o']))
+    expect(priceOf({}, ['gpt-4o-2024-05-13']).inputPerMillion).toBe(5_000_000)
+    expect(contextWindowOf('gpt-4.1-mini-2025-04-14')).toBe(1_047_576)
+  })
+
+  it('of a cached token follows what is said of the others', () => {
+    expect(priceOf({ inputPerMillion: 5 }, ['unheard-of']).cachedInputPerMillion).toBe(5)
+    expect(priceOf({ inputPerMillion: 50_000 }, ['gpt-4o-mini']).cachedInputPerMillion).toBe(50_000)
+    expect(priceOf({ inputPerMillion: 200_000 }, ['gpt-4o-mini']).cachedInputPerMillion).toBe(75_000)
+    expect(priceOf({ cachedInputPerMillion: 7 }, ['gpt-4o-mini']).cachedInputPerMillion).toBe(7)
+  })
+})
+
+const p = (name: string) => ({ name, kind: 'openai' as const, baseUrl: 'http://h', apiKeys: [], headers: {} })
+
+describe('under * a model', () => {
+  it('has the built-in price and window of the name that is asked for', () => {
+    const table = defaultTable([p('openai')], ['openai'])
+    const price = (name: string) => rowFor(table, name)!.targets[0]!.price
+    expect(price('gpt-4o')).toEqual(priceOf({}, ['gpt-4o']))
+    expect(price('unheard-of')).toEqual(priceOf({}, []))
+    expect(rowFor(table, 'gpt-4')?.targets[0]).toMatchObject({
+      provider: 'openai',
+      model: undefined,
+      contextWindow: 8_192,
+    })
+  })
+
+  it('has the price that the file gives, and of what the file does not say the built-in one', () => {
+    const table = parseRoutingTable({
+      providers: { a: { kind: 'openai', base_url: 'http://h' } },
+      models: {
+        '*': {
+          targets: [{ provider: 'a' }, { provider: 'a', model: 'gpt-4o', context_window: 9 }],
+          price: { input_per_million: 3 },
+        },
+      },
+    })
+    const [own, fixed] = rowFor(table, 'gpt-4o-mini')!.targets
+    expect(own!.price).toMatchObject({ inputPerMillion: 3_000_000, outputPerMillion: 600_000 })
+    expect(fixed).toMatchObject({
+      price: { inputPerMillion: 3_000_000, outputPerMillion: 10_000_000 },
+      contextWindow: 9,
+    })
+  })
+})
+
+describe('without a file', () => {
+  it('every model goes to the first provider of the order that there is', () => {
+    const table = defaultTable([p('iointelligence'), p('x')], ['openai', 'iointelligence'])
+    expect(rowFor(table, 'any')).toMatchObject({
+      name: '*',
+      targets: [{ provider: 'iointelligence', model: undefined }],
+    })
+    expect([...table.providers.keys()]).toEqual(['iointelligence', 'x'])
+  })
+
+  it('and without any provider nowhere', () => {
+    expect(rowFor(defaultTable([p('x')], ['openai']), 'any')).toBeUndefined()
+  })
+})

@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import type { Verdict } from '../resilience/circuit-breaker.ts'
+import { createUpstream } from '../upstream/upstream.ts'
+import { createBreakers } from './breakers.ts'
+
+function world() {
+  const clock = new FakeClock()
+  const create = (name: string) =>
+    createUpstream({
+      name,
+      clock,
+      random: () => 0.5,
+      metrics: new FakeMetrics(),
+      maxConcurrent: 10,
+      retryBudgetRatio: 0.1,
+      breaker: {},
+      circuitName: (key) => (key === 'list' || key === 'org/gpt' ? `${name}:${key}` : `${name}:other`),
+      onTransition: () => {},
+    })
+  const [openai, vastai] = [create('openai'), create('vastai')]
+  const breakers = createBreakers({
+    clock,
+    names: () => ['vastai:list', 'openai:other', 'billing'],
+    upstreams: () => [openai, vastai],
+    pod: 'pod-1',
+  })
+  const report = (key: string, verdict: Verdict, times: number) => {
+    for (let i = 0; i < times; i++) {
+      const admission = openai.circuit(key).breaker.acquire()
+      if ('permit' in admission) admission.permit.report(verdict)
+    }
+  }
+  const row = (name: string) => breakers.list().find((found) => found.name === name)
+  return { clock, openai, breakers, report, row }
+}
+
+describe('the list', () => {
+  it('has the names known from the first, closed, before any call', () => {
+    const { breakers } = world()
+    expect(breakers.list()).toEqual(
+      ['vastai:list', 'openai:other', 'billing'].map((name) => ({
+        name,
+        state: 'closed',
+        failureRate: 0,
+        calls: 0,
+        nextProbeAt: undefined,
+        pods: [{ pod: 'pod-1', state: 'closed' }],
+      })),
+    )
+  })
+
+  it('has one row a name: the worst state, calls and failures of all the circuits together', () => {
+    const { clock, report, row } = world()
+    report('a', 'success', 30)
+    report('b', 'failure', 10)
+    clock.tick(5_000)
+    report('c', 'failure', 10)
+    report('org/gpt', 'success', 4)
+    expect(row('openai:other')).toEqual({
+      name: 'openai:other',
+      state: 'open',
+      failureRate: 0.4,
+      calls: 50,
+      // Of the two that wait, the one that has waited longer.
+      nextProbeAt: new Date(clock.wallNow() + 25_000),
+      pods: [{ pod: 'pod-1', state: 'open' }],
+    })
+    expect(row('openai:org/gpt')).toMatchObject({ state: 'closed', calls: 4, nextProbeAt: undefined })
+    clock.tick(25_000)
+    report('b', 'neutral', 1)
+    report('c', 'neutral', 1)
+    expect(row('openai:other')).toMatchObject({ state: 'open' })
+    clock.tick(5_000)
+    report('c', 'neutral', 1)
+    expect(row('openai:other')).toMatchObject({ state: 'half_open', nextProbeAt: undefined })
+  })
+})
+
+describe('an operator’s word', () => {
+  it('forces all circuits of the name, and is told', () => {
+    const { openai, breakers, report, row } = world()
+    report('a', 'success', 1)
+    expect(breakers.set('openai:other', 'open')).toMatchObject({ name: 'openai:other', state: 'forced_open' })
+    expect(openai.circuit('later').breaker.acquire()).toMatchObject({ refused: 'open' })
+    expect(row('openai:other')).toMatchObject({ state: 'forced_open', nextProbeAt: undefined })
+    expect(breakers.set('openai:other', 'closed')).toMatchObject({ state: 'forced_closed' })
+    expect(row('openai:other')).toMatchObject({ state: 'forced_closed' })
+    expect(breakers.set('openai:other', 'auto')).toMatchObject({ state: 'closed' })
+  })
+
+  it('is taken for a name that has no circuit yet, and for one that holds a slash', () => {
+    const { breakers, report } = world()
+    expect(breakers.set('vastai:list', 'open')).toMatchObject({ state: 'forced_open' })
+    report('org/gpt', 'success', 1)
+    expect(breakers.set('openai:org/gpt', 'open')).toMatchObject({ state: 'forced_open' })
+  })
+
+  it.each(['openai:nothing', 'nobody:list', '', 'openai', 'constructor'])('on %j is refused', (name) => {
+    const { breakers } = world()
+    expect(() => breakers.set(name, 'open')).toThrow(expect.objectContaining({ code: 'unknown_breaker' }))
+  })
+
+  it('on a service that is not configured is refused in words that say so', () => {
+    expect(() => world().breakers.set('billing', 'open')).toThrow(/billing stands for a service that is not configured/)
+  })
+})

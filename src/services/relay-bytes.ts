@@ -1,0 +1,45 @@
+/**
+ * Relays an answer that is bytes, as speech is, while it comes. Bytes have no room for an error event: where the
+ * provider breaks off, the caller's connection is cut, so that a short answer cannot be taken for a whole one.
+ */
+import type { Hold } from '../upstream/guarded-call.ts'
+
+export interface BytesAnswer {
+  /** The first bytes, already here. */
+  begun: Uint8Array
+  rest: AsyncIterator<Uint8Array, unknown, undefined>
+}
+
+export interface BytesRelayOptions {
+  hold: Hold
+  /** Aborted when the caller leaves. */
+  signal: AbortSignal
+  /** The provider broke the answer. */
+  onInterrupted(): void
+  onEnd(): void
+}
+
+export async function* relayBytes(
+  { begun, rest }: BytesAnswer,
+  options: BytesRelayOptions,
+): AsyncGenerator<Uint8Array> {
+  const { hold, signal, onInterrupted, onEnd } = options
+  try {
+    yield begun
+    for (;;) {
+      const next = await rest.next()
+      if (next.done) return
+      yield next.value
+    }
+  } catch (cause) {
+    if (signal.aborted) return
+    hold.failed()
+    onInterrupted()
+    throw cause
+  } finally {
+    // Reached in every way out, the caller's leaving included: the provider's call ends here.
+    hold.release()
+    onEnd()
+    void rest.return?.().catch(() => {}) // Nobody reads on; how the call ends no longer matters.
+  }
+}

@@ -1,0 +1,243 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { StreamChoice, StreamChunk } from '../providers/openai-stream.ts'
+import { type Splice, spliceContinuation, spliceRestart } from './splice.ts'
+import { Transcript, TranscriptMemory } from './transcript.ts'
+
+const memory = () => new TranscriptMemory(1_000_000)
+const transcriptOf = (chunks: StreamChunk[], choices = 1) => {
+  const transcript = new Transcript(memory(), choices)
+  for (const chunk of chunks) transcript.add(chunk)
+  return transcript
+}
+
+const chunk = (choice: StreamChoice, more: Partial<StreamChunk> = {}): StreamChunk => ({
+  id: 'b',
+  created: 2,
+  model: 'model-b',
+  choices: [{ index: 0, finish_reason: null, ...choice }],
+  ...more,
+})
+const role = (index = 0) => chunk({ index, delta: { role: 'assistant', content: '', refusal: null } })
+const word = (content: string, index = 0) => chunk({ index, delta: { content } })
+const finish = (reason = 'stop', index = 0) => chunk({ index, delta: {}, finish_reason: reason })
+const usage = chunk({}, { choices: [], usage: { completion_tokens: 9 } })
+const tool = (call: object) => chunk({ delta: { tool_calls: [call] } })
+const fromA = (...chunks: StreamChunk[]) => chunks.map((each) => ({ ...each, id: 'a', created: 1, model: 'model-a' }))
+
+/** What the caller has in the end, put together as an SDK does; `mismatch` where the splice gave up. */
+function joined(sent: StreamChunk[], splice: Splice, rest: StreamChunk[]) {
+  const all = [...sent]
+  for (const each of rest) {
+    const out = splice.take(each)
+    if (out === 'mismatch') return { answer: assemble(all), mismatch: true }
+    all.push(...out)
+  }
+  return { answer: assemble(all), mismatch: false, all }
+}
+
+function assemble(chunks: StreamChunk[]) {
+  const choices: Record<number, { role: string; content: string; tools: unknown[]; finish: unknown }> = {}
+  for (const { choices: parts = [] } of chunks) {
+    for (const { index = 0, delta, text, finish_reason } of parts) {
+      choices[index] ??= { role: '', content: '', tools: [], finish: null }
+      const choice = choices[index]
+      choice.role += delta?.role ?? ''
+      choice.content += text ?? delta?.content ?? ''
+      for (const { index: at, id = '', function: f = {} } of (delta?.tool_calls ?? []) as never as {
+        index: number
+        id?: string
+        function?: { name?: string; arguments?: string }
+      }[]) {
+        choice.tools[at] ??= { id: '', name: '', text: '' }
+        const call = choice.tools[at] as { id: string; name: string; text: string }
+        call.id += id
+        call.name += f.name ?? ''
+        call.text += f.arguments ?? ''
+      }
+      choice.finish = finish_reason ?? choice.finish
+    }
+  }
+  return choices
+}
+
+describe('an answer that begins anew', () => {
+  const sent = fromA(role(), word('one two'))
+  const restart = () => spliceRestart(transcriptOf(sent))
+
+  it('is silent until it has said what was sent, and then says only what is new', () => {
+    const splice = restart()
+    expect(splice.take(role())).toEqual([])
+    expect(splice.take(word('one'))).toEqual([])
+    expect(splice.take(word(' two three'))).toEqual([
+      { ...chunk({ delta: { content: ' three' } }), id: 'a', created: 1, model: 'model-b' },
+    ])
+    expect(splice.take(word(' four'))).toMatchObject([{ id: 'a', choices: [{ delta: { content: ' four' } }] }])
+    expect(splice.take(finish())).toMatchObject([{ choices: [{ finish_reason: 'stop' }] }])
+    expect(splice.take(usage)).toMatchObject([{ usage: { completion_tokens: 9 }, choices: [] }])
+  })
+
+  it.each<[string, StreamChunk[]]>([
+    ['says another word', [word('one too')]],
+    ['says another first word', [word('One')]],
+    ['ends before it has said as much', [word('one'), finish()]],
+    ['thinks aloud where the other did not, and then ends', [chunk({ delta: { reasoning_content: 'hm' } }), finish()]],
+    [
+      'calls a tool instead',
+      [tool({ index: 0, id: 'x', function: { name: 'f', arguments: '{}' } }), finish('tool_calls')],
+    ],
+    ['says what nobody understands', [chunk({ delta: { audio: { data: 'x' } } })]],
+    ['says two pieces at once', [chunk({ delta: { tool_calls: [{ index: 0 }, { index: 'x' }] } })]],
+  ])('that %s is a mismatch', (_name, rest) => {
+    expect(joined(sent, restart(), rest).mismatch).toBe(true)
+  })
+
+  it('goes on from nothing where only the role was sent', () => {
+    const begun = fromA(role())
+    const { answer, mismatch } = joined(begun, spliceRestart(transcriptOf(begun)), [role(), word('Hi'), finish()])
+    expect(mismatch).toBe(false)
+    expect(answer).toEqual({ 0: { role: 'assistant', content: 'Hi', tools: [], finish: 'stop' } })
+  })
+
+  it('goes on with a tool call under the id that was sent', () => {
+    const begun = fromA(
+      role(),
+      tool({ index: 0, id: 'call_a', type: 'function', function: { name: 'get', arguments: '{"a' } }),
+    )
+    const rest = [
+      role(),
+      tool({ index: 0, id: 'call_b', type: 'function', function: { name: 'get', arguments: '' } }),
+      tool({ index: 0, function: { arguments: '{"a":' } }),
+      tool({ index: 0, function: { arguments: '1}' } }),
+      tool({ index: 1, id: 'call_c', type: 'function', function: { name: 'put', arguments: '{}' } }),
+      finish('tool_calls'),
+    ]
+    expect(joined(begun, spliceRestart(transcriptOf(begun)), rest).answer[0]).toEqual({
+      role: 'assistant',
+      content: '',
+      tools: [
+        { id: 'call_a', name: 'get', text: '{"a":1}' },
+        { id: 'call_c', name: 'put', text: '{}' },
+      ],
+      finish: 'tool_calls',
+    })
+  })
+
+  it('that calls another tool is a mismatch', () => {
+    const begun = fromA(tool({ index: 0, id: 'call_a', function: { name: 'get', arguments: '{' } }))
+    const rest = [tool({ index: 0, id: 'call_b', function: { name: 'put', arguments: '{}' } })]
+    expect(joined(begun, spliceRestart(transcriptOf(begun)), rest).mismatch).toBe(true)
+  })
+
+  it('must end a choice as it has ended, and adds nothing to it', () => {
+    const begun = fromA(word('x'), finish('stop'), word('y', 1))
+    const splice = () => spliceRestart(transcriptOf(begun, 2))
+    const both = [word('x'), word('yz', 1), finish('stop'), finish('stop', 1)]
+    expect(joined(begun, splice(), both).answer).toMatchObject({
+      0: { content: 'x', finish: 'stop' },
+      1: { content: 'yz', finish: 'stop' },
+    })
+    expect(joined(begun, splice(), [word('x'), finish('length')]).mismatch).toBe(true)
+    expect(joined(begun, splice(), [word('xx')]).mismatch).toBe(true)
+  })
+
+  it('waits for every choice before it says anything', () => {
+    const begun = fromA(word('x'), word('y', 1))
+    const splice = spliceRestart(transcriptOf(begun, 2))
+    expect(splice.take(word('x more'))).toEqual([])
+    expect(splice.take(word('y', 1))).toMatchObject([{ choices: [{ index: 0, delta: { content: ' more' } }] }])
+  })
+
+  it('cut anywhere and chunked in any way, gives the one answer or says that it differs', () => {
+    const pieces = fc.array(fc.string({ minLength: 1, maxLength: 6, unit: 'grapheme' }), {
+      minLength: 1,
+      maxLength: 12,
+    })
+    const rechunked = (text: string, sizes: number[]) => {
+      const out: string[] = []
+      for (let at = 0, i = 0; at < text.length; i++) {
+        const size = sizes[i % sizes.length]!
+        out.push(text.slice(at, at + size))
+        at += size
+      }
+      return out
+    }
+    const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 })
+    fc.assert(
+      fc.property(pieces, fc.nat(12), sizes, fc.option(fc.nat(60)), (words, cut, chunking, changeAt) => {
+        const begun = fromA(role(), ...words.slice(0, cut).map((each) => word(each)))
+        const text = words.join('')
+        const before = words.slice(0, cut).join('')
+        const other = changeAt === null ? text : `${text.slice(0, changeAt)}\u0007${text.slice(changeAt + 1)}`
+        const rest = [role(), ...rechunked(other, chunking).map((each) => word(each)), finish()]
+        const { answer, mismatch } = joined(begun, spliceRestart(transcriptOf(begun)), rest)
+        if (other.startsWith(before)) {
+          expect(mismatch).toBe(false)
+          expect(answer[0]).toEqual({ role: 'assistant', content: other, tools: [], finish: 'stop' })
+        } else {
+          expect(mismatch).toBe(true)
+          expect(answer[0]!.content).toBe(before)
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('an answer that is continued', () => {
+  const long = 'a beginning of more than twenty-four characters'
+  const begun = fromA(role(), word(long))
+  const continued = (rest: StreamChunk[]) => joined(begun, spliceContinuation(transcriptOf(begun)), rest)
+
+  it('is what was sent and what comes', () => {
+    const { answer } = continued([role(), word(', and its end'), finish(), usage])
+    expect(answer[0]).toEqual({ role: 'assistant', content: `${long}, and its end`, tools: [], finish: 'stop' })
+  })
+
+  it('keeps the id of the answer and tells the model of who continues', () => {
+    const { all } = continued([word(' on')])
+    expect(all!.at(-1)).toMatchObject({ id: 'a', created: 1, model: 'model-b' })
+  })
+
+  it('is not said twice by a server that begins from the front all the same', () => {
+    const { answer } = continued([
+      role(),
+      word(long.slice(0, 10)),
+      word(`${long.slice(10)} and more`),
+      word('!'),
+      finish(),
+    ])
+    expect(answer[0]).toMatchObject({ content: `${long} and more!`, finish: 'stop' })
+  })
+
+  it('keeps words that only begin like the beginning', () => {
+    const { answer } = continued([word(long.slice(0, 12)), word('nother thing'), finish()])
+    expect(answer[0]).toMatchObject({ content: `${long}${long.slice(0, 12)}nother thing`, finish: 'stop' })
+  })
+
+  it('keeps an end that is like the beginning', () => {
+    const { answer } = continued([word(long.slice(0, 12)), finish()])
+    expect(answer[0]).toMatchObject({ content: long + long.slice(0, 12), finish: 'stop' })
+  })
+
+  it('keeps a tool call that follows', () => {
+    const { answer } = continued([
+      tool({ index: 0, id: 'x', function: { name: 'f', arguments: '{}' } }),
+      finish('tool_calls'),
+    ])
+    expect(answer[0]).toMatchObject({ content: long, tools: [{ id: 'x', name: 'f', text: '{}' }] })
+  })
+
+  it('is taken at its word where little was sent', () => {
+    const short = fromA(word('na '))
+    const { answer } = joined(short, spliceContinuation(transcriptOf(short)), [word('na batman'), finish()])
+    expect(answer[0]!.content).toBe('na na batman')
+  })
+
+  it('may be that of a text completion', () => {
+    const text = (piece: string) => chunk({ text: piece })
+    const sent = fromA(text(long))
+    const { answer } = joined(sent, spliceContinuation(transcriptOf(sent)), [text(long.slice(0, 5)), text('zz')])
+    expect(answer[0]!.content).toBe(`${long}${long.slice(0, 5)}zz`)
+  })
+})

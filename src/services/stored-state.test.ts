@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { ApiError } from '../errors.ts'
+import { refuseStoredState, storeNothing } from './stored-state.ts'
+
+const model = 'gpt-4o'
+
+function refused(body: Record<string, unknown>): string | undefined {
+  try {
+    refuseStoredState(body)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ApiError)
+    const { code, status, message, options } = error as ApiError
+    expect([code, status]).toEqual(['stored_state_unsupported', 400])
+    expect(message.startsWith(`${options.param} `)).toBe(true)
+    return options.param
+  }
+  return undefined
+}
+
+const input = (part: object) => ({
+  model,
+  input: [{ role: 'user', content: [{ type: 'input_text', text: 'hi' }, part] }],
+})
+
+describe('a reference to state kept at the provider', () => {
+  it.each<[object, string]>([
+    [{ model, input: 'hi', previous_response_id: 'resp_1' }, 'previous_response_id'],
+    [{ model, input: 'hi', conversation: 'conv_1' }, 'conversation'],
+    [{ model, input: 'hi', conversation: { id: 'conv_1' } }, 'conversation'],
+    [{ model, input: 'hi', background: true }, 'background'],
+    [{ model, prompt: { id: 'pmpt_1', version: '2' } }, 'prompt.id'],
+    [input({ type: 'input_file', file_id: 'file-1' }), 'input[0].content[1].file_id'],
+    [input({ type: 'input_image', file_id: 'file-1', detail: 'auto' }), 'input[0].content[1].file_id'],
+    [{ model, input: 'hi', tools: [{ type: 'file_search', vector_store_ids: ['vs_1'] }] }, 'tools[0].vector_store_ids'],
+    [
+      { model, input: 'hi', tools: [{ type: 'code_interpreter', container: { type: 'auto', file_ids: ['file-1'] } }] },
+      'tools[0].container.file_ids',
+    ],
+    [{ model, input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0].type'],
+    [
+      { model, messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'file-1' } }] }] },
+      'messages[0].content[0].file.file_id',
+    ],
+    [{ model, file_id: 'file-1' }, 'file_id'],
+    [
+      { model, input: 'hi', prompt: { variables: { doc: { type: 'input_file', file_id: 'f' } } } },
+      'prompt.variables.doc.file_id',
+    ],
+    [{ model, deep: [[[{ a: [{ file_id: 7 }] }]]] }, 'deep[0][0][0].a[0].file_id'],
+  ])('%j is refused by its path', (body, path) => {
+    expect(refused(body as Record<string, unknown>)).toBe(path)
+  })
+
+  it('is named within bounds however long its path is', () => {
+    expect(refused({ ['x'.repeat(10_000)]: { file_id: 'f' } })).toHaveLength(200)
+  })
+})
+
+describe('what refers to nothing', () => {
+  it.each<[string, object]>([
+    [
+      'null, which SDKs send',
+      { model, previous_response_id: null, conversation: null, background: null, prompt: null },
+    ],
+    ['a null within', input({ type: 'input_image', file_id: null, image_url: 'data:,' })],
+    ['a prompt that speaks of it', input({ type: 'input_text', text: 'what is {"file_id":"file-1"}?' })],
+    ['a list of names', { model, messages: [], tools: [{ required: ['file_id', 'vector_store_ids'] }] }],
+    [
+      'a tool with a parameter of that name',
+      { model, tools: [{ function: { parameters: { type: 'object', properties: { file_id: { type: 'string' } } } } }] },
+    ],
+    [
+      'what a tool was called with',
+      { model, messages: [{ tool_calls: [{ function: { arguments: '{"file_id":"a"}' } }] }] },
+    ],
+    ['the caller’s own tags', { model, messages: [], metadata: { file_id: 'mine' } }],
+    ['no background', { model, input: 'hi', background: false }],
+    ['the background of an image', { model, prompt: 'a dot', background: 'transparent' }],
+    ['a prompt in words', { model, prompt: 'hello' }],
+    ['prompts in tokens', { model, prompt: [[1, 2, 3]] }],
+    ['a prompt without an id', { model, prompt: { variables: {} } }],
+    ['an id of another kind', { model, input: [{ type: 'message', id: 'msg_1', role: 'assistant', content: [] }] }],
+  ])('passes: %s', (_what, body) => expect(refused(body as Record<string, unknown>)).toBeUndefined())
+})
+
+describe('storing', () => {
+  it.each<[string, unknown, object]>([
+    ['responses', undefined, { store: false }],
+    ['responses', null, { store: false }],
+    ['responses', true, { store: false }],
+    ['responses', false, {}],
+    ['chat/completions', undefined, {}],
+    ['chat/completions', true, { store: false }],
+    ['chat/completions', 'yes', { store: false }],
+    ['chat/completions', false, {}],
+  ])('%s with store %j changes %j', (endpoint, store, changes) => {
+    expect(storeNothing(endpoint, { model, ...(store !== undefined && { store }) })).toEqual(changes)
+  })
+})

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import type { StreamChoice } from '../providers/openai-stream.ts'
+import { Transcript, TranscriptMemory } from './transcript.ts'
+
+const world = (maxChars = 1_000_000, choices = 1) => {
+  const memory = new TranscriptMemory(maxChars)
+  const transcript = new Transcript(memory, choices)
+  const add = (...parts: StreamChoice[]) => transcript.add({ id: 'a', created: 1, choices: parts })
+  return { memory, transcript, add }
+}
+
+describe('a transcript', () => {
+  it('keeps the text of each channel of each choice', () => {
+    const { transcript, add } = world()
+    add({ index: 0, delta: { role: 'assistant', content: '' } })
+    add({ index: 0, delta: { content: 'one' } }, { index: 1, delta: { refusal: 'no' } })
+    add({ delta: { content: ' two', tool_calls: [{ index: 0, function: { name: 'f', arguments: '{' } }] } })
+    expect(Object.fromEntries(transcript.channels)).toEqual({
+      '0/content': 'one two',
+      '1/refusal': 'no',
+      '0/tool_calls.0.name': 'f',
+      '0/tool_calls.0.arguments': '{',
+    })
+    expect(transcript.tokens).toBe(3)
+    expect(transcript.id).toBe('a')
+  })
+
+  it('knows a tool call that has only its id so far', () => {
+    const { transcript, add } = world()
+    add({ delta: { tool_calls: [{ index: 0, id: 'x' }] } })
+    expect([...transcript.channels.keys()]).toEqual(['0/tool_calls.0.name', '0/tool_calls.0.arguments'])
+  })
+
+  it.each<[string, StreamChoice, string]>([
+    ['a field nobody knows', { delta: { audio: { id: 'x' } } }, 'unknown_field'],
+    ['content that is no text', { delta: { content: [{ type: 'text' }] } }, 'unknown_field'],
+    ['tool calls without a number', { delta: { tool_calls: [{ function: { name: 'f' } }] } }, 'unknown_field'],
+    ['tool calls that are none', { delta: { tool_calls: [null] } }, 'unknown_field'],
+    [
+      'arguments that are no text',
+      { delta: { tool_calls: [{ index: 0, function: { arguments: {} } }] } },
+      'unknown_field',
+    ],
+    ['probabilities', { delta: { content: 'x' }, logprobs: { content: [] } }, 'logprobs'],
+    ['more than it may keep', { delta: { content: 'x'.repeat(262_145) } }, 'too_long'],
+  ])('cannot be gone on with after %s, and keeps nothing then', (_name, choice, obstacle) => {
+    const { transcript, memory, add } = world()
+    add({ delta: { content: 'before' } })
+    add(choice)
+    add({ delta: { content: 'after' }, finish_reason: 'stop' })
+    expect(transcript.obstacle).toBe(obstacle)
+    expect(transcript.channels.size).toBe(0)
+    expect(memory.chars).toBe(0)
+    expect(transcript.isWhole(false)).toBe(true)
+  })
+
+  it('takes no more memory than all may take together, and gives it back', () => {
+    const { transcript, memory, add } = world(10)
+    const other = new Transcript(memory, 1)
+    other.add({ choices: [{ delta: { content: '12345678' } }] })
+    add({ delta: { content: 'abc' } })
+    expect(transcript.obstacle).toBe('too_long')
+    expect(memory.chars).toBe(8)
+    other.close()
+    other.close()
+    expect(memory.chars).toBe(0)
+  })
+
+  it('is whole when each choice that was asked for has said why it finished', () => {
+    const { transcript, add } = world(1_000, 2)
+    expect(transcript.isWhole(true)).toBe(false)
+    add({ index: 0, delta: { content: 'x' } })
+    expect(transcript.isWhole(true)).toBe(false)
+    add({ index: 0, finish_reason: 'stop' })
+    expect(transcript.isWhole(false)).toBe(false)
+    expect(transcript.isWhole(true)).toBe(true)
+    add({ index: 1, delta: { content: 'y' } })
+    expect(transcript.isWhole(true)).toBe(false)
+    add({ index: 1, finish_reason: 'length' })
+    expect(transcript.isWhole(false)).toBe(true)
+  })
+})
