@@ -55,14 +55,28 @@ describe('a transcript', () => {
   })
 
   it('takes no more memory than all may take together, and gives it back', () => {
-    const { transcript, memory, add } = world(10)
+    const { transcript, memory, add } = world(140)
     const other = new Transcript(memory, 1)
     other.add({ choices: [{ delta: { content: '12345678' } }] })
-    add({ delta: { content: 'abc' } })
+    add({ delta: { content: 'abcd' } })
+    expect(transcript.obstacle).toBeUndefined()
+    expect(memory.chars).toBe(140)
+    add({ delta: { content: 'e' } })
     expect(transcript.obstacle).toBe('too_long')
-    expect(memory.chars).toBe(8)
+    expect(memory.chars).toBe(72)
     other.close()
     other.close()
+    expect(memory.chars).toBe(0)
+  })
+
+  it('is bounded also where a provider opens channel after channel and says nothing', () => {
+    const { transcript, memory, add } = world()
+    for (let index = 0; index < 10_000; index++) {
+      add({ index: 0, delta: { tool_calls: [{ index, id: 'x' }] } })
+      add({ index, delta: {} })
+    }
+    expect(transcript.obstacle).toBe('too_long')
+    expect(transcript.seen.size).toBe(1_024)
     expect(memory.chars).toBe(0)
   })
 

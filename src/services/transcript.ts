@@ -20,6 +20,10 @@ export class TranscriptMemory {
 }
 
 const maxChars = 256 * 1024
+/** What a channel takes besides its text: a provider that opens one after the other is bounded, too. */
+const channelChars = 64
+/** Nobody asks for more; what is beyond is not listened to. */
+const maxChoices = 1_024
 
 export class Transcript {
   /** By `<choice>/<channel>`. */
@@ -48,6 +52,7 @@ export class Transcript {
     if (!choices) return
     for (const choice of choices) {
       const index = choice.index ?? 0
+      if (this.seen.size >= maxChoices && !this.seen.has(index)) continue
       this.seen.add(index)
       if (this.obstacle === undefined) this.keep(choice, index)
       if (choice.finish_reason) this.finished.set(index, choice.finish_reason)
@@ -72,12 +77,15 @@ export class Transcript {
 
   private keep(choice: StreamChoice, index: number) {
     const before = this.chars
+    let spoke = false
     const understood = forEachPiece(choice, (channel, text) => {
       const key = `${index}/${channel}`
-      this.channels.set(key, (this.channels.get(key) ?? '') + text)
-      this.chars += text.length
+      const known = this.channels.get(key)
+      this.channels.set(key, (known ?? '') + text)
+      this.chars += text.length + (known === undefined ? channelChars : 0)
+      if (text !== '') spoke = true
     })
-    if (this.chars > before) this.tokens++
+    if (spoke) this.tokens++
     this.memory.chars += this.chars - before
     if (!understood) this.giveUp('unknown_field')
     else if (!isEmpty(choice.logprobs)) this.giveUp('logprobs')
