@@ -123,6 +123,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       if (failure && target.helpsAfter && !target.helpsAfter(failure)) continue
       let triesHere = 0
       let waitMs = 0
+      const gateWait = { waitedMs: 0 }
 
       for (;;) {
         if (trace.attempts >= maxAttempts) throw failure ?? local('overloaded', 1_000)
@@ -139,7 +140,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         // The usual case waits for nothing, and then not for a promise either.
         const atOnce =
           waitMs === 0 && target.circuit.gate.closedForMs() === 0 && options.deadline.remainingMs() >= minTryMs
-        const refusal = atOnce ? undefined : await waitForTurn(target, waitMs, last, options)
+        const refusal = atOnce ? undefined : await waitForTurn(target, gateWait, waitMs, last, options)
         if (refusal) {
           failure ??= refusal
           break
@@ -158,8 +159,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         if (outcome.details.retryAfterMs !== undefined) target.circuit.gate.closeFor(outcome.details.retryAfterMs)
         if (failureClasses[outcome.class].retry === 'never') throw failure
         if (options.nested || !mayRepeat(outcome, repeat, triesHere)) break
-        // The last try belongs to a target that has not been tried.
-        if (i < targets.length - 1 && trace.attempts >= maxAttempts - 1) break
+        // The last tries belong to the targets that have not been tried.
+        if (maxAttempts - trace.attempts <= targets.length - 1 - i) break
         waitMs = outcome.details.otherCredential ? 0 : waitBefore(outcome, triesHere)
       }
     }
@@ -169,22 +170,23 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
   /** Sits out `waitMs` and then a closed throttle gate; answers why not, where that would take too long. */
   async function waitForTurn(
     target: Target<unknown>,
+    gateWait: { waitedMs: number },
     waitMs: number,
     last: boolean,
     { deadline, signal, trace }: GuardedCallOptions,
   ): Promise<UpstreamFailure | undefined> {
     const { gate } = target.circuit
     const longestMs = last ? maxLastHintWaitMs : maxHintWaitMs
-    const since = clock.now()
-    // Several turns of the loop only where another request's answer closed the gate again meanwhile: all of them
-    // together must not take longer than one hint may.
+    // Several turns, and several tries, only where the gate was closed again meanwhile: all their waits together must
+    // not take longer than one hint may.
     for (let ms = waitMs; ; ms = 0) {
       const gateMs = gate.closedForMs()
-      if (gateMs > 0 && clock.now() - since + gateMs > longestMs) return local('throttle_gate', gateMs)
+      if (gateMs > 0 && gateWait.waitedMs + gateMs > longestMs) return local('throttle_gate', gateMs)
       if (gateMs > 0) ms = Math.max(ms, backoff.afterHint(gateMs))
       if (ms > deadline.remainingMs() - minTryMs)
         return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
       if (ms === 0) return undefined
+      if (gateMs > 0) gateWait.waitedMs += ms
       await pause(ms, signal, trace)
     }
   }
