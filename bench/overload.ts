@@ -53,12 +53,12 @@ const normal = 0.7
 const overloads = [1, 2, 3]
 const sweep = [0.8, 0.9, 1, 1.1, 1.2]
 const sweepSeconds = 6
-const firstRate = 25
+const firstRate = 50
 /** Until connections are open and limits have found their place. */
 const warmUpSeconds = 6
 const quietPerSecond = 2
 const strangersLimit = 0.1
-const maxVoidRuns = 5
+const maxVoidRuns = 3
 const voidPauseMs = 5_000
 const livezPerSecond = 20
 const bars = { goodput: 0.9, p99: 3, livezMs: 250, quiet: 1.5 }
@@ -75,11 +75,12 @@ await supervise(run, () => rm(folder, { recursive: true, force: true }))
 
 async function run(): Promise<void> {
   progress.print(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; load average ${await loadAverage()}`)
-  const quietKey = await makeSecondKey()
-  const results: { shape: string; peakPerSecond: number; refusalCpuMs: number; rows: Row[] }[] = []
+  const results: { shape: string; peakPerSecond: number; rows: Row[] }[] = []
   for (const shape of shapes.filter(({ name }) => values.shape?.includes(name) ?? true)) {
     const provider = await systems.startFakeProvider({ tokenIntervalMs: shape.tokenIntervalMs })
-    const gateway = await systems.startGateway({ folder: gatewayFolder(), openaiUrl: `${provider.url}/v1` })
+    const gatewayFolder = join(folder, shape.name)
+    const quietKey = await makeSecondKey(gatewayFolder)
+    const gateway = await systems.startGateway({ folder: gatewayFolder, openaiUrl: `${provider.url}/v1` })
     const load = (rate: number, forSeconds: number) =>
       undisturbed(() => measure(gateway, { shape, rate, quietKey, seconds: forSeconds }))
 
@@ -90,11 +91,9 @@ async function run(): Promise<void> {
       rows.push(row)
       progress.show(describe(row, peak))
     }
-    results.push({ shape: shape.name, peakPerSecond: peak, refusalCpuMs: refusalCost(rows), rows })
+    results.push({ shape: shape.name, peakPerSecond: peak, rows })
     progress.print(`\n${shape.name}: peak ${peak.toFixed(0)} whole answers a second\n${table(rows, peak)}`)
-    progress.print(
-      `CPU of one refusal: ${refusalCost(rows).toFixed(3)} ms, of one answer: ${answerCost(rows[0]!).toFixed(3)} ms`,
-    )
+    progress.print(costs(rows))
     if (shape.judged) for (const verdict of verdicts(rows, peak)) progress.print(verdict)
     await gateway.stop()
     await provider.stop()
@@ -104,13 +103,9 @@ async function run(): Promise<void> {
   progress.print(`\nWritten to ${resultsFile}`)
 }
 
-function gatewayFolder() {
-  return join(folder, 'gateway')
-}
-
 /** The gateway makes one key by itself at start; the quiet caller needs another. */
-async function makeSecondKey(): Promise<string> {
-  const config = loadConfig({ DATA_DIR: join(gatewayFolder(), 'data') }, () => '')
+async function makeSecondKey(gatewayFolder: string): Promise<string> {
+  const config = loadConfig({ DATA_DIR: join(gatewayFolder, 'data') }, () => '')
   const silent = { debug() {}, info() {}, warn() {}, error() {} }
   const metrics = { count() {}, observe() {}, gauge() {}, render: async () => ({ contentType: '', text: '' }) }
   const storage = await openStorage(config, { clock, random: Math.random, log: silent, metrics })
@@ -209,16 +204,13 @@ async function measure(
   }
 }
 
-/** CPU milliseconds for each answer, where nothing is refused. */
-function answerCost({ cpuShare, flood }: Row): number {
-  return (1000 * cpuShare) / flood.wholePerSecond
-}
-
-/** What is left of the CPU at the highest load once the answers are paid for, for each refusal. */
-function refusalCost(rows: readonly Row[]): number {
-  const { cpuShare, flood } = rows.at(-1)!
-  const refusedPerSecond = total(flood.refused) / seconds
-  return Math.max(0, 1000 * cpuShare - flood.wholePerSecond * answerCost(rows[0]!)) / refusedPerSecond
+/** An answer: the CPU that one takes where none is refused. A refusal: the answers that further ones cost, at full load. */
+function costs(rows: readonly Row[]): string {
+  const [usual, , twice, thrice] = rows as [Row, Row, Row, Row]
+  const answerUs = (1e6 * usual.cpuShare) / usual.flood.wholePerSecond
+  const lost = twice.flood.wholePerSecond - thrice.flood.wholePerSecond
+  const moreRefused = (total(thrice.flood.refused) - total(twice.flood.refused)) / seconds
+  return `CPU of an answer ${answerUs.toFixed(0)} us; each further refusal costs ${(lost / moreRefused).toFixed(2)} answers`
 }
 
 function counts(all: Record<string, number>): string {

@@ -33,6 +33,8 @@ export interface Admission {
 /** Often enough to bite within a second, seldom enough to see more than one turn of a loop that is late. */
 const sampleMs = 250
 const maxWaitMs = 100
+/** More than a step of the limit: where one key has filled it, the others do not wait until it has been emptied so far. */
+const reserve = 0.2
 /** Of the time the caller gives. */
 const maxWaitShare = 1 / 4
 const retryAfterMs = { least: 1_000, spread: 2_000 }
@@ -42,7 +44,7 @@ const refusalWaits = 64
 export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
   const loadLimit = createLoadLimit()
-  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit })
+  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, reserve })
   let sampledAt = clock.now()
   let peak = 0
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { listening } from '../../tests/support/listening.ts'
 import { seededRandom } from '../../tests/support/seeded-random.ts'
-import { type Bulkhead, type BulkheadFull, createBulkhead, type Release, type Want } from './bulkhead.ts'
+import { type Bulkhead, type BulkheadFull, createBulkhead, type Priority, type Release, type Want } from './bulkhead.ts'
 
 /** A caller who asked for a place, and what became of it. */
 function ask(bulkhead: Bulkhead, want: Partial<Want> = {}) {
@@ -253,6 +253,37 @@ describe('a bulkhead', () => {
       expect(served([normal])).toEqual([true])
       normal.release!()
       expect(bulkhead).toMatchObject({ inUse: 0, waiting: 0 })
+    })
+
+    it('gives of its reserve to keys below their fair share only, at once, and not for low priority', () => {
+      const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 10, reserve: 0.2 })
+      const took = (key: string, priority?: Priority) => {
+        const { release } = ask(bulkhead, { key, priority, maxWaitMs: 0 })
+        return release
+      }
+      const loud = Array.from({ length: 12 }, () => took('loud'))
+      expect(loud.filter(Boolean)).toHaveLength(10)
+      expect(took('quiet', 'low')).toBeUndefined()
+      const quiet = [took('quiet'), took('other'), took('third')]
+      expect(quiet.map((release) => release !== undefined)).toEqual([true, true, false])
+      expect(bulkhead.inUse).toBe(12)
+      for (const release of [...loud, ...quiet]) release?.()
+      expect(bulkhead.inUse).toBe(0)
+    })
+
+    it('serves a waiter below its fair share from the reserve while the others wait on', async () => {
+      const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 10, reserve: 0.1 })
+      const loud = Array.from({ length: 11 }, () => ask(bulkhead, { key: 'loud' }))
+      const quiet = [ask(bulkhead, { key: 'quiet' }), ask(bulkhead, { key: 'quiet' })]
+      quiet[0]!.release!()
+      await settled()
+      expect(served([...quiet, loud[10]!])).toEqual([true, true, false])
+      loud[0]!.release!()
+      await settled()
+      expect(served([loud[10]!]), 'ten of the limit are in use').toEqual([false])
+      loud[1]!.release!()
+      await settled()
+      expect(served([loud[10]!])).toEqual([true])
     })
 
     it('never refuses a key that asks for less than its share while others flood, and serves it within one release', async () => {

@@ -4,6 +4,7 @@
  * A free place goes to the key that holds the fewest, whatever another has queued. Within a key the oldest waiter is
  * served first; once it has used half of its patience, the newest: the oldest is likely to give up anyway, and serving
  * it would only make everyone late. When the queue is full, whoever asks for most loses a waiter, not whoever is last.
+ * With a reserve, keys that hold less than their fair share do not even wait while others have filled the limit.
  */
 import type { Clock } from './clock.ts'
 
@@ -13,6 +14,8 @@ export interface BulkheadOptions {
   limit: number
   /** Callers waiting at once; for one more, one is refused. @default min(limit / 2, 1000), also after a resize */
   maxQueue?: number
+  /** On top of the limit, as a share of it, for keys that hold less than their fair share of it. @default 0 */
+  reserve?: number
 }
 
 /** Low is served when nobody normal waits, and is the first to be refused of its key. */
@@ -67,7 +70,8 @@ interface Share {
 /** Never written to: most shares never have a waiter, and need no list for it. */
 const nobody: Waiter[] = []
 
-export function createBulkhead({ clock, limit: firstLimit, maxQueue: fixedQueue }: BulkheadOptions): Bulkhead {
+export function createBulkhead(options: BulkheadOptions): Bulkhead {
+  const { clock, limit: firstLimit, maxQueue: fixedQueue, reserve = 0 } = options
   let limit = checked(firstLimit)
   let inUse = 0
   let waiting = 0
@@ -90,6 +94,10 @@ export function createBulkhead({ clock, limit: firstLimit, maxQueue: fixedQueue 
     if (share.inUse === 0 && waitersOf(share) === 0) shares.delete(share.key)
   }
 
+  const hasRoomFor = (share: Share, priority: Priority = 'normal') =>
+    inUse < limit ||
+    (priority === 'normal' && inUse < limit * (1 + reserve) && share.inUse < limit / Math.max(shares.size, 2))
+
   const place = (share: Share): Release => {
     share.inUse++
     inUse++
@@ -105,9 +113,11 @@ export function createBulkhead({ clock, limit: firstLimit, maxQueue: fixedQueue 
   }
 
   const serve = () => {
-    while (waiting > 0 && inUse < limit) {
+    while (waiting > 0) {
       const share = nextShare()
-      const list = share.normal.length > 0 ? share.normal : share.low
+      const priority = share.normal.length > 0 ? 'normal' : 'low'
+      if (!hasRoomFor(share, priority)) return
+      const list = share[priority]
       const oldest = list[0]!
       const overloaded = clock.now() - oldest.since > oldest.maxWaitMs / 2
       const waiter = overloaded ? list[list.length - 1]! : oldest
@@ -181,6 +191,11 @@ export function createBulkhead({ clock, limit: firstLimit, maxQueue: fixedQueue 
       if (want.signal?.aborted) return Promise.reject(want.signal.reason)
       const key = want.key ?? ''
       if (inUse < limit) return place(shareOf(key))
+      if (reserve > 0) {
+        const share = shareOf(key)
+        if (hasRoomFor(share, want.priority)) return place(share)
+        forget(share)
+      }
       if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(key, want.priority))) return wait(shareOf(key), want)
       return Promise.reject(new BulkheadFull('queue_full'))
     },

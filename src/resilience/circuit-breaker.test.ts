@@ -391,6 +391,38 @@ describe('opening', () => {
     },
   )
 
+  it('takes fourteen failures in a row for an outage at 10 calls a second, not thirteen', () => {
+    const { clock, breaker } = world()
+    const call = (verdict: Verdict) => {
+      report(breaker, verdict)
+      clock.tick(100)
+    }
+    for (let i = 0; i < 600; i++) call('success')
+    for (let i = 0; i < 13; i++) call('failure')
+    expect(stateOf(breaker)).toBe('closed')
+    call('failure')
+    expect(stateOf(breaker)).toBe('open')
+  })
+
+  it('takes a row for an outage once it has lasted half a second', () => {
+    const { clock, breaker } = world()
+    report(breaker, 'success', 600)
+    report(breaker, 'failure', 50)
+    clock.tick(499)
+    report(breaker, 'failure')
+    expect(stateOf(breaker)).toBe('closed')
+    clock.tick(1)
+    report(breaker, 'failure')
+    expect(stateOf(breaker)).toBe('open')
+  })
+
+  it('does not mind that 70 % of the answers are slow', () => {
+    const { breaker } = world()
+    report(breaker, 'success', 3)
+    report(breaker, 'slow', 7)
+    expect(stateOf(breaker)).toBe('closed')
+  })
+
   it('does not take it for an outage when many calls break at one moment', () => {
     const { clock, breaker } = world()
     for (let i = 0; i < 600; i++) {
@@ -531,12 +563,27 @@ describe('opening', () => {
     ['failureThreshold', 1.1],
     ['slowThreshold', Number.NaN],
     ['minCalls', 0],
+    ['consecutiveFailures', 0],
     ['openMs', -1],
     ['trialCalls', 0],
     ['trialLeaseMs', 0],
   ])('refuses %s = %d by name', (name, value) => {
     expect(() => world({ [name]: value })).toThrow(new RegExp(`^${name} must be .*got ${value}$`))
   })
+})
+
+it('may be told to open only when every call fails', () => {
+  const { breaker } = world({ failureThreshold: 1, consecutiveFailures: 1_000 })
+  report(breaker, 'failure', 10)
+  expect(stateOf(breaker)).toBe('open')
+})
+
+it('forgets all calls when an operator’s word is taken back', () => {
+  const { breaker } = world()
+  report(breaker, 'failure', 9)
+  breaker.force('open')
+  breaker.force('auto')
+  expect(breaker.status()).toMatchObject({ state: 'closed', calls: 0 })
 })
 
 describe('a stream that breaks after its permit was settled', () => {
@@ -556,6 +603,18 @@ describe('a stream that breaks after its permit was settled', () => {
       const permit = admit(breaker)
       permit.report('success')
       clock.tick(1_000)
+      permit.failedLater()
+    }
+    expect(stateOf(breaker)).toBe('open')
+  })
+
+  it.each(['success', 'slow'] as const)('counts in a row of failures of a quiet upstream: %s', (verdict) => {
+    const { clock, breaker } = world()
+    const permits = Array.from({ length: 5 }, () => admit(breaker))
+    for (const permit of permits) permit.report(verdict)
+    for (const permit of permits) {
+      expect(stateOf(breaker)).toBe('closed')
+      clock.tick(250)
       permit.failedLater()
     }
     expect(stateOf(breaker)).toBe('open')
@@ -713,6 +772,13 @@ describe('whether a call may be let through', () => {
     expect(asked()).toBe(1_000)
     trial.report('neutral')
     expect(asked()).toBe(0)
+    const two = world({ trialCalls: 2 })
+    trip(two.breaker)
+    two.clock.tick(30_000)
+    report(two.breaker, 'success')
+    expect(two.breaker.refusesForMs()).toBe(0)
+    admit(two.breaker)
+    expect(two.breaker.refusesForMs()).toBe(1_000)
     breaker.force('open')
     expect(asked()).toBe(30_000)
     breaker.force('closed')
@@ -750,6 +816,15 @@ describe('slow start', () => {
       clock.tick(1_000)
     }
     expect(admitted(breaker, 1_000)).toBe(1_000)
+  })
+
+  it('is the rule where nothing else is said', () => {
+    const clock = new FakeClock()
+    const breaker = createCircuitBreaker({ clock, random: () => 0.999 })
+    trip(breaker)
+    clock.tick(36_000)
+    report(breaker, 'success', 3)
+    expect(admitted(breaker, 50)).toBe(10)
   })
 
   it('does not apply to a circuit that was never open', () => {

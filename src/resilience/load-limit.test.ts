@@ -7,6 +7,14 @@ const overloaded = load(1, 120)
 const calm = load(0.9, 5)
 const requests = (inFlight: number) => ({ inFlight, peak: inFlight })
 
+/** At 900, of 1,000 in flight. */
+function limited() {
+  const limit = createLoadLimit()
+  limit.sample(overloaded, requests(1_000))
+  limit.sample(overloaded, requests(1_000))
+  return limit
+}
+
 describe('a load limit', () => {
   it('is none until the loop is both busy and late', () => {
     const limit = createLoadLimit()
@@ -14,14 +22,22 @@ describe('a load limit', () => {
     limit.sample(load(0.5, 500), requests(10_000))
     limit.sample(calm, requests(10_000))
     expect(limit.limit).toBe(Infinity)
+    expect(limit.sample(overloaded, requests(1_000)), 'once is chance').toBe(Infinity)
+    limit.sample(calm, requests(1_000))
+    expect(limit.sample(overloaded, requests(1_000))).toBe(Infinity)
     expect(limit.sample(overloaded, requests(1_000))).toBe(900)
   })
 
-  it('does not fall further before as few requests are in flight as it allows', () => {
-    const limit = createLoadLimit()
-    limit.sample(overloaded, requests(1_000))
+  it('does not fall further at once before as few requests are in flight as it allows', () => {
+    const limit = limited()
     expect(limit.sample(overloaded, requests(950))).toBe(900)
     expect(limit.sample(overloaded, { inFlight: 900, peak: 950 })).toBe(810)
+  })
+
+  it('falls further after four looks where answers take too long to end', () => {
+    const limit = limited()
+    const seen = Array.from({ length: 5 }, () => limit.sample(overloaded, requests(1_000)))
+    expect(seen).toEqual([900, 900, 900, 810, 810])
   })
 
   it('never falls below its least', () => {
@@ -32,12 +48,11 @@ describe('a load limit', () => {
   })
 
   it('grows while it is felt and the loop is in time, however busy, and holds otherwise', () => {
-    const limit = createLoadLimit()
-    limit.sample(overloaded, requests(1_000))
+    const limit = limited()
     expect(limit.sample(calm, requests(100)), 'not felt').toBe(900)
-    expect(limit.sample(load(1, 30), requests(900)), 'neither late nor in time').toBe(900)
+    expect(limit.sample(load(1, 20), requests(900)), 'neither late nor in time').toBe(900)
     expect(limit.sample(load(1, 5), requests(900))).toBe(945)
-    expect(limit.sample(load(0.5, 5), { inFlight: 10, peak: 945 })).toBe(993)
+    expect(limit.sample(load(0.5, 5), { inFlight: 10, peak: 945 }), 'with much time to spare').toBe(1_182)
   })
 
   it('settles about where the loop is as late as it may be, from above and from below', () => {
@@ -45,7 +60,7 @@ describe('a load limit', () => {
     // One request more makes each turn of the loop 0.1 ms longer; offered is more than any limit.
     for (const start of [40, 5_000]) {
       const limit = createLoadLimit()
-      limit.sample(overloaded, requests(start))
+      for (let i = 0; i < 2; i++) limit.sample(overloaded, requests(start))
       const seen: number[] = []
       for (let i = 0; i < 400; i++) {
         const inFlight = limit.limit

@@ -69,6 +69,13 @@ it('lets three retries be under way, or a fifth of the calls', () => {
   expect(allowed(budget)).toBeGreaterThan(0)
 })
 
+it('does not count what has ended as under way', () => {
+  const { budget } = world({ initialTokens: 75 })
+  for (let i = 0; i < 60; i++) budget.retry()!()
+  expect([budget.retry(), budget.retry(), budget.retry()]).not.toContain(undefined)
+  expect(budget.retry()).toBeUndefined()
+})
+
 it('says that it is exhausted exactly when a retry would be refused', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom('first', 'retry', 'end', 'second'), { maxLength: 80 }), (steps) => {
@@ -91,6 +98,9 @@ it('says that it is exhausted exactly when a retry would be refused', () => {
 })
 
 it('refuses a ratio outside 0 to 1 by name', () => {
+  expect(() => world({ ratio: -0.1 })).toThrow('ratio must be 0 to 1, got -0.1')
   expect(() => world({ ratio: 1.5 })).toThrow('ratio must be 0 to 1, got 1.5')
   expect(() => world({ ratio: Number.NaN })).toThrow('ratio must be 0 to 1, got NaN')
+  expect(allowed(world({ ratio: 0 }).budget)).toBe(10)
+  expect(allowed(world({ ratio: 1 }).budget)).toBe(10)
 })

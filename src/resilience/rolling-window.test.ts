@@ -51,4 +51,7 @@ it('turns a success into a failure where it stands, or counts it anew where it h
   expect(window.counts(45)).toEqual({ calls: 1, failures: 1, slow: 0 })
   window.turnFailed(5, 46)
   expect(window.counts(46)).toEqual({ calls: 2, failures: 2, slow: 0 })
+  window.clear()
+  window.turnFailed(45, 47)
+  expect(window.counts(47)).toEqual({ calls: 1, failures: 1, slow: 0 })
 })

@@ -42,7 +42,7 @@ export function createRollingWindow({ buckets, bucketMs }: { buckets: number; bu
       const newest = indexOf(now)
       const sum = { calls: 0, failures: 0, slow: 0 }
       for (const bucket of ring) {
-        if (bucket.index <= newest - buckets || bucket.index > newest) continue
+        if (bucket.index <= newest - buckets) continue
         sum.calls += bucket.calls
         sum.failures += bucket.failures
         sum.slow += bucket.slow

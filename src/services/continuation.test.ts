@@ -24,6 +24,24 @@ describe('the request for the rest of an answer', () => {
     expect(continuationOf(begun, sent, {})).toEqual({
       messages: [user, { role: 'assistant', content: 'zero one two', name: 'x' }],
     })
+    const spoken = { role: 'assistant', content: 'hm' }
+    const long = { ...chat, messages: [user, spoken, user, { role: 'assistant', content: 'zero ' }] }
+    expect(continuationOf(long, sent, {})).toEqual({
+      messages: [user, spoken, user, { role: 'assistant', content: 'zero one two' }],
+    })
+  })
+
+  it('follows a beginning of the caller’s that is no plain text as a message of its own', () => {
+    const parts = { role: 'assistant', content: [{ type: 'text', text: 'zero ' }] }
+    expect(continuationOf({ ...chat, messages: [user, parts] }, sent, {})).toEqual({
+      messages: [user, parts, { role: 'assistant', content: 'one two' }],
+    })
+  })
+
+  it('of a chat leaves a stray prompt alone', () => {
+    expect(continuationOf({ ...chat, prompt: 'count' }, sent, {})).toEqual({
+      messages: [user, { role: 'assistant', content: 'one two' }],
+    })
   })
 
   it('asks for as many tokens as are left, and for one at least', () => {
@@ -71,6 +89,9 @@ describe('the request for the rest of an answer', () => {
     const thinking = transcriptOf('one')
     thinking.add({ choices: [{ delta: { reasoning_content: 'hm' } }] })
     expect(continuationOf(chat, thinking, {})).toBeUndefined()
+    const calling = transcriptOf('one')
+    calling.add({ choices: [{ delta: { tool_calls: [{ index: 0, id: 'x' }] } }] })
+    expect(continuationOf(chat, calling, {})).toBeUndefined()
     const second = transcriptOf()
     second.add({ choices: [{ index: 1, delta: { content: 'one' } }] })
     expect(continuationOf(chat, second, {})).toBeUndefined()

@@ -12,7 +12,7 @@ export function continuationOf(body: Body, transcript: Transcript, prefill: Body
   if (!isOne(body.n) || body.logprobs || body.top_logprobs || body.echo || body.suffix || !isOne(body.best_of)) {
     return undefined
   }
-  const [only, ...others] = [...transcript.channels].filter(([, text]) => text !== '')
+  const [only, ...others] = transcript.channels
   if (!only || others.length > 0) return undefined
   const [channel, text] = only
   const rest = limits(body, transcript.tokens)

@@ -9,7 +9,7 @@ import { readStreamEvents, type StreamEvent } from '../providers/openai-stream.t
 import { instruments } from '../telemetry/instruments.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { relayStream, type Source } from './relay-stream.ts'
+import { type RelayOptions, relayStream, type Source } from './relay-stream.ts'
 import { TranscriptMemory } from './transcript.ts'
 
 const encoder = new TextEncoder()
@@ -34,6 +34,9 @@ async function relay(
     signal = new AbortController().signal,
     begun = [] as StreamEvent[],
     onText = (_text: string) => {},
+    choices = 1,
+    rescue = (async () => undefined) as RelayOptions['rescue'],
+    clock = new FakeClock(),
   } = {},
 ): Promise<Told> {
   const told: Told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false }
@@ -52,6 +55,9 @@ async function relay(
   }
   const out = relayStream(sourceOf(rest, { hold, begun }), {
     ...options(),
+    clock,
+    choices,
+    rescue,
     signal,
     wantsUsage,
     onMalformed: () => void told.malformed++,
@@ -199,6 +205,73 @@ describe('a stream', () => {
     expect(both.text.endsWith(done)).toBe(true)
   })
 
+  describe('with fewer choices than asked for', () => {
+    const one = [word('a'), finish()]
+
+    it.each<[string, (object | string)[]]>([
+      ['[DONE]', [...one, done]],
+      ['its usage', [...one, usage, word('never')]],
+    ])('is whole where the provider says with %s that no more is to come', async (_name, events) => {
+      const told = await relay(streamOf(...events), { choices: 2 })
+      expect(told).toMatchObject(whole)
+      expect(wordsOf(told.text)).toBe('a')
+      expect(told.text.endsWith(done)).toBe(true)
+    })
+
+    it.each<[string, (object | string | Error)[]]>([
+      ['ends', one],
+      ['is cut', [...one, new HttpFailure('cut')]],
+      ['reports an error', [...one, { error: { message: 'x' } }]],
+    ])('is broken where it %s without that', async (_name, events) => {
+      const told = await relay(streamOf(...events), { choices: 2 })
+      expect(told).toMatchObject(broken)
+      expect(told.text).not.toContain('[DONE]')
+    })
+
+    it('is waited for longer than one that only has to end', async () => {
+      const clock = new FakeClock()
+      const rest = (async function* () {
+        yield* streamOf(...one)
+        await new Promise<void>((resolve) => clock.setTimer(5_000, resolve))
+        yield* streamOf(word('b', 1), finish(1), done)
+      })()
+      const relayed = relay(rest, { choices: 2, clock })
+      await clock.advance(5_000)
+      expect(wordsOf((await relayed).text)).toBe('ab')
+    })
+  })
+
+  it('that reports an error after it has finished is whole', async () => {
+    const begun: StreamEvent[] = [
+      { kind: 'chunk', text: JSON.stringify(finish()), chunk: finish() },
+      { kind: 'error', text: '{}', error: {} },
+    ]
+    const told = await relay(streamOf(word('never')), { begun })
+    expect(told).toMatchObject(whole)
+    expect(told.text).toBe(`data: ${JSON.stringify(finish())}\n\n${done}`)
+  })
+
+  it.each<[string, string, (object | string | Error)[]]>([
+    ['ends', 'poison', [word('Hel')]],
+    ['says that it is done', 'poison', [word('Hel'), done]],
+    ['reports an error', 'server', [word('Hel'), { error: { message: 'x' } }]],
+    ['falls silent', 'silent', [word('Hel'), new HttpFailure('idle_timeout')]],
+  ])('that %s half-way is rescued as one whose provider is %s', async (_name, failure, events) => {
+    const asked: unknown[] = []
+    const rescue: RelayOptions['rescue'] = async (_transcript, broke) => {
+      asked.push(broke)
+      return undefined
+    }
+    await relay(streamOf(...events), { rescue })
+    expect(asked).toMatchObject([{ class: failure }])
+  })
+
+  it('leaves no timer behind', async () => {
+    const clock = new FakeClock()
+    await relay(streamOf(word('Hello'), finish(), done), { clock })
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('ends at [DONE], whatever is sent after it', async () => {
     const told = await relay(streamOf(word('Hello'), finish(), `${done}data: {"late":1}\n\n`, word('late')))
     expect(told.text).not.toContain('late')
@@ -230,6 +303,19 @@ describe('usage', () => {
     const told = await relay(streamOf({ ...word('Hello'), usage: usage.usage }, finish(), done))
     expect(told.text).not.toContain('usage')
     expect(wordsOf(told.text)).toBe('Hello')
+  })
+
+  it('is told by an event with usage, not by one that only has no choices', async () => {
+    const empty = { choices: [], usage: null }
+    const told = await relay(streamOf(word('Hello'), finish(), empty, usage, done), { wantsUsage: true })
+    expect(eventsOf(told.text)).toContain(JSON.stringify(usage))
+  })
+
+  it('may come without a list of choices, and before the end', async () => {
+    const told = await relay(streamOf(word('Hel'), { usage: usage.usage }, word('lo'), finish(), done))
+    expect(told).toMatchObject(whole)
+    expect(wordsOf(told.text)).toBe('Hello')
+    expect(told.text).not.toContain('usage')
   })
 
   it('asked for is relayed as it came', async () => {

@@ -52,6 +52,8 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
   const transcript = new Transcript(memory, choices)
   const waits = createWaits(clock)
   let source = first
+  /** Whoever is to go on, until it is here: it must be ended also where nobody waits for it any more. */
+  let saving: Promise<Source | undefined> | undefined
   /** Providers that broke off, until it is known whether another one could go on. */
   let interrupted: string[] = []
   const resolved = (rescued: 'prefill' | 'restart' | 'no') => {
@@ -67,7 +69,7 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
         const { text, ending } = absorb(events, source, transcript, options)
         if (text) {
           // What it says fits to what was sent.
-          if (source.rescuedBy && interrupted.length > 0) resolved(source.rescuedBy)
+          if (source.rescuedBy) resolved(source.rescuedBy)
           yield text
         }
         if (ending) return ending === 'whole' ? undefined : ending
@@ -106,10 +108,11 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
       } else if (broken !== 'mismatch') return yield broken.passOn
 
       end(source)
-      const saving = transcript.obstacle ? Promise.resolve(undefined) : rescue(transcript, broken)
+      saving = transcript.obstacle ? Promise.resolve(undefined) : rescue(transcript, broken)
       let next = await waits.upTo(heartbeatMs, saving)
       for (; next === 'late'; next = await waits.upTo(heartbeatMs, saving)) yield heartbeat
-      if (signal.aborted) return next && end(next)
+      if (signal.aborted) return
+      saving = undefined
       if (!next) {
         resolved('no')
         return yield toError(new ApiError(codeOfBreak(broken)))
@@ -119,6 +122,7 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
   } finally {
     // Reached in every way out, the caller's leaving included: the provider's call ends here.
     end(source)
+    void saving?.then((late) => late && end(late)).catch(() => {}) // What it failed with is told already, or to nobody.
     waits.stop()
     transcript.close()
     onEnd()

@@ -12,7 +12,7 @@ import { TranscriptMemory } from './transcript.ts'
 
 type Body = Record<string, unknown>
 /** What a target does when it is asked: it streams (a delay in ms, an event or an error each), judges, or fails. */
-type Play = (string | object | Error | number)[] | { status: number } | 'fails'
+type Play = (string | object | Error | number)[] | { status: number } | 'fails' | 'is a bug'
 
 const word = (content: string) => ({ choices: [{ index: 0, delta: { content }, finish_reason: null }] })
 const finish = { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }
@@ -21,7 +21,10 @@ const silence = new HttpFailure('idle_timeout')
 const whole = { kind: 'whole', status: 400, contentType: 'application/json', body: new Uint8Array() } as WholeAnswer
 
 /** Targets in order; each is given its plays, one for each time it is asked. */
-function world(targets: { plays: Play[]; prefill?: Body; pace?: number }[], body: Body = { messages: [] }) {
+function world(
+  targets: { plays: Play[]; prefill?: Body; pace?: number; delayMs?: number }[],
+  body: Body = { messages: [] },
+) {
   const clock = new FakeClock()
   const memory = new TranscriptMemory(1_000_000)
   const asked: { at: number; fields: Body; again: boolean }[] = []
@@ -42,6 +45,7 @@ function world(targets: { plays: Play[]; prefill?: Body; pace?: number }[], body
     }
   }
 
+  const delays = targets.map(({ delayMs }) => delayMs)
   const choices = targets.map(({ prefill, pace }, i): Choice => {
     const circuit = { name: `c${i}` }
     return {
@@ -54,7 +58,7 @@ function world(targets: { plays: Play[]; prefill?: Body; pace?: number }[], body
       WholeAnswer | StreamedAnswer
     >
 
-  const answerOf = (target: Target<WholeAnswer | StreamedAnswer>, play: Exclude<Play, 'fails'>) => {
+  const answerOf = (target: Target<WholeAnswer | StreamedAnswer>, play: Exclude<Play, string>) => {
     const { at } = target as unknown as { at: number }
     const id = `${at}#${++number}`
     held.add(id)
@@ -76,6 +80,8 @@ function world(targets: { plays: Play[]; prefill?: Body; pace?: number }[], body
       const { at, fields, again } = target as unknown as { at: number; fields: Body; again: boolean }
       asked.push({ at, fields, again })
       const play = number < 6 ? targets[at]!.plays.shift() : undefined
+      if (play === 'is a bug') throw new TypeError('a bug')
+      if (delays[at]) await new Promise<void>((resolve) => clock.setTimer(delays[at]!, resolve))
       if (play && play !== 'fails') return answerOf(target, play)
     }
     throw new UpstreamFailure('server')
@@ -109,7 +115,7 @@ function world(targets: { plays: Play[]; prefill?: Body; pace?: number }[], body
   })
   let text = ''
   const reading = (async () => {
-    for await (const piece of stream0) text += piece
+    for (let next = await stream0.next(); !next.done; next = await stream0.next()) text += next.value
   })()
   return {
     clock,
@@ -121,6 +127,9 @@ function world(targets: { plays: Play[]; prefill?: Body; pace?: number }[], body
     aborted,
     memory,
     reading,
+    /** The reader goes away. */
+    leave: () => stream0.return(undefined),
+    heard: () => text,
     /** The answer as a reader puts it together. */
     async read() {
       for (let i = 0; i < 100; i++) await clock.advance(1_000)
@@ -176,6 +185,27 @@ describe('an answer that broke off', () => {
     expect(await w.read()).toMatchObject(good)
     expect(w.asked.map(({ at }) => at)).toEqual([1, 2])
     expect(w.strikes).toEqual(['0#1'])
+  })
+
+  it('is not asked again of one that says something else', async () => {
+    const w = world([{ plays: [[...begun, silence]] }, { plays: [[word('uno'), finish], again] }])
+    expect(await w.read()).toMatchObject({ text: 'one two', done: false })
+    expect(w.asked.map(({ at }) => at)).toEqual([1])
+  })
+
+  it('is joined on in the way of the target that answers, not of one that failed before', async () => {
+    const w = world([{ plays: [[...begun, cut]] }, { plays: ['fails'], prefill: {} }, { plays: [again] }])
+    expect(await w.read()).toMatchObject(good)
+    expect(w.told).toEqual(['p0 restart', 'end'])
+  })
+
+  it('is not gone on with past a mistake of ours, and everything is given back', async () => {
+    const w = world([{ plays: [[...begun, cut]] }, { plays: ['is a bug'] }])
+    w.reading.catch(() => {})
+    await w.clock.advance(1)
+    await expect(w.reading).rejects.toThrow('a bug')
+    expect(w.held.size).toBe(0)
+    expect(w.told).toEqual(['end'])
   })
 
   it('is asked of the target after one that refuses the request', async () => {
@@ -252,6 +282,38 @@ describe('an answer that broke off', () => {
   })
 })
 
+describe('a rescue that takes long', () => {
+  const slowly = () => world([{ plays: [[...begun, cut]] }, { plays: [again], delayMs: 40_000 }])
+
+  it('keeps the connection open meanwhile', async () => {
+    expect(await slowly().read()).toMatchObject({ ...good, beats: 2 })
+  })
+
+  it('is given up when the caller leaves, and so is whoever answers then', async () => {
+    const w = slowly()
+    await w.clock.advance(1_000)
+    w.caller.abort()
+    await w.clock.advance(40_000)
+    await w.reading
+    expect(w.held.size).toBe(0)
+    expect(w.told).toEqual(['end'])
+    expect(w.heard()).not.toContain('three')
+    expect(w.clock.pendingTimers).toBe(0)
+  })
+
+  it('is given up when the reader leaves between two comments, and so is whoever answers then', async () => {
+    const w = slowly()
+    await w.clock.advance(1_000)
+    const left = w.leave()
+    await w.clock.advance(40_000)
+    await left
+    await w.reading
+    expect(w.asked).toHaveLength(1)
+    expect(w.held.size).toBe(0)
+    expect(w.told).toEqual(['end'])
+  })
+})
+
 describe('a stream that is slow', () => {
   it('keeps its connection open with a comment every fifteen seconds', async () => {
     const w = world([{ plays: [[...begun, 50_000, word(' three'), finish, '[DONE]']] }])
@@ -269,10 +331,30 @@ describe('a stream that is slow', () => {
   })
 
   it('is gone on with by another where it falls below the pace it must keep', async () => {
-    const slow = [...begun, 11_000, word(' th'), 90_000]
+    const slow = [...begun, 10_000, word(' th'), 90_000]
     const w = world([{ plays: [slow], pace: 1 }, { plays: [again] }])
+    await w.clock.advance(9_999)
+    expect(w.asked).toHaveLength(0)
+    await w.clock.advance(1)
+    expect(w.asked).toHaveLength(1)
     expect(await w.read()).toMatchObject(good)
     expect(w.told[0]).toBe('p0 restart')
+  })
+
+  it('says so where nobody goes on with it', async () => {
+    const slow = [...begun, 10_000, word(' th'), 90_000]
+    const w = world([{ plays: [slow], pace: 1 }, { plays: ['fails'] }])
+    expect(await w.read()).toMatchObject({ text: 'one two th', done: false, error: 'stream_too_slow' })
+  })
+
+  it('is left alone where it keeps its pace exactly, or rests for less than ten seconds', async () => {
+    const exact = Array.from({ length: 20 }, () => [1_000, word('.')]).flat()
+    const w = world([{ plays: [[...exact, finish]], pace: 1 }, { plays: [again] }])
+    expect(await w.read()).toMatchObject({ done: true, error: undefined })
+    expect(w.asked).toEqual([])
+    const resting = world([{ plays: [[...begun, 9_000, word(' three'), finish]], pace: 1 }, { plays: [again] }])
+    expect(await resting.read()).toMatchObject(good)
+    expect(resting.asked).toEqual([])
   })
 
   it('is left alone where it keeps its pace, and on the last target always', async () => {

@@ -123,6 +123,75 @@ describe('an answer that begins anew', () => {
     })
   })
 
+  it('tells of a tool call only what is new', () => {
+    const begun = fromA(tool({ index: 0, id: 'call_a', function: { name: 'ge', arguments: '' } }))
+    const splice = spliceRestart(transcriptOf(begun))
+    const call = (call: object) => splice.take(tool({ index: 0, ...call }))
+    const fresh = (parts: object) => [
+      { ...chunk({ delta: { tool_calls: [{ index: 0, function: parts }] } }), id: 'a', created: 1 },
+    ]
+    expect(call({ id: 'call_b', function: { name: 'g' } })).toEqual([])
+    expect(call({ id: 'call_b', function: { name: 'et' } })).toStrictEqual(fresh({ name: 't', arguments: '' }))
+    expect(call({ function: { arguments: '' } })).toEqual([])
+    expect(call({ function: { arguments: '{}' } })).toStrictEqual(fresh({ arguments: '{}' }))
+  })
+
+  it('that leaves out a tool call which has begun is a mismatch', () => {
+    const begun = fromA(word('x'), tool({ index: 0, id: 'call_a', function: {} }))
+    expect(joined(begun, spliceRestart(transcriptOf(begun)), [word('x'), finish()]).mismatch).toBe(true)
+  })
+
+  it('that tells two pieces of one tool call at once is a mismatch: they could not be taken apart', () => {
+    const begun = fromA(tool({ index: 0, id: 'call_a', function: { name: 'f', arguments: '{"a":' } }))
+    const pieces = [
+      { index: 0, id: 'call_b', function: { name: 'f', arguments: '{"a":' } },
+      { index: 0, function: { arguments: '1}' } },
+    ]
+    const rest = [chunk({ delta: { tool_calls: pieces } })]
+    expect(joined(begun, spliceRestart(transcriptOf(begun)), rest).mismatch).toBe(true)
+  })
+
+  it('leaves alone what comes besides the text', () => {
+    const splice = restart()
+    splice.take(word('one'))
+    const more = { content: ' two', refusal: null, tool_calls: null, annotations: [] }
+    expect(splice.take(chunk({ delta: { ...more, content: ' two!' } }))).toStrictEqual([
+      { ...chunk({ delta: { ...more, content: '!' } }), id: 'a', created: 1 },
+    ])
+    expect(splice.take({ id: 'b', usage: { completion_tokens: 1 } })).toEqual([
+      { id: 'a', created: 1, choices: [], usage: { completion_tokens: 1 } },
+    ])
+  })
+
+  it('keeps its own id and time where none were sent', () => {
+    const splice = spliceRestart(transcriptOf([{ choices: [{ delta: { content: 'x' } }] }]))
+    expect(splice.take(word('xy'))).toMatchObject([{ id: 'b', created: 2 }])
+  })
+
+  it('may be that of a text completion', () => {
+    const text = (piece: string) => chunk({ text: piece })
+    const begun = fromA(text('one'))
+    const splice = spliceRestart(transcriptOf(begun))
+    expect(splice.take(text('on'))).toEqual([])
+    expect(splice.take(text('e two'))).toMatchObject([{ choices: [{ text: ' two' }] }])
+  })
+
+  it('is compared for no more than 10,000 events', () => {
+    const splice = restart()
+    const thought = chunk({ delta: { reasoning_content: 'hm' } })
+    for (let i = 0; i < 10_000; i++) expect(splice.take(thought)).toEqual([])
+    expect(splice.take(thought)).toBe('mismatch')
+  })
+
+  it('may end one choice while another has still to repeat what was sent', () => {
+    const begun = fromA(word('x'), word('y', 1))
+    const rest = [word('x'), finish(), word('yz', 1), finish('stop', 1)]
+    expect(joined(begun, spliceRestart(transcriptOf(begun, 2)), rest)).toMatchObject({
+      mismatch: false,
+      answer: { 0: { content: 'x', finish: 'stop' }, 1: { content: 'yz', finish: 'stop' } },
+    })
+  })
+
   it('that calls another tool is a mismatch', () => {
     const begun = fromA(tool({ index: 0, id: 'call_a', function: { name: 'get', arguments: '{' } }))
     const rest = [tool({ index: 0, id: 'call_b', function: { name: 'put', arguments: '{}' } })]
@@ -208,6 +277,47 @@ describe('an answer that is continued', () => {
       finish(),
     ])
     expect(answer[0]).toMatchObject({ content: `${long} and more!`, finish: 'stop' })
+  })
+
+  it('is not said twice by such a server, however it divides its events', () => {
+    const exact = 'x'.repeat(24)
+    const sent = fromA(word(exact))
+    const { answer } = joined(sent, spliceContinuation(transcriptOf(sent)), [word(`${exact} on`)])
+    expect(answer[0]!.content).toBe(`${exact} on`)
+    // The end in the event that completes the repetition.
+    expect(continued([chunk({ delta: { content: long }, finish_reason: 'stop' })]).answer[0]).toMatchObject({
+      content: long,
+      finish: 'stop',
+    })
+    // A tool call after the repetition.
+    const call = { index: 0, id: 'x', function: { name: 'f', arguments: '{}' } }
+    expect(continued([word(long), tool(call), finish('tool_calls')]).answer[0]).toMatchObject({
+      content: long,
+      tools: [{ id: 'x', name: 'f', text: '{}' }],
+    })
+    const text = (piece: string) => chunk({ text: piece })
+    const prompted = fromA(text(long))
+    const whole = joined(prompted, spliceContinuation(transcriptOf(prompted)), [text(long), text(' more')])
+    expect(whole.answer[0]!.content).toBe(`${long} more`)
+  })
+
+  it('goes out at once, and alone, where it does not begin from the front', () => {
+    const take = (each: StreamChunk) => spliceContinuation(transcriptOf(begun)).take(each)
+    expect(take(word(', on'))).toEqual([{ ...word(', on'), id: 'a', created: 1 }])
+    // Thinking aloud is not what was sent, though it were the same words.
+    const thought = chunk({ delta: { reasoning_content: long.slice(0, 5) } })
+    expect(take(thought)).toEqual([{ ...thought, id: 'a', created: 1 }])
+  })
+
+  it('may come with events without choices, and choices without a number', () => {
+    const splice = spliceContinuation(transcriptOf(begun))
+    expect(splice.take(word('!'))).toHaveLength(1)
+    expect(splice.take({ usage: { completion_tokens: 1 } })).toEqual([
+      { id: 'a', created: 1, usage: { completion_tokens: 1 } },
+    ])
+    expect(splice.take({ choices: [{ delta: { role: 'assistant', content: '?' } }] })).toEqual([
+      { id: 'a', created: 1, choices: [{ delta: { content: '?' } }] },
+    ])
   })
 
   it('keeps words that only begin like the beginning', () => {

@@ -32,7 +32,7 @@ export function spliceRestart(transcript: Transcript): Splice {
   const sent = snapshot(transcript)
   const heard = new Map<string, number>()
   /** Channels of which some is still to be heard. */
-  const open = new Set([...sent.channels].filter(([, text]) => text !== '').map(([key]) => key))
+  const open = new Set(sent.channels.keys())
   let held: StreamChunk[] = []
 
   /** The rest of a choice's chunk once what was sent is taken off; undefined = mismatch. */
@@ -45,7 +45,7 @@ export function spliceRestart(transcript: Transcript): Splice {
       const before = sent.channels.get(key) ?? ''
       const at = heard.get(key) ?? 0
       // Two pieces of one channel in one event could not be taken apart again.
-      if (fresh.get(channel)) same = false
+      if (fresh.has(channel)) same = false
       const repeated = before.slice(at, at + text.length)
       if (!text.startsWith(repeated)) same = false
       heard.set(key, at + text.length)
@@ -59,7 +59,7 @@ export function spliceRestart(transcript: Transcript): Splice {
       // It has ended for the caller: nothing may be added, and it must end again in the same way.
       for (const text of fresh.values()) if (text !== '') return undefined
       if (choice.finish_reason && choice.finish_reason !== finishedAs) return undefined
-      return { index }
+      return {}
     }
     if (choice.finish_reason) for (const key of open) if (key.startsWith(`${index}/`)) return undefined
     return trimmed(choice, index, fresh, sent)
@@ -85,16 +85,15 @@ export function spliceRestart(transcript: Transcript): Splice {
 
 export function spliceContinuation(transcript: Transcript): Splice {
   const sent = snapshot(transcript)
-  const [channel, before] = sent.channels.has('0/text')
-    ? ['text', sent.channels.get('0/text')!]
-    : ['content', sent.channels.get('0/content') ?? '']
+  const channel = sent.channels.has('0/text') ? 'text' : 'content'
+  const before = sent.channels.get(`0/${channel}`) ?? ''
   /** Compares with a restart for as long as it looks like one. */
   let restart = before.length >= tellingChars ? spliceRestart(transcript) : undefined
   let held: StreamChunk[] = []
   let heard = ''
 
   const asItIs = (chunk: StreamChunk) => {
-    const choices = chunk.choices?.map((choice) => trimmed(choice, choice.index ?? 0, undefined, sent))
+    const choices = chunk.choices?.map((choice) => trimmed(choice, choice.index ?? 0, nothing, sent))
     return renamed(choices ? { ...chunk, choices } : chunk, sent)
   }
 
@@ -123,15 +122,17 @@ export function spliceContinuation(transcript: Transcript): Splice {
   }
 }
 
-/** Without what the caller has had: the role, a tool call's id and name, and, where `fresh` is given, repeated text. */
+const nothing: ReadonlyMap<string, string> = new Map()
+
+/** Without what the caller has had: the role, a tool call's id and name, and what `fresh` tells to be repeated. */
 function trimmed(
   choice: StreamChoice,
   index: number,
-  fresh: ReadonlyMap<string, string> | undefined,
+  fresh: ReadonlyMap<string, string>,
   { seen, channels }: Sent,
 ): StreamChoice {
   const out: StreamChoice = { ...choice }
-  const textOf = (channel: string, text: unknown) => fresh?.get(channel) ?? text
+  const textOf = (channel: string, text: unknown) => fresh.get(channel) ?? text
   if (typeof choice.text === 'string') out.text = textOf('text', choice.text) as string
   if (!choice.delta) return out
   const delta: Record<string, unknown> = {}
@@ -157,15 +158,14 @@ interface ToolCallDelta {
 function trimmedCall(
   call: ToolCallDelta,
   choice: number,
-  fresh: ReadonlyMap<string, string> | undefined,
+  fresh: ReadonlyMap<string, string>,
   sent: Sent['channels'],
 ): ToolCallDelta[] {
   if (!sent.has(`${choice}/${toolChannel(call.index, 'name')}`)) return [call]
-  const part = (name: 'name' | 'arguments') => fresh?.get(toolChannel(call.index, name)) ?? call.function?.[name] ?? ''
-  const name = part('name')
-  const text = part('arguments')
-  if (name === '' && text === '') return []
-  return [{ index: call.index, function: { ...(name !== '' && { name }), arguments: text } }]
+  const name = fresh.get(toolChannel(call.index, 'name'))!
+  const text = fresh.get(toolChannel(call.index, 'arguments'))!
+  if (name + text === '') return []
+  return [{ index: call.index, function: { ...(name && { name }), arguments: text } }]
 }
 
 const saysSomething = ({ text, delta, finish_reason }: StreamChoice) =>

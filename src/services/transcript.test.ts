@@ -28,11 +28,16 @@ describe('a transcript', () => {
   it('knows a tool call that has only its id so far', () => {
     const { transcript, add } = world()
     add({ delta: { tool_calls: [{ index: 0, id: 'x' }] } })
-    expect([...transcript.channels.keys()]).toEqual(['0/tool_calls.0.name', '0/tool_calls.0.arguments'])
+    expect([...transcript.channels]).toEqual([
+      ['0/tool_calls.0.name', ''],
+      ['0/tool_calls.0.arguments', ''],
+    ])
+    expect(transcript.tokens).toBe(0)
   })
 
   it.each<[string, StreamChoice, string]>([
     ['a field nobody knows', { delta: { audio: { id: 'x' } } }, 'unknown_field'],
+    ['a list nobody knows', { delta: { citations: [{ index: 0 }] } }, 'unknown_field'],
     ['content that is no text', { delta: { content: [{ type: 'text' }] } }, 'unknown_field'],
     ['tool calls without a number', { delta: { tool_calls: [{ function: { name: 'f' } }] } }, 'unknown_field'],
     ['tool calls that are none', { delta: { tool_calls: [null] } }, 'unknown_field'],
@@ -52,6 +57,29 @@ describe('a transcript', () => {
     expect(transcript.channels.size).toBe(0)
     expect(memory.chars).toBe(0)
     expect(transcript.isWhole(false)).toBe(true)
+  })
+
+  it.each(['content', 'refusal', 'reasoning_content', 'reasoning'])('keeps text in %s', (field) => {
+    const { transcript, add } = world()
+    add({ delta: { [field]: 'x' } })
+    expect([...transcript.channels]).toEqual([[`0/${field}`, 'x']])
+    expect(transcript.obstacle).toBeUndefined()
+  })
+
+  it('takes no note of an event without choices', () => {
+    const { transcript } = world()
+    transcript.add({ usage: { completion_tokens: 1 } })
+    expect(transcript.seen.size).toBe(0)
+  })
+
+  it('keeps 256 KiB, a channel’s name included once', () => {
+    const { transcript, memory, add } = world()
+    add({ delta: { content: 'x'.repeat(262_079) } })
+    add({ delta: { content: 'y' } })
+    expect(memory.chars).toBe(262_144)
+    expect(transcript.obstacle).toBeUndefined()
+    add({ delta: { content: 'z' } })
+    expect(transcript.obstacle).toBe('too_long')
   })
 
   it('takes no more memory than all may take together, and gives it back', () => {

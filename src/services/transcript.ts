@@ -120,7 +120,7 @@ export function forEachPiece({ delta, text }: StreamChoice, onPiece: OnPiece): b
 }
 
 function toolPieces(call: ToolCall | null, onPiece: OnPiece): boolean {
-  if (typeof call !== 'object' || call === null || typeof call.index !== 'number') return false
+  if (typeof call?.index !== 'number') return false
   const { name, arguments: text } = call.function ?? {}
   if (!isTextOrEmpty(name) || !isTextOrEmpty(text)) return false
   // A call that has only an id so far has begun all the same.
