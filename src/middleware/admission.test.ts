@@ -23,6 +23,7 @@ function world(options: { load?: Load | 'absent' } = {}) {
   const metrics = new FakeMetrics()
   const state = { load: options.load === 'absent' ? calm : (options.load ?? calm), looks: 0 }
   const admission = createAdmission({
+    minLimit: 32,
     clock,
     metrics,
     random: seededRandom(1),

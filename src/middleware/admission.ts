@@ -20,6 +20,8 @@ export interface AdmissionOptions {
   metrics: Metrics
   /** Absent where the runtime cannot tell: nothing is shed then. */
   load?: LoadProbe | undefined
+  /** Inference requests at once that are never turned away for the loop's sake. @default 1024 */
+  minLimit?: number
 }
 
 export interface Admission {
@@ -41,9 +43,13 @@ const retryAfterMs = { least: 1_000, spread: 2_000 }
 /** So many different waits are told, at random. */
 const refusalWaits = 64
 
-export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
+/**
+ * `minLimit`: a crowd of a thousand that comes back at once is served, however late the loop. Refusing costs half of
+ * what a small completion does, so a pod that turned most of such a crowd away would do little else.
+ */
+export function createAdmission({ clock, random, metrics, load, minLimit = 1_024 }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
-  const loadLimit = createLoadLimit()
+  const loadLimit = createLoadLimit({ minLimit })
   const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, reserve })
   let sampledAt = clock.now()
   let peak = 0

@@ -64,6 +64,12 @@ it.each([
   expect(() => createBackoff({ random: () => 0, ...options })).toThrow(message)
 })
 
+it('may wait for nothing, or as long each time', () => {
+  const options = { random: () => 1, multiplier: 1 }
+  expect(createBackoff({ ...options, initialMs: 0 }).afterFailure(3)).toBe(0)
+  expect(createBackoff({ ...options, initialMs: 7 }).afterFailure(3)).toBe(7)
+})
+
 describe('Retry-After', () => {
   const now = Date.UTC(2030, 0, 15, 12, 0, 0)
   const date = (ms: number) => new Date(now + ms).toUTCString()
@@ -97,6 +103,8 @@ describe('Retry-After', () => {
     ['Tuesday, 15-Jan-30 12:00:30 GMT', 30_000],
     ['Tue Jan 15 12:00:30 2030', 30_000],
     ['2030-01-15T12:00:30Z', undefined],
+    ['15 Jan 2030 12:00:30 GMT', undefined],
+    ['T 15 Jan 2030 12:00:30 GMT', undefined],
     ['Tue, 99 Foo 2030 25:61:61 GMT', undefined],
   ])('%j is %s', (value, expected) => {
     expect(parseRetryAfter(value, now)).toBe(expected)

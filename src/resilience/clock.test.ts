@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { listening } from '../../tests/support/listening.ts'
 import { sleep, systemClock } from './clock.ts'
@@ -48,4 +48,27 @@ it('the system’s clock never goes back, and a cancelled timer never runs', asy
   expect(ran).toBe('')
   expect(systemClock.now()).toBeGreaterThanOrEqual(before)
   expect(systemClock.wallNow()).toBeGreaterThan(Date.UTC(2024, 0))
+})
+
+it.each([
+  [1, 1],
+  [9_999, 9_999],
+  [10_000, 10_000],
+  [10_001, 10_100],
+  [12_345, 12_400],
+  [60_000, 60_000],
+])('the system’s timer for %i ms runs after %i', (ms, after) => {
+  vi.useFakeTimers()
+  try {
+    let ran = false
+    systemClock.setTimer(ms, () => {
+      ran = true
+    })
+    vi.advanceTimersByTime(after - 1)
+    expect(ran).toBe(false)
+    vi.advanceTimersByTime(1)
+    expect(ran).toBe(true)
+  } finally {
+    vi.useRealTimers()
+  }
 })

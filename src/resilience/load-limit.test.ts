@@ -55,6 +55,23 @@ describe('a load limit', () => {
     expect(limit.sample(load(0.5, 5), { inFlight: 10, peak: 945 }), 'with much time to spare').toBe(1_182)
   })
 
+  it('takes neither 95 % of the core nor 32 ms for too much', () => {
+    const limit = createLoadLimit()
+    for (let i = 0; i < 5; i++) limit.sample(load(0.95, 500), requests(1_000))
+    for (let i = 0; i < 5; i++) limit.sample(load(1, 32), requests(1_000))
+    expect(limit.limit).toBe(Infinity)
+    for (let i = 0; i < 2; i++) limit.sample(load(0.96, 33), requests(1_000))
+    expect(limit.limit).toBe(900)
+  })
+
+  it('is felt from nine tenths of it on, and calm below 14 ms', () => {
+    const limit = limited()
+    expect(limit.sample(load(1, 14), requests(900))).toBe(900)
+    expect(limit.sample(load(1, 13), requests(809))).toBe(900)
+    expect(limit.sample(load(1, 13), requests(810))).toBe(945)
+    expect(limit.sample(load(0.7, 13), requests(945)), 'a loop 70 % busy has little time to spare').toBe(993)
+  })
+
   it('settles about where the loop is as late as it may be, from above and from below', () => {
     const random = seededRandom(1)
     // One request more makes each turn of the loop 0.1 ms longer; offered is more than any limit.
