@@ -20,7 +20,7 @@ export interface AdmissionOptions {
   metrics: Metrics
   /** Absent where the runtime cannot tell: nothing is shed then. */
   load?: LoadProbe | undefined
-  /** Inference requests at once that are never turned away for the loop's sake. @default 1024 */
+  /** Inference requests at once that are never turned away for the loop's sake. @default 256 */
   minLimit?: number
 }
 
@@ -44,10 +44,10 @@ const retryAfterMs = { least: 1_000, spread: 2_000 }
 const refusalWaits = 64
 
 /**
- * `minLimit`: a crowd of a thousand that comes back at once is served, however late the loop. Refusing costs half of
- * what a small completion does, so a pod that turned most of such a crowd away would do little else.
+ * `minLimit`: refusing costs up to half of what a small completion does, and few places times long turns of the loop is
+ * little: below some hundreds a pod that refuses does hardly anything else. Far above, streams starve the loop.
  */
-export function createAdmission({ clock, random, metrics, load, minLimit = 1_024 }: AdmissionOptions): Admission {
+export function createAdmission({ clock, random, metrics, load, minLimit = 256 }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
   const loadLimit = createLoadLimit({ minLimit })
   const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, reserve })

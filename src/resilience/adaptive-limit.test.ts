@@ -163,6 +163,46 @@ describe('an adaptive limit', () => {
     expect(fed(usual, dropped(1))).toBe(90)
   })
 
+  it('decides by twenty calls in a second, not by nineteen, nor by twenty in less', () => {
+    const after = (calls: number, ms: number) => {
+      const clock = new FakeClock()
+      const limit = createAdaptiveLimit({ clock, maxLimit: 1_000 })
+      clock.tick(ms)
+      for (let i = 0; i < calls; i++) limit.sample({ baseline: 'a', rttMs: 0, inFlight: 100, dropped: true })
+      return limit.limit
+    }
+    expect(after(19, 1_000)).toBe(1_000)
+    expect(after(20, 999)).toBe(1_000)
+    expect(after(20, 1_000)).toBe(90)
+  })
+
+  it('takes a tenth of dropped calls for chance', () => {
+    expect(fed(usual, dropped(10))).toBe(1_000)
+    expect(fed(usual, dropped(9))).toBe(90)
+  })
+
+  it('remembers the 256 models used last', () => {
+    const fedOthers = (others: number) => {
+      const clock = new FakeClock()
+      const limit = createAdaptiveLimit({ clock, maxLimit: 1_000 })
+      const window = (models: string[], rttMs: number) => {
+        for (const baseline of models) limit.sample({ baseline, rttMs, inFlight: 100 })
+        clock.tick(1_000)
+        limit.sample({ baseline: models.at(-1)!, rttMs, inFlight: 100 })
+      }
+      const a = Array<string>(50).fill('a')
+      window([...Array.from({ length: 100 }, (_, i) => `before ${i}`), ...a], 100)
+      window(
+        Array.from({ length: others }, (_, i) => `model ${i}`),
+        100,
+      )
+      window(a, 5_000)
+      return limit.limit
+    }
+    expect(fedOthers(255)).toBeLessThan(1_000)
+    expect(fedOthers(256)).toBe(1_000)
+  })
+
   it('never leaves its bounds', () => {
     const slow = () => ({ rttMs: 1_000, inFlight: 5 })
     expect(fed(usual, slow, slow, slow, slow)).toBe(20)

@@ -6,14 +6,14 @@ export function listening(signal: AbortSignal): () => number {
   signal.addEventListener = (type: string, listener: EventListener, options?: AddEventListenerOptions) => {
     listeners.add(listener)
     const once = (event: Event) => {
-      listeners.delete(listener)
+      if (options?.once) listeners.delete(listener)
       listener(event)
     }
     wrapped.set(listener, once)
     add(type, once, options)
   }
   signal.removeEventListener = (type: string, listener: EventListener) => {
-    listeners.delete(listener)
+    if (type === 'abort') listeners.delete(listener)
     remove(type, wrapped.get(listener) ?? listener)
   }
   const wrapped = new Map<EventListener, EventListener>()
