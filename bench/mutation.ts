@@ -1,6 +1,6 @@
 /**
  * How many faults the tests notice: changes one place of the code at a time and runs the tests that reach it.
- * One worker, so that it takes one core; about ten minutes a room. The exit code is 0 only where every room passes.
+ * One worker, so that it takes one core; about a quarter of an hour a room. The exit code is 0 only where every room passes.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -176,6 +176,18 @@ describe('an adaptive limit', () => {
     expect(after(20, 1_000)).toBe(90)
   })
 
+  it('comes down by as much as the upstream has become slower, and by half at most', () => {
+    // With the 200 ms that our own loop may be late: 420 against 300, and 1,200 against 300.
+    expect(fed(usual, () => ({ rttMs: 220 }))).toBe(71)
+    expect(fed(usual, () => ({ rttMs: 1_000 }))).toBe(50)
+  })
+
+  it('grows where half of it is in use, and holds below that', () => {
+    const using = (inFlight: number) => () => ({ inFlight })
+    expect(fed(usual, dropped(2), usual, using(44))).toBe(90)
+    expect(fed(usual, dropped(2), usual, using(45))).toBe(99)
+  })
+
   it('takes a tenth of dropped calls for chance', () => {
     expect(fed(usual, dropped(10))).toBe(1_000)
     expect(fed(usual, dropped(9))).toBe(90)
@@ -191,7 +203,7 @@ describe('an adaptive limit', () => {
         limit.sample({ baseline: models.at(-1)!, rttMs, inFlight: 100 })
       }
       const a = Array<string>(50).fill('a')
-      window([...Array.from({ length: 100 }, (_, i) => `before ${i}`), ...a], 100)
+      window([...a, ...Array.from({ length: 100 }, (_, i) => `before ${i}`), ...a], 100)
       window(
         Array.from({ length: others }, (_, i) => `model ${i}`),
         100,
@@ -208,6 +220,7 @@ describe('an adaptive limit', () => {
     expect(fed(usual, slow, slow, slow, slow)).toBe(20)
     const clock = new FakeClock()
     expect(createAdaptiveLimit({ clock, maxLimit: 4 }).limit).toBe(4)
+    expect(createAdaptiveLimit({ clock, maxLimit: 1, minLimit: 1 }).limit).toBe(1)
     expect(() => createAdaptiveLimit({ clock, maxLimit: 0 })).toThrow('maxLimit must be at least 1, got 0')
     expect(() => createAdaptiveLimit({ clock, maxLimit: 5, minLimit: 0 })).toThrow('minLimit must be at least 1, got 0')
   })

@@ -65,6 +65,20 @@ describe('a brownout', () => {
     expect(seen(calm)).toBe(0)
   })
 
+  it('takes 5 s for each step down, however calm it is', () => {
+    const { seen } = world()
+    expect(seen({ ...late(300), memoryShare: 0.95 }, 1_000)).toBe(3)
+    const levels = Array.from({ length: 30 }, () => seen(calm))
+    expect(levels).toEqual([9, 10, 10, 1].flatMap((looks, i) => Array(looks).fill(3 - i)))
+  })
+
+  it('is not calm at the very share of memory that has to be left', () => {
+    const { seen } = world()
+    seen(full(0.81), 1_000)
+    expect(seen(full(0.72), 10_000)).toBe(2)
+    expect(seen(full(0.71), 5_000)).toBe(1)
+  })
+
   it('leaves full memory once some of it has been given back', () => {
     const { seen } = world()
     seen(full(0.95), 1_000)
