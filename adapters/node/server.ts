@@ -2,9 +2,8 @@
  * Listens, and stops without anyone noticing: readiness goes first, requests are still taken while load balancers look
  * away, then the listener closes, running answers end, and only what outlasts the time allowed is cut, with a word.
  */
-import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { ConfigError } from '../../src/config.ts'
@@ -12,6 +11,7 @@ import { ApiError, openAiError } from '../../src/errors.ts'
 import type { Gateway } from '../../src/gateway.ts'
 import type { Log } from '../../src/ports.ts'
 import { newId } from './identity.ts'
+import { listen } from './listeners.ts'
 
 export interface ServerOptions {
   gateway: Gateway
@@ -51,24 +51,21 @@ export async function startServer({ gateway, host, port, log }: ServerOptions): 
   )
   const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing))
   server.on('clientError', answerClientError)
-  server.listen(port, host)
-  await once(server, 'listening').catch((cause: Error & { code?: string }) => {
+  const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
     if (cause.code === 'EADDRINUSE')
       throw new ConfigError(`PORT=${port} is in use: stop what listens there or set another`)
     if (cause.code === 'EACCES')
       throw new ConfigError(`PORT=${port} needs rights that this user lacks: set one above 1023`)
     throw new ConfigError(`HOST=${host} PORT=${port} cannot be listened on (${cause.code})`, { cause })
   })
-  const address = server.address() as AddressInfo
   const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
 
   return {
-    url: `http://${shownHost}:${address.port}`,
+    url: `http://${shownHost}:${listeners.port}`,
     async drain({ delayMs, timeoutMs }) {
       gateway.beginDrain()
       await sleep(delayMs)
-      const closed = once(server, 'close')
-      server.close()
+      const closed = listeners.close()
       if (!(await emptied(server, gateway, Math.max(timeoutMs - farewellMs, 0)))) {
         log.warn('requests outlast the drain and are cut', { detail: String(gateway.inFlight()) })
         gateway.stopStreams()

@@ -271,6 +271,35 @@ describe('a bulkhead', () => {
       expect(bulkhead.inUse).toBe(0)
     })
 
+    it('gives of its reserve up to a fair share between all that are there', () => {
+      const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 12, reserve: 0.5 })
+      const took = (key: string) => ask(bulkhead, { key, maxWaitMs: 0 }).release !== undefined
+      expect(Array.from({ length: 11 }, () => took('loud'))).not.toContain(false)
+      expect(took('b')).toBe(true)
+      expect(Array.from({ length: 5 }, () => took('a'))).toEqual([true, true, true, true, false])
+    })
+
+    it.each<[string, (bulkhead: Bulkhead, clock: FakeClock, key: string) => unknown]>([
+      ['been served', (bulkhead, _clock, key) => ask(bulkhead, { key }).release!()],
+      ['been refused', (bulkhead, _clock, key) => ask(bulkhead, { key, priority: 'low', maxWaitMs: 0 })],
+      [
+        'waited in vain',
+        async (bulkhead, clock, key) => {
+          ask(bulkhead, { key, priority: 'low' })
+          await clock.advance(100)
+        },
+      ],
+    ])('forgets keys that have %s, so that they take no share', async (how, pass) => {
+      const clock = new FakeClock()
+      const bulkhead = createBulkhead({ clock, limit: 10, reserve: 0.2 })
+      const loud = Array.from({ length: 10 }, () => ask(bulkhead, { key: 'loud' }))
+      if (how === 'been served') loud.pop()!.release!()
+      for (let i = 0; i < 20; i++) await pass(bulkhead, clock, `passer-by ${i}`)
+      if (how === 'been served') ask(bulkhead, { key: 'loud' })
+      const quiet = [ask(bulkhead, { key: 'quiet' }), ask(bulkhead, { key: 'quiet' })]
+      expect(served(quiet)).toEqual([true, true])
+    })
+
     it('serves a waiter below its fair share from the reserve while the others wait on', async () => {
       const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 10, reserve: 0.1 })
       const loud = Array.from({ length: 11 }, () => ask(bulkhead, { key: 'loud' }))
