@@ -14,12 +14,15 @@ export interface NodeHttpClient extends HttpClient {
 export interface HttpClientOptions {
   /** Longest wait for a connection, TLS included, in ms. */
   connectTimeoutMs: number
+  /** How long what a stream brings after its first bytes is gathered, in ms. @default at once */
+  batchMs?: () => number
 }
 
+const atOnce = () => 0
 /** A provider's own hint (Keep-Alive: timeout) wins where it is shorter. */
 const keepAliveMs = 30_000
 
-export function createHttpClient({ connectTimeoutMs }: HttpClientOptions): NodeHttpClient {
+export function createHttpClient({ connectTimeoutMs, batchMs = atOnce }: HttpClientOptions): NodeHttpClient {
   const pools = new Map<string, Pool>()
 
   const poolOf = (origin: string) => {
@@ -52,7 +55,8 @@ export function createHttpClient({ connectTimeoutMs }: HttpClientOptions): NodeH
 
   return {
     bytes: (call) => new Promise((resolve, reject) => dispatch(call, new BytesHandler(call, resolve, reject))),
-    stream: (call) => new Promise((resolve, reject) => dispatch(call, new StreamHandler(call, resolve, reject))),
+    stream: (call) =>
+      new Promise((resolve, reject) => dispatch(call, new StreamHandler(call, batchMs, resolve, reject))),
     async close() {
       await Promise.all([...pools.values()].map((pool) => pool.destroy()))
       pools.clear()
@@ -184,21 +188,27 @@ const lingerMs = 200
 
 class StreamHandler extends CallHandler {
   private readonly resolve: (reply: HttpReply<AsyncIterable<Uint8Array>>) => void
-  private readonly queue: Buffer[] = []
+  private readonly batchMs: () => number
+  private queue: Buffer[] = []
   private queuedBytes = 0
   private ended = false
   private failure: { reason: unknown } | undefined
   private abandoned = false
+  private begun = false
+  /** Runs while bytes are gathered for a reader who waits. */
+  private timer: NodeJS.Timeout | undefined
   private waiting:
     | { resolve: (r: IteratorResult<Uint8Array, undefined>) => void; reject: (e: unknown) => void }
     | undefined
 
   constructor(
     call: HttpCall,
+    batchMs: () => number,
     resolve: (reply: HttpReply<AsyncIterable<Uint8Array>>) => void,
     reject: (reason: unknown) => void,
   ) {
     super(call, reject)
+    this.batchMs = batchMs
     this.resolve = resolve
   }
 
@@ -215,38 +225,46 @@ class StreamHandler extends CallHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {
     if (this.abandoned || this.failure) return
-    if (this.waiting) {
-      this.waiting.resolve({ done: false, value: chunk })
-      this.waiting = undefined
-      return
-    }
     this.queue.push(chunk)
     this.queuedBytes += chunk.length
-    if (this.queuedBytes > highWaterBytes) controller.pause()
+    if (this.queuedBytes > highWaterBytes) {
+      controller.pause()
+      this.deliver()
+    } else if (this.waiting && !this.timer) {
+      const ms = this.begun ? this.batchMs() : 0
+      // Spread: a long turn of the loop would have all streams speak in the same turn from then on.
+      if (ms > 0) this.timer = setTimeout(() => this.deliver(), ms * (0.5 + Math.random()))
+      else this.deliver()
+    }
   }
 
   onResponseEnd() {
     this.ended = true
-    this.waiting?.resolve({ done: true, value: undefined })
-    this.waiting = undefined
+    this.deliver()
   }
 
   protected override fail(reason: unknown) {
     this.failure ??= { reason }
-    this.waiting?.reject(reason)
-    this.waiting = undefined
+    this.deliver()
     super.fail(reason)
+  }
+
+  /** What there is by now goes to whoever waits. */
+  private deliver() {
+    if (this.timer) {
+      clearTimeout(this.timer)
+      this.timer = undefined
+    }
+    if (!this.waiting) return
+    const { resolve, reject } = this.waiting
+    this.waiting = undefined
+    this.next().then(resolve, reject)
   }
 
   private next(): Promise<IteratorResult<Uint8Array, undefined>> {
     // An abort discards what is queued; any other end lets the reader have it first.
     if (this.failure && this.call.signal.aborted) return Promise.reject(this.failure.reason)
-    const chunk = this.queue.shift()
-    if (chunk) {
-      this.queuedBytes -= chunk.length
-      if (this.controller?.paused && this.queuedBytes <= highWaterBytes / 2) this.controller.resume()
-      return Promise.resolve({ done: false, value: chunk })
-    }
+    if (this.queue.length > 0) return Promise.resolve({ done: false, value: this.take() })
     if (this.failure) return Promise.reject(this.failure.reason)
     if (this.ended) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve, reject) => {
@@ -254,9 +272,19 @@ class StreamHandler extends CallHandler {
     })
   }
 
+  private take(): Buffer {
+    const { queue } = this
+    this.begun = true
+    this.queue = []
+    this.queuedBytes = 0
+    if (this.controller?.paused) this.controller.resume()
+    return queue.length === 1 ? queue[0]! : Buffer.concat(queue)
+  }
+
   private abandon(): Promise<IteratorResult<Uint8Array, undefined>> {
     this.abandoned = true
-    this.queue.length = 0
+    clearTimeout(this.timer)
+    this.queue = []
     if (!this.ended && !this.failure) {
       this.controller?.resume()
       setTimeout(() => {

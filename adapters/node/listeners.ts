@@ -13,7 +13,7 @@ export interface Listeners {
   close(): Promise<void>
 }
 
-const sockets = 8
+const sockets = 64
 /** What a server for HTTP asks of its connections. */
 const connectionOptions = { allowHalfOpen: true, noDelay: true }
 

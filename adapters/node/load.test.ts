@@ -19,6 +19,8 @@ describe('the load probe', () => {
     const held = probe()
     expect(held.utilisation).toBeGreaterThan(0.5)
     expect(held.delayP99Ms).toBeGreaterThan(20)
+    expect(held.delayP50Ms).toBeGreaterThan(20)
+    expect(held.delayP50Ms).toBeLessThanOrEqual(held.delayP99Ms)
     close()
   })
 
@@ -26,7 +28,9 @@ describe('the load probe', () => {
     const { probe, close } = createLoadProbe()
     probe()
     busyFor(80)
-    expect(probe().delayP99Ms).toBeGreaterThan(50)
+    const held = probe()
+    expect(held.delayP99Ms).toBeGreaterThan(50)
+    expect(held.delayP50Ms).toBe(held.delayP99Ms)
     close()
   })
 

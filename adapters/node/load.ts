@@ -24,12 +24,15 @@ export function createLoadProbe(): NodeLoadProbe {
       since = now
       const nowMs = performance.now()
       // A timer that has not run at all is late by the whole time: the loop is still in one turn.
-      const delayMs = delays.count > 0 ? delays.percentile(99) / 1e6 : nowMs - sinceMs
+      const late = (percent: number) =>
+        Math.max((delays.count > 0 ? delays.percentile(percent) / 1e6 : nowMs - sinceMs) - resolutionMs, 0)
+      const [delayP50Ms, delayP99Ms] = [late(50), late(99)]
       sinceMs = nowMs
       delays.reset()
       return {
         utilisation: Math.min(Math.max(utilization, 0), 1),
-        delayP99Ms: Math.max(delayMs - resolutionMs, 0),
+        delayP50Ms,
+        delayP99Ms,
         memoryShare: process.memoryUsage.rss() / memoryBytes,
       }
     },

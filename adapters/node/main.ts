@@ -9,6 +9,7 @@ import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { createRateLimiter } from '../memory/rate-limiter.ts'
+import { createBatching } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
 import { createLoadProbe } from './load.ts'
@@ -49,7 +50,7 @@ async function run(config: Config) {
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
     : undefined
   const routing = routingFile && (await readRoutingFile(routingFile))
-  const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT })
+  const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT, batchMs: createBatching().ms })
   const gateway = createGateway({
     config,
     version,

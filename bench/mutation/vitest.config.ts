@@ -8,6 +8,7 @@ export default defineConfig({
       'src/services/{relay-stream,rescue,splice,transcript,continuation,waits}.test.ts',
     ],
     setupFiles: ['bench/mutation/setup.ts'],
-    testTimeout: 20_000,
+    // On a busy machine a slow test must not look like a mutant that was noticed.
+    testTimeout: 60_000,
   },
 })

@@ -20,8 +20,6 @@ export interface AdmissionOptions {
   metrics: Metrics
   /** Absent where the runtime cannot tell: nothing is shed then. */
   load?: LoadProbe | undefined
-  /** Inference requests at once that are never turned away for the loop's sake. @default 256 */
-  minLimit?: number
 }
 
 export interface Admission {
@@ -34,7 +32,12 @@ export interface Admission {
 
 /** Often enough to bite within a second, seldom enough to see more than one turn of a loop that is late. */
 const sampleMs = 250
-const maxWaitMs = 100
+/**
+ * Refusing a small completion costs two thirds of serving it, and keeping it waiting next to nothing: so many wait, and
+ * long enough for a thousand who come at once to be served by few places.
+ */
+const maxWaitMs = 250
+const maxQueue = 1_000
 /** More than a step of the limit: where one key has filled it, the others do not wait until it has been emptied so far. */
 const reserve = 0.2
 /** Of the time the caller gives. */
@@ -43,14 +46,10 @@ const retryAfterMs = { least: 1_000, spread: 2_000 }
 /** So many different waits are told, at random. */
 const refusalWaits = 64
 
-/**
- * `minLimit`: refusing costs up to half of what a small completion does, and few places times long turns of the loop is
- * little: below some hundreds a pod that refuses does hardly anything else. Far above, streams starve the loop.
- */
-export function createAdmission({ clock, random, metrics, load, minLimit = 256 }: AdmissionOptions): Admission {
+export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
-  const loadLimit = createLoadLimit({ minLimit })
-  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, reserve })
+  const loadLimit = createLoadLimit()
+  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, maxQueue, reserve })
   let sampledAt = clock.now()
   let peak = 0
 

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { type BrownoutLevel, brownoutLevels, createBrownout, type Load, type Work } from './brownout.ts'
 
-const calm: Load = { utilisation: 0.3, delayP99Ms: 2, memoryShare: 0.3 }
-const late = (delayP99Ms: number): Load => ({ utilisation: 0.99, delayP99Ms, memoryShare: 0.3 })
+const calm: Load = { utilisation: 0.3, delayP50Ms: 1, delayP99Ms: 2, memoryShare: 0.3 }
+const late = (delayP99Ms: number): Load => ({ utilisation: 0.99, delayP50Ms: 5, delayP99Ms, memoryShare: 0.3 })
 const full = (memoryShare: number): Load => ({ ...calm, memoryShare })
 
 function world() {
@@ -40,7 +40,10 @@ describe('a brownout', () => {
 
   it.each([
     ['70 ms late', late(70)],
-    ['late because another process had the core', { utilisation: 0.9, delayP99Ms: 500, memoryShare: 0.3 }],
+    [
+      'late because another process had the core',
+      { utilisation: 0.9, delayP50Ms: 50, delayP99Ms: 500, memoryShare: 0.3 },
+    ],
     ['at 80% of its memory', full(0.8)],
   ])('is none for a process that is %s', (_what, load) => {
     expect(world().seen(load, 5_000)).toBe(0)
@@ -109,6 +112,7 @@ describe('a brownout', () => {
   it('under any load moves down at most one level in 5 s, and up only after two looks', () => {
     const anyLoad = fc.record({
       utilisation: fc.double({ min: 0, max: 1, noNaN: true }),
+      delayP50Ms: fc.constant(0),
       delayP99Ms: fc.constantFrom(0, 30, 50, 80, 120, 250),
       memoryShare: fc.constantFrom(0.1, 0.75, 0.81, 0.9, 0.95),
     })

@@ -8,7 +8,9 @@ import type { Clock } from './clock.ts'
 export interface Load {
   /** Share of time the event loop was not idle, 0 to 1. */
   utilisation: number
-  /** How late its timers were: the 99th percentile, in ms. */
+  /** How late its timers were: the median, in ms. What most turns of the loop take. */
+  delayP50Ms: number
+  /** The 99th percentile: also what a single long turn took. */
   delayP99Ms: number
   /** Resident memory as a share of what the process may use, 0 to 1. */
   memoryShare: number

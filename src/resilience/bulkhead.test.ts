@@ -271,6 +271,19 @@ describe('a bulkhead', () => {
       expect(bulkhead.inUse).toBe(0)
     })
 
+    it('gives of its reserve also while more is in use than a limit that has fallen allows, and takes it back', async () => {
+      const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 20, reserve: 0.2 })
+      const loud = Array.from({ length: 20 }, () => ask(bulkhead, { key: 'loud' }))
+      bulkhead.resize(10)
+      const quiet = Array.from({ length: 3 }, () => ask(bulkhead, { key: 'quiet' }))
+      expect(served(quiet), 'a fifth of 10').toEqual([true, true, false])
+      quiet[0]!.release!()
+      await settled()
+      expect(served(quiet)).toEqual([true, true, true])
+      for (const { release } of [...loud, ...quiet]) release?.()
+      expect(bulkhead.inUse).toBe(0)
+    })
+
     it('gives of its reserve up to a fair share between all that are there', () => {
       const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 12, reserve: 0.5 })
       const took = (key: string) => ask(bulkhead, { key, maxWaitMs: 0 }).release !== undefined

@@ -40,6 +40,10 @@ export class BulkheadFull extends Error {
   }
 }
 
+/** Made beforehand: under overload their stack traces alone would be a tenth of what refusing costs. */
+const queueFull = new BulkheadFull('queue_full')
+const waitExceeded = new BulkheadFull('wait_exceeded')
+
 export type Release = () => void
 
 export interface Bulkhead {
@@ -74,6 +78,8 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
   const { clock, limit: firstLimit, maxQueue: fixedQueue, reserve = 0 } = options
   let limit = checked(firstLimit)
   let inUse = 0
+  /** Of them, those given of the reserve. */
+  let inReserve = 0
   let waiting = 0
   /** Of the keys that hold or wait for something. */
   const shares = new Map<string, Share>()
@@ -94,19 +100,23 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     if (share.inUse === 0 && waitersOf(share) === 0) shares.delete(share.key)
   }
 
+  // What is in use may be far above a limit that has just fallen: the reserve is counted by itself.
   const hasRoomFor = (share: Share, priority: Priority = 'normal') =>
     inUse < limit ||
-    (priority === 'normal' && inUse < limit * (1 + reserve) && share.inUse < limit / Math.max(shares.size, 2))
+    (priority === 'normal' && inReserve < limit * reserve && share.inUse < limit / Math.max(shares.size, 2))
 
   const place = (share: Share): Release => {
+    const ofReserve = inUse >= limit ? 1 : 0
     share.inUse++
     inUse++
+    inReserve += ofReserve
     let held = true
     return () => {
       if (!held) return
       held = false
       share.inUse--
       inUse--
+      inReserve -= ofReserve
       if (waiting > 0) serve()
       forget(share)
     }
@@ -152,7 +162,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         : // Among one's own, low makes way for normal.
           priority === 'normal' && own?.low.at(-1)
     if (!victim) return false
-    victim.refuse(new BulkheadFull('queue_full'))
+    victim.refuse(queueFull)
     return true
   }
 
@@ -179,7 +189,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         },
       }
       const onAbort = () => waiter.refuse(signal?.reason)
-      const cancel = clock.setTimer(maxWaitMs, () => waiter.refuse(new BulkheadFull('wait_exceeded')))
+      const cancel = clock.setTimer(maxWaitMs, () => waiter.refuse(waitExceeded))
       signal?.addEventListener('abort', onAbort, { once: true })
       list.push(waiter)
       queue.add(share)
@@ -197,7 +207,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         forget(share)
       }
       if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(key, want.priority))) return wait(shareOf(key), want)
-      return Promise.reject(new BulkheadFull('queue_full'))
+      return Promise.reject(queueFull)
     },
     resize(to) {
       limit = checked(to)

@@ -26,8 +26,9 @@ let gateways: Record<'prefill' | 'restart' | 'both', TestGateway>
 beforeAll(async () => {
   provider = await startCuttingProvider()
   const at = (name: string) => ({ kind: 'openai', base_url: `${provider.url}/${name}/v1` })
-  const start = (...fallbacks: object[]) =>
+  const start = (fallbacks: object[], batchMs = 0) =>
     startTestGateway({
+      batchMs: () => batchMs,
       env: { RETRY_INITIAL_BACKOFF: '1ms', LOG_LEVEL: 'error' },
       routing: () => ({
         providers: { first: at('first'), second: at('second'), third: at('third') },
@@ -35,9 +36,10 @@ beforeAll(async () => {
       }),
     })
   const [prefill, restart, both] = await Promise.all([
-    start({ provider: 'second', prefill: true }),
-    start({ provider: 'second' }),
-    start({ provider: 'second', prefill: true }, { provider: 'third' }),
+    start([{ provider: 'second', prefill: true }]),
+    start([{ provider: 'second' }]),
+    // What is gathered before it goes on must not be lost, or told twice, where it breaks.
+    start([{ provider: 'second', prefill: true }, { provider: 'third' }], 2),
   ])
   gateways = { prefill, restart, both }
 })

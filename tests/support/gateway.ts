@@ -43,6 +43,8 @@ export interface TestGatewayOptions {
   providers?: GatewayOptions['providers']
   /** What a routing file would hold. */
   routing?: (sandbox: TestGateway['sandbox']) => unknown
+  /** As under a full loop. @default streams go on as they come */
+  batchMs?: () => number
 }
 
 export async function startTestGateway({
@@ -50,6 +52,7 @@ export async function startTestGateway({
   ports = {},
   providers,
   routing,
+  batchMs = () => 0,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
   const sandbox = (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1 })) as TestGateway['sandbox'] &
@@ -69,7 +72,7 @@ export async function startTestGateway({
       void lines.push({ level, message, ...fields })
   const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
   const metrics = createMetrics()
-  const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT })
+  const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT, batchMs })
   const gateway = createGateway({
     config,
     version: 'test',
