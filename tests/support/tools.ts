@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-export type ToolName = 'promtool' | 'nginx' | 'wrk'
+export type ToolName = 'promtool' | 'nginx' | 'wrk' | 'redis-server'
 
 export interface Tool {
   path: string
@@ -23,6 +23,8 @@ const packages: Record<ToolName, { name: string; file: string }> = {
   promtool: { name: 'prometheus', file: 'usr/bin/promtool' },
   nginx: { name: 'nginx', file: 'usr/sbin/nginx' },
   wrk: { name: 'wrk', file: 'usr/bin/wrk' },
+  // The package of the server itself holds only a link to this program, which goes by the name it is called by.
+  'redis-server': { name: 'redis-tools', file: 'usr/bin/redis-check-rdb' },
 }
 
 const cache = fileURLToPath(new URL('../../.cache', import.meta.url))
