@@ -69,6 +69,27 @@ const postgresUrl: Kind<string> = {
   allowed: 'a URL beginning with postgres://',
   secret: true,
 }
+const redisUrl: Kind<string> = {
+  schema: z.string().regex(/^rediss?:\/\//),
+  allowed: 'a URL beginning with redis:// or rediss://',
+  secret: true,
+}
+export interface HostAndPort {
+  host: string
+  port: number
+}
+const hostsAndPorts: Kind<readonly HostAndPort[]> = {
+  schema: z
+    .string()
+    .regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/)
+    .transform((text) =>
+      text.split(',').map((each) => {
+        const [host, port] = each.split(':') as [string, string]
+        return { host, port: Number(port) }
+      }),
+    ),
+  allowed: 'host:port, or several with commas between',
+}
 const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
   schema: z
     .string()
@@ -162,7 +183,23 @@ export const variables = {
   FAULTS_ENABLED: optional(flag, 'Whether administrators may inject faults; unset: outside production only.'),
   FAULTS_IN_PRODUCTION: optional(flag, 'Needed besides `FAULTS_ENABLED=true` when `NODE_ENV=production`.'),
 
+  REDIS_URL: optional(
+    redisUrl,
+    'Redis server; wins over `REDIS_HOST`. With neither, nor `REDIS_NODES`, what pods would share stays in memory.',
+  ),
+  REDIS_HOST: optional(text, 'Redis host.'),
+  REDIS_PORT: required(integer(1, 65_535), '6379', 'Redis port.'),
+  REDIS_PASSWORD: optional(secret(1), 'Redis password.'),
+  REDIS_MODE: required(oneOf('single', 'cluster'), 'single', 'Whether that is one server or a Redis Cluster.'),
+  REDIS_NODES: optional(hostsAndPorts, 'Nodes of a Redis Cluster, some of them at least: it tells of the others.'),
+  REDIS_COMMAND_TIMEOUT: required(duration(1), '100ms', 'Longest wait for an answer of Redis.'),
+
   CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),
+  CACHE_KEY_PREFIX: required(
+    text,
+    'aiserve',
+    'What every Redis key begins with: fleets that share a Redis need one each.',
+  ),
   RATE_LIMIT_PER_MINUTE: required(
     integer(1, 100_000_000),
     '100',
@@ -186,8 +223,6 @@ export type Config = { [K in keyof typeof variables]: (typeof variables)[K] exte
 
 /** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
 export const notYetRead = [
-  'REDIS_URL',
-  'REDIS_HOST',
   'DB_READ_REPLICAS',
   'DB_READ_ONLY',
   'BILLING_API_KEY',
@@ -230,6 +265,12 @@ function givenValue(name: string, env: Record<string, string | undefined>, readF
 }
 
 function checkTogether(config: Config) {
+  if (config.REDIS_MODE === 'cluster' && !config.REDIS_NODES && !config.REDIS_HOST && !config.REDIS_URL) {
+    throw new ConfigError('REDIS_NODES must be set when REDIS_MODE=cluster: host:port of some nodes')
+  }
+  if (config.REDIS_NODES && config.REDIS_MODE !== 'cluster') {
+    throw new ConfigError('REDIS_NODES needs REDIS_MODE=cluster: for one server set REDIS_URL or REDIS_HOST')
+  }
   if (config.NODE_ENV !== 'production') return
   if (!config.DATABASE_URL && !config.DB_HOST) {
     throw new ConfigError('DATABASE_URL or DB_HOST must be set when NODE_ENV=production: there is no embedded database')

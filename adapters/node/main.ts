@@ -17,6 +17,7 @@ import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
+import { openSharedState } from './redis/open.ts'
 import { reply } from './reply.ts'
 import { readRoutingFile, watchRoutingFile } from './routing-file.ts'
 import { startServer } from './server.ts'
@@ -44,6 +45,7 @@ async function run(config: Config) {
 
   for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
   const metrics = createMetrics()
+  const shared = await openSharedState(config, { clock, random, log, metrics, pod: `${config.HOSTNAME}-${newId()}` })
   const storage = await openStorage(config, { clock, random, log, metrics })
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
@@ -70,7 +72,10 @@ async function run(config: Config) {
       load: createLoadProbe().probe,
       accounts: storage.accounts,
       rateLimiter: createRateLimiter({ clock }),
-      dependencies: { database: (signal) => storage.database.ping(signal), redis: 'in_process' },
+      dependencies: {
+        database: (signal) => storage.database.ping(signal),
+        redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',
+      },
     },
   })
   metrics.gauge(instruments.dbPool, () => {
@@ -117,7 +122,7 @@ async function run(config: Config) {
     timeoutMs: config.DRAIN_TIMEOUT,
   })
   await Promise.all([http.close(), closeSandbox()])
-  await storage.close()
+  await Promise.all([storage.close(), shared?.close()])
   log.flush()
   process.exit(0)
 }

@@ -99,6 +99,13 @@ export const instruments = {
     requestSeconds,
     'Queries, waiting for a place included.',
   ),
+  redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
+  redisFailures: counter(
+    'redis_failures_total',
+    ['kind'],
+    'Calls that Redis did not answer or that were not sent to it.',
+  ),
+  fleetPods: gauge('fleet_pods', [], 'Pods heard of lately, this one included.'),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
   routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),

@@ -84,6 +84,7 @@ const homes: Record<string, string[]> = {
   '@hono/node-server': ['adapters/node'],
   undici: ['adapters/node'],
   postgres: ['adapters/node'],
+  ioredis: ['adapters/node'],
   'prom-client': ['adapters/node'],
   yaml: ['adapters/node'],
 }

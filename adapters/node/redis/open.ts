@@ -1,0 +1,68 @@
+/** Redis as the configuration names it, and what this pod keeps there. */
+import { type Config, ConfigError } from '../../../src/config.ts'
+import type { Clock, Log, Metrics } from '../../../src/ports.ts'
+import { instruments } from '../../../src/telemetry/instruments.ts'
+import type { Redis, RedisOptions } from './client.ts'
+import { type Presence, startPresence } from './presence.ts'
+
+export interface SharedState {
+  redis: Redis
+  presence: Presence
+  close(): Promise<void>
+}
+
+export interface SharedStateOptions {
+  clock: Clock
+  random: () => number
+  log: Log
+  metrics: Metrics
+  /** Unique among the pods. */
+  pod: string
+}
+
+/** Undefined where no Redis is configured. One that cannot be reached yet is no reason not to start. */
+export async function openSharedState(config: Config, options: SharedStateOptions): Promise<SharedState | undefined> {
+  const server = serverOf(config)
+  if (!server) return undefined
+  const { clock, random, log, metrics, pod } = options
+  // Loaded only here: a pod without Redis starts sooner.
+  const { createRedis } = await import('./client.ts')
+  const redis = createRedis({
+    clock,
+    random,
+    server,
+    commandTimeoutMs: config.REDIS_COMMAND_TIMEOUT,
+    onFailure: (kind) => metrics.count(instruments.redisFailures, { kind }),
+    onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
+  })
+  const presence = startPresence({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX, pod })
+  metrics.gauge(instruments.redisUp, () => [[{}, redis.up ? 1 : 0]])
+  metrics.gauge(instruments.fleetPods, () => [[{}, presence.pods()]])
+  return {
+    redis,
+    presence,
+    async close() {
+      await presence.close()
+      redis.close()
+    },
+  }
+}
+
+function serverOf(config: Config): RedisOptions['server'] | undefined {
+  const { REDIS_URL: url, REDIS_HOST: host, REDIS_PORT: port, REDIS_PASSWORD: password } = config
+  if (config.REDIS_MODE === 'cluster') {
+    if (config.REDIS_NODES) return { nodes: config.REDIS_NODES, password }
+    const one = url === undefined ? { host: host!, port } : endOf(url)
+    return { nodes: [one], password: password ?? (url ? URL.parse(url)?.password || undefined : undefined) }
+  }
+  if (url !== undefined) return { url }
+  if (host === undefined) return undefined
+  const credential = password === undefined ? '' : `:${encodeURIComponent(password)}@`
+  return { url: `redis://${credential}${host.includes(':') ? `[${host}]` : host}:${port}` }
+}
+
+function endOf(url: string) {
+  const parsed = URL.parse(url)
+  if (!parsed?.hostname) throw new ConfigError('REDIS_URL is not a URL')
+  return { host: parsed.hostname, port: Number(parsed.port || 6379) }
+}
