@@ -15,6 +15,8 @@ import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
 import { createVastMarket } from './providers/vast.ts'
 import { createBackoff } from './resilience/backoff.ts'
+import { createLeasedLimits } from './resilience/leased-limits.ts'
+import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
@@ -59,6 +61,8 @@ export interface Gateway {
   stopStreams(): void
   /** Requests being answered. */
   inFlight(): number
+  /** Gives back what this pod holds of what the fleet shares. */
+  close(): Promise<void>
 }
 
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
@@ -224,6 +228,12 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
   })
 
+  const localLimits = createLocalLimits({ clock })
+  const leasedLimits =
+    ports.limitStore &&
+    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: ports.pods ?? (() => 1) })
+  const limits = leasedLimits ?? localLimits
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -257,7 +267,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       isDraining: () => draining,
     },
     authenticate: { accounts, principals, digest },
-    rateLimit: { rateLimiter: ports.rateLimiter, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
+    rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     admission,
     openAi: {
       inference,
@@ -318,6 +328,9 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
+    async close() {
+      await leasedLimits?.close()
+    },
   }
 }
 

@@ -6,10 +6,11 @@
 import type { Principal } from './domain/principal.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
+import type { LimitStore } from './resilience/leased-limits.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
 
-export type { Clock, Load }
+export type { Clock, LimitStore, Load }
 
 export interface Ports {
   clock: Clock
@@ -23,7 +24,10 @@ export interface Ports {
   reply: Reply
   readBody: ReadBody
   accounts: Accounts
-  rateLimiter: RateLimiter
+  /** Counts that all pods share; absent: this pod counts by itself. */
+  limitStore?: LimitStore | undefined
+  /** Pods that share what is limited. @default one */
+  pods?: (() => number) | undefined
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
@@ -108,21 +112,6 @@ export type ReadBody = (request: Request, bindings: unknown, maxBytes: number) =
 export interface Accounts {
   /** The principal that an API key stands for; undefined when it is unknown, expired or revoked. */
   findByApiKey(apiKey: string): Promise<Principal | undefined>
-}
-
-export interface RateLimiter {
-  /** Takes one request from `subject`'s allowance of `perMinute`. A refused call consumes nothing. */
-  take(subject: string, perMinute: number): RateDecision | Promise<RateDecision>
-}
-
-export interface RateDecision {
-  allowed: boolean
-  /** Requests that could be made now, after this one. */
-  remaining: number
-  /** Until the allowance is whole again. */
-  resetMs: number
-  /** Until the next request would be allowed; 0 when this one was. */
-  retryAfterMs: number
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

@@ -8,7 +8,6 @@ import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
 import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
-import { createRateLimiter } from '../memory/rate-limiter.ts'
 import { createBatching } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
@@ -71,7 +70,8 @@ async function run(config: Config) {
       log,
       load: createLoadProbe().probe,
       accounts: storage.accounts,
-      rateLimiter: createRateLimiter({ clock }),
+      limitStore: shared?.limitStore,
+      pods: shared?.presence.pods,
       dependencies: {
         database: (signal) => storage.database.ping(signal),
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',
@@ -121,7 +121,7 @@ async function run(config: Config) {
     delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
     timeoutMs: config.DRAIN_TIMEOUT,
   })
-  await Promise.all([http.close(), closeSandbox()])
+  await Promise.all([http.close(), closeSandbox(), gateway.close()])
   await Promise.all([storage.close(), shared?.close()])
   log.flush()
   process.exit(0)

@@ -20,6 +20,8 @@ export class RequestInFlight {
   readonly trace: CallTrace = { attempts: 0, waitedMs: 0 }
   /** What else the request's log line says. */
   readonly log: LogFields = {}
+  /** In all, where the answer said so. */
+  tokensUsed: number | undefined = undefined
   streaming = false
   private readonly startedAt: number
   /** Of a stream, until it began: what is waited for later is the provider's time. */

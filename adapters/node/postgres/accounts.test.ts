@@ -62,13 +62,13 @@ test('a key stands for its account, with its own scopes and limit', async () => 
     keyId,
     role: 'user',
     scopes: ['gpu'],
-    rateLimitPerMinute: 7,
+    limits: { key: { requestsPerMinute: 7 }, account: {} },
   })
 })
 
 test('a key without a limit of its own leaves it to the gateway', async () => {
   const { apiKey } = await addKey({})
-  expect(await accounts.findByApiKey(apiKey)).toMatchObject({ rateLimitPerMinute: undefined })
+  expect(await accounts.findByApiKey(apiKey)).toMatchObject({ limits: { key: {}, account: {} } })
 })
 
 test('unknown, revoked and expired keys and those of a disabled account stand for nobody', async () => {
@@ -93,7 +93,7 @@ test('the bootstrap account has exactly the key that was configured, however oft
     ...made[0],
     role: 'administrator',
     scopes: [...scopes],
-    rateLimitPerMinute: undefined,
+    limits: { key: {}, account: {} },
   })
 })
 

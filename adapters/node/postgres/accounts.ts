@@ -27,7 +27,7 @@ export function createAccounts({ database, pepper }: { database: Database; peppe
         role: row.role,
         // A newer version may have given scopes that this one does not know.
         scopes: scopes.filter((scope) => row.scopes.includes(scope)),
-        rateLimitPerMinute: row.rate_limit_per_minute ?? undefined,
+        limits: { key: { requestsPerMinute: row.rate_limit_per_minute ?? undefined }, account: {} },
       }
     },
   }
