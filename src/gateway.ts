@@ -28,6 +28,7 @@ import { createRouter } from './services/router.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
+import { createProviderLimit } from './upstream/provider-limit.ts'
 import { breakerStates, createUpstream, type Upstream, type UpstreamOptions } from './upstream/upstream.ts'
 
 /** Providers of models, in the order in which one is chosen where nothing else decides. */
@@ -78,6 +79,12 @@ const megabyte = 1024 * 1024
 export function createGateway({ config, version, providers, routing, sandbox, ports }: GatewayOptions): Gateway {
   const { clock, random, metrics, log, http, accounts, digest } = ports
   let draining = false
+
+  const localLimits = createLocalLimits({ clock })
+  const leasedLimits =
+    ports.limitStore &&
+    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: ports.pods ?? (() => 1) })
+  const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
     clock,
@@ -149,6 +156,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
         metrics,
         guardedCall,
         upstream: guarded,
+        providerLimit: row.limits && createProviderLimit({ name: row.name, ...row.limits, limits, newId: ports.newId }),
         onRejected(position, of) {
           log.error('a provider rejected our credential', { provider: row.name, detail: `key ${position} of ${of}` })
         },
@@ -227,12 +235,6 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       totalMs: config.REQUEST_TIMEOUT,
     },
   })
-
-  const localLimits = createLocalLimits({ clock })
-  const leasedLimits =
-    ports.limitStore &&
-    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: ports.pods ?? (() => 1) })
-  const limits = leasedLimits ?? localLimits
 
   const context = createRequestContext({
     clock,

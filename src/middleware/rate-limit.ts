@@ -9,7 +9,7 @@ import type { Claim, ClaimSet, Decision, Limits } from '../resilience/limits.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { principalOf } from './authenticate.ts'
 import type { Check } from './guard.ts'
-import { header } from './request-context.ts'
+import { type AppContext, header } from './request-context.ts'
 
 export interface RateLimitOptions {
   limits: Limits
@@ -22,6 +22,12 @@ export interface RateLimitOptions {
 const bytesPerToken = 4
 /** For bodies of unknown length. */
 const usualTokens = 1_000
+
+/** Before the body is read, by its length alone. */
+export function expectedTokens(c: AppContext): number {
+  const length = header(c, 'content-length')
+  return length === undefined ? usualTokens : Math.ceil(Number(length) / bytesPerToken) || 1
+}
 
 const words: Record<Claim['unit'], (limit: number) => string> = {
   requests: (limit) => `make ${limit} requests a minute`,
@@ -46,7 +52,7 @@ export const rateLimit = ({ limits, perMinute, metrics }: RateLimitOptions): Che
   return function rateLimit(c) {
     const request = c.get('request')
     const set = setOf(principalOf(c))
-    const expected = set.countsTokens ? tokensOf(header(c, 'content-length')) : 0
+    const expected = set.countsTokens ? expectedTokens(c) : 0
     const decide = (decision: Decision): undefined => {
       tell(request.headers, set, decision)
       if (decision.refusedBy) {
@@ -111,6 +117,3 @@ function tell(headers: Record<string, string>, { claims }: ClaimSet, { allowance
     headers[`x-ratelimit-reset-${unit}`] = `${resetSeconds}s`
   }
 }
-
-const tokensOf = (contentLength: string | undefined) =>
-  contentLength === undefined ? usualTokens : Math.ceil(Number(contentLength) / bytesPerToken) || 1

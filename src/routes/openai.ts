@@ -5,6 +5,7 @@ import { priorityOf } from '../middleware/admission.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadForm } from '../middleware/form-body.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
+import { expectedTokens } from '../middleware/rate-limit.ts'
 import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { Inference, RequestBody } from '../services/inference.ts'
@@ -38,6 +39,7 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
       signal: c.req.raw.signal,
       key: principalOf(c).keyId,
       priority: priorityOf(c),
+      tokens: expectedTokens(c),
       trace: request.trace,
       log: request.log,
     })
