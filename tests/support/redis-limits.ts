@@ -21,7 +21,13 @@ const age = `
 
 export async function openLimits(server: RedisOptions['server'], nodes: readonly TestRedisNode[], pods = () => 1) {
   const clock = new FakeClock()
-  const redis = createRedis({ clock: systemClock, random: Math.random, server, commandTimeoutMs: 2_000 })
+  const redis = createRedis({
+    clock: systemClock,
+    random: Math.random,
+    server,
+    prefix: 'test',
+    commandTimeoutMs: 2_000,
+  })
   await eventually(() => redis.up)
   const store = createLimitStore({ redis, prefix: 'test' })
   const limits = createLeasedLimits({ clock, store, local: createLocalLimits({ clock }), pods })

@@ -5,7 +5,7 @@ import { startRedis, startRedisCluster, type TestRedis, type TestRedisCluster } 
 import { createRedis, type Redis, type RedisOptions } from './client.ts'
 
 const open = async (server: RedisOptions['server'], more: Partial<RedisOptions> = {}) => {
-  const redis = createRedis({ clock, random: Math.random, server, ...more })
+  const redis = createRedis({ clock, random: Math.random, server, prefix: 'test', ...more })
   await eventually(() => redis.up)
   return redis
 }

@@ -33,6 +33,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
     clock,
     random,
     server,
+    prefix: config.CACHE_KEY_PREFIX,
     commandTimeoutMs: config.REDIS_COMMAND_TIMEOUT,
     onFailure: (kind) => metrics.count(instruments.redisFailures, { kind }),
     onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
