@@ -1,13 +1,15 @@
 /** Redis as the configuration names it, and what this pod keeps there. */
 import { type Config, ConfigError } from '../../../src/config.ts'
-import type { Clock, Log, Metrics } from '../../../src/ports.ts'
+import type { Clock, Log, Metrics, SharedCache } from '../../../src/ports.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
 import type { Redis, RedisOptions } from './client.ts'
 import { type Presence, startPresence } from './presence.ts'
+import { createSharedCache } from './shared-cache.ts'
 
 export interface SharedState {
   redis: Redis
   presence: Presence
+  cache: SharedCache
   close(): Promise<void>
 }
 
@@ -41,6 +43,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
   return {
     redis,
     presence,
+    cache: createSharedCache({ redis, prefix: config.CACHE_KEY_PREFIX }),
     async close() {
       await presence.close()
       redis.close()
