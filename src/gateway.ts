@@ -2,6 +2,7 @@
 import { createApp } from './app.ts'
 import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
+import { createSharedTier } from './cache/shared-tier.ts'
 import type { Config } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
@@ -175,32 +176,38 @@ export function createGateway({ config, version, providers, routing, sandbox, po
 
   const memory = createMemoryTier({ maxBytes: config.CACHE_LOCAL_SIZE_MB * megabyte })
   const lookups = (cache: string) => (result: string) => metrics.count(instruments.cacheRequests, { cache, result })
-  const principals = createCache<Principal | null>({
+  const sharedTier = ports.sharedCache && createSharedTier({ cache: ports.sharedCache, clock })
+  const shared = (layout: number) => sharedTier && { tier: sharedTier, layout, ttlMs: config.CACHE_REDIS_TTL }
+  const tiers = { clock, random, memory, localTtlMs: config.CACHE_LOCAL_TTL }
+  const principals = createCache<Principal | null, 'credential'>({
+    ...tiers,
     name: 'principals',
-    clock,
-    memory,
+    scope: 'credential',
     // Together under 5 s: a revoked key must be refused by then.
     freshMs: 2_000,
     staleWhileRevalidateMs: 2_000,
     // A lost database must not lock out those who were let in a moment ago.
     staleIfErrorMs: 5 * 60_000,
+    isNegative: (principal) => principal === null,
     bytesOf: () => 400,
     onLookup: lookups('principals'),
   })
-  const modelLists = createCache<Model[]>({
+  const modelLists = createCache<Model[], 'public'>({
+    ...tiers,
     name: 'models',
-    clock,
-    memory,
+    scope: 'public',
+    shared: shared(1),
     freshMs: 60_000,
     staleWhileRevalidateMs: 10 * 60_000,
     staleIfErrorMs: 60 * 60_000,
     bytesOf: (models) => models.length * 200,
     onLookup: lookups('models'),
   })
-  const snapshots = createCache<Snapshot>({
+  const snapshots = createCache<Snapshot, 'public'>({
+    ...tiers,
     name: 'offers',
-    clock,
-    memory,
+    scope: 'public',
+    shared: shared(1),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
@@ -297,7 +304,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
   metrics.gauge(instruments.brownout, () => [[{}, admission.level()]])
-  metrics.gauge(instruments.cacheBytes, () => [[{ cache: 'memory' }, memory.bytes]])
+  metrics.gauge(instruments.cacheBytes, () => [...memory.bytesByCache()].map(([cache, bytes]) => [{ cache }, bytes]))
 
   return {
     fetch: (request, bindings) => app.fetch(request, bindings),

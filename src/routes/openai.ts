@@ -5,7 +5,14 @@ import { priorityOf } from '../middleware/admission.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadForm } from '../middleware/form-body.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
+import {
+  type AppContext,
+  type AppEnv,
+  header,
+  respond,
+  respondJson,
+  wantsFresh,
+} from '../middleware/request-context.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { Inference, RequestBody } from '../services/inference.ts'
 import type { Models } from '../services/models.ts'
@@ -73,12 +80,12 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
   }
 
   app.get('/models', async (c) => {
-    const { models: data, providers, result } = await models.list()
+    const { models: data, providers, result } = await models.list(wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, { object: 'list', data, providers })
   })
   app.get('/models/:id{.+}', async (c) => {
-    const { model, result } = await models.find(c.req.param('id'))
+    const { model, result } = await models.find(c.req.param('id'), wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, model)
   })

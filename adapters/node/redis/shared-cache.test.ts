@@ -11,7 +11,8 @@ async function open(server: RedisOptions['server'], commandTimeoutMs = 1_000): P
   const redis = createRedis({ clock, random: Math.random, server, commandTimeoutMs })
   await eventually(() => redis.up)
   // A cluster's client connects to a node at the first command for it, and refuses others meanwhile.
-  const greet = () => redis.run((c) => ('nodes' in c ? Promise.all(c.nodes('master').map((n) => n.ping())) : c.ping()))
+  const greet = () =>
+    redis.run(async (c) => void (await Promise.all('nodes' in c ? c.nodes('master').map((n) => n.ping()) : [c.ping()])))
   await eventually(() =>
     greet().then(
       () => true,
