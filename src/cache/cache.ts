@@ -97,6 +97,8 @@ interface Failed {
 
 interface Flight<T> {
   answer: Promise<Found<T>>
+  /** Its end: a stale answer may come long before. */
+  done: Promise<void>
   /** The key was invalidated meanwhile: what it brings is for those who wait, and not to be kept. */
   outdated: boolean
 }
@@ -126,6 +128,8 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
   const sharedPrefix = `${name}:${shared?.layout}:`
   const freshness = createFreshness(options, random)
   const flights = new Map<string, Flight<T>>()
+  /** What the memory holds of a key. */
+  type Held = Stored<T> | Failed | undefined
 
   const forget = (rawKey: string) => {
     const key = `${name}:${rawKey}`
@@ -167,7 +171,8 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
     if (flying) return flying
     const { promise, resolve, reject } = Promise.withResolvers<Found<T>>()
     promise.catch(() => {}) // Nobody may be waiting.
-    const flight: Flight<T> = { answer: promise, outdated: false }
+    const end = Promise.withResolvers<void>()
+    const flight: Flight<T> = { answer: promise, done: end.promise, outdated: false }
     flights.set(key, flight)
     let cover = known
 
@@ -255,6 +260,7 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
         }
       } finally {
         if (flights.get(key) === flight) flights.delete(key)
+        end.resolve()
       }
     }
     void run()
@@ -278,7 +284,7 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
   /** Everything but a value that is fresh for certain. */
   function consider(
     rawKey: string,
-    held: Stored<T> | Failed | undefined,
+    held: Held,
     load: () => Promise<T>,
     maxAgeMs: number | undefined,
   ): Cached<T> | Promise<Cached<T>> {
@@ -304,12 +310,15 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
 
     const settle = ({ stored, result }: Found<T>): Cached<T> | Promise<Cached<T>> => {
       const now = clock.now()
-      if (maxAgeMs === undefined) return answer(stored, result, now)
-      // The flight was another's, who took an older value. The next one is for this caller.
-      if (isJoined && now - stored.loadedAt >= maxAgeMs && now >= stored.notBefore && result !== 'miss') {
-        return consider(rawKey, stored, load, maxAgeMs)
+      // The flight was begun for another, who took an older value, maybe long ago: its end is waited for, and the next.
+      const isTooOld =
+        maxAgeMs === undefined
+          ? result === 'stale' && now >= stored.staleUntil && now >= stored.notBefore
+          : now - stored.loadedAt >= maxAgeMs
+      if (isJoined && isTooOld) {
+        return flight.done.then(() => consider(rawKey, memory.get(key)?.value as Held, load, maxAgeMs))
       }
-      return answer(stored, result === 'miss' ? 'bypass' : result, now)
+      return answer(stored, maxAgeMs !== undefined && result === 'miss' ? 'bypass' : result, now)
     }
     return flight.answer.then(settle, (error) => {
       onLookup?.('error')
@@ -319,7 +328,7 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
 
   return {
     get(rawKey, load, maxAgeMs) {
-      const held = memory.get(`${name}:${rawKey}`)?.value as Stored<T> | Failed | undefined
+      const held = memory.get(`${name}:${rawKey}`)?.value as Held
       if (held && 'loadedAt' in held && maxAgeMs === undefined && (!tier || held.epoch === tier.epoch)) {
         const now = clock.now()
         if (now < held.earlyFrom) return answer(held, 'memory', now)

@@ -243,6 +243,19 @@ describe('a cache of two tiers', () => {
     expect(source.loads).toBe(2)
   })
 
+  it('lets a caller who wants nothing old wait for a load under way that others need not wait for', async () => {
+    const { clock, a, b, source } = fleet()
+    await a.get()
+    await settled()
+    await clock.advance(15_000)
+    source.takesMs = 700
+    expect(await b.get()).toMatchObject({ value: 'value 1', result: 'stale' })
+    const wanted = b.get(5_000)
+    await clock.advance(700)
+    expect(await wanted).toMatchObject({ value: 'value 2' })
+    expect(source.loads).toBe(2)
+  })
+
   it('answers nothing from memory past the longest time there without asking again', async () => {
     const { clock, a, source } = fleet(1, { freshMs: 60_000, localTtlMs: 5_000 })
     await a.get()
