@@ -3,6 +3,7 @@ import { createApp } from './app.ts'
 import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
+import { createStore } from './cache/store.ts'
 import type { Config } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
@@ -17,6 +18,7 @@ import { createOpenAiProvider, type Model, type ModelProvider } from './provider
 import { createVastMarket } from './providers/vast.ts'
 import { createBackoff } from './resilience/backoff.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
@@ -231,6 +233,23 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
   })
 
+  const answers = createAnswers({
+    inference,
+    router,
+    store: createStore<KeptAnswer, 'account'>({
+      name: 'answers',
+      scope: 'account',
+      clock,
+      memory,
+      shared: shared(1),
+      localTtlMs: config.CACHE_LOCAL_TTL,
+      ttlMs: config.CACHE_REDIS_TTL,
+      // Two bytes for a character, at most.
+      bytesOf: ({ body }) => 2 * body.length + 400,
+      onLookup: lookups('answers'),
+    }),
+  })
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -267,7 +286,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     rateLimit: { rateLimiter: ports.rateLimiter, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     admission,
     openAi: {
-      inference,
+      answers,
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
