@@ -214,8 +214,8 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
       const sharedKey = sharedPrefix + rawKey
       for (const from = clock.now(); ; ) {
         const askedAt = clock.now()
-        // After a gap the value that is held here has to be seen there again.
-        const sure = cover?.epoch === tier.epoch ? cover : undefined
+        // After a gap, and after the pod's own time with it, the value that is held here has to be seen there again.
+        const sure = cover?.epoch === tier.epoch && askedAt < cover.localUntil ? cover : undefined
         const read = await tier.read(sharedKey, {
           known: sure?.version,
           // What is older than that which is held here is no news.

@@ -20,6 +20,8 @@ export interface Freshness {
   freshUntil: number
   staleUntil: number
   coverUntil: number
+  /** The pod's own time with it is over. */
+  localUntil: number
 }
 
 const jitter = 0.1
@@ -47,6 +49,7 @@ export function createFreshness(options: FreshnessOptions, random: () => number)
         tookMs,
         earlyFrom: freshUntil - earlyLoads * tookMs,
         freshUntil,
+        localUntil,
         staleUntil: isNegative ? freshUntil : Math.max(freshUntil, Math.min(staleAt, localUntil)),
         coverUntil: isNegative ? freshUntil : Math.max(freshUntil, coverAt),
       }

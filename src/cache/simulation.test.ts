@@ -78,7 +78,13 @@ function world(seed: number) {
   const gaps: (() => void)[] = []
 
   function startPod() {
-    const self = { dead: false, stalled: false, withoutRedis: false, tokens: new Map<string, string>() }
+    const self = {
+      dead: false,
+      stalled: false,
+      withoutRedis: false,
+      missedSome: false,
+      tokens: new Map<string, string>(),
+    }
     const reached = async <T>(call: () => Promise<T>): Promise<T | undefined> =>
       self.dead || self.stalled || self.withoutRedis ? undefined : call()
     const port: SharedCache = {
@@ -155,9 +161,10 @@ function world(seed: number) {
         if (age > freshMs + staleIfErrorMs) broken.push(`a value of ${age} ms was answered`)
         if (result === 'memory' && age > 1.1 * freshMs) broken.push(`a value of ${age} ms was called fresh`)
         if (Math.abs(age - ageMs) > 1) broken.push(`a value of ${age} ms was said to be ${ageMs} ms old`)
-        // One who has lost Redis hears of nothing; the others may not have been told before they asked.
+        // One who has lost Redis hears of nothing; after that what it held may still cover for a load that fails.
+        const mayNotKnow = self.withoutRedis || (self.missedSome && result === 'stale')
         const gone = invalidatedAt.get(of) ?? -Infinity
-        if (!self.withoutRedis && result !== 'miss' && value.begunAt < gone && askedAt > gone) {
+        if (!mayNotKnow && result !== 'miss' && value.begunAt < gone && askedAt > gone) {
           broken.push(`a value of ${of} from before its invalidation was answered`)
         }
       },
@@ -165,21 +172,18 @@ function world(seed: number) {
   }
 
   const pods = Array.from({ length: podCount }, startPod)
-  return { clock, source, broken, pods, startPod, gaps, invalidatedAt, loads, tokensOfLoads }
+  return { clock, source, broken, pods, startPod, gaps, invalidatedAt }
 }
 
 async function run(steps: Step[], seed: number) {
-  const { clock, source, broken, pods, startPod, gaps, invalidatedAt, loads } = world(seed)
-  let under = 0
+  const { clock, source, broken, pods, startPod, gaps, invalidatedAt } = world(seed)
   for (const step of steps) {
     switch (step.do) {
       case 'ask':
-      case 'ask_fresh': {
-        under++
-        const asked = pods[step.pod]!.ask(accounts[step.account]!, step.do === 'ask_fresh' ? 1_000 : undefined)
-        void asked.finally(() => under--)
+      case 'ask_fresh':
+        // It may be answered steps later, or never.
+        void pods[step.pod]!.ask(accounts[step.account]!, step.do === 'ask_fresh' ? 1_000 : undefined)
         break
-      }
       case 'invalidate': {
         const of = accounts[step.account]!
         const { cache, self } = pods[step.pod]!
@@ -201,6 +205,7 @@ async function run(steps: Step[], seed: number) {
       case 'lose_redis': {
         const { self } = pods[step.pod]!
         self.withoutRedis = !self.withoutRedis
+        self.missedSome = true
         // Back again: it may have missed something.
         if (!self.withoutRedis) for (const gap of gaps) gap()
         break
@@ -215,8 +220,7 @@ async function run(steps: Step[], seed: number) {
     await settled()
     if (broken.length > 0) break
   }
-  for (const { self } of pods) self.stalled = false
-  return { broken, loads, under }
+  return broken
 }
 
 it('one load for each lease, no late overwriting, nothing too old, nothing of another account, whatever happens', async () => {
@@ -224,8 +228,7 @@ it('one load for each lease, no late overwriting, nothing too old, nothing of an
   console.log(`cache simulation: CACHE_SEED=${seed}`)
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120 }), fc.nat(), async (steps, dice) => {
-      const { broken } = await run(steps, dice)
-      expect(broken).toEqual([])
+      expect(await run(steps, dice)).toEqual([])
     }),
     { numRuns: 2_000, seed },
   )

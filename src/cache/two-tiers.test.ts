@@ -257,14 +257,46 @@ describe('a cache of two tiers', () => {
   })
 
   it('answers nothing from memory past the longest time there without asking again', async () => {
-    const { clock, a, source } = fleet(1, { freshMs: 60_000, localTtlMs: 5_000 })
+    const { clock, a, source, state } = fleet(1, { freshMs: 60_000, localTtlMs: 5_000 })
     await a.get()
     await settled()
     await clock.advance(4_999)
     expect(await a.get()).toMatchObject({ result: 'memory' })
     await clock.advance(1)
-    expect(await a.get()).toMatchObject({ value: 'value 2' })
-    expect(source.loads).toBe(2)
+    expect(await a.get()).toEqual({ value: 'value 1', result: 'redis', ageMs: 5_000 })
+    expect(source.loads).toBe(1)
+    state.redisDown = true
+    await clock.advance(5_000)
+    expect(await a.get()).toMatchObject({ value: 'value 2', result: 'miss' })
+  })
+
+  it('is not misled by clocks: neither by their zero nor by a wall clock that is ten minutes off', async () => {
+    const shared = new FakeClock()
+    const real = createMemorySharedCache({ clock: shared })
+    const clocks = [new FakeClock({ nowMs: 7 }), new FakeClock({ nowMs: 9e8, wallMs: 1_800_000_600_000 })]
+    let loads = 0
+    const [a, b] = clocks.map((clock) => {
+      const cache = createCache<number, 'public'>({
+        name: 'test',
+        scope: 'public',
+        clock,
+        random: () => 0.5,
+        memory: createMemoryTier({ maxBytes: 10_000 }),
+        shared: { tier: createSharedTier({ cache: real, clock }), layout: 1 },
+        freshMs: 10_000,
+        bytesOf: () => 1,
+      })
+      return async () => cache.get(key, async () => ++loads)
+    }) as [() => Promise<object>, () => Promise<object>]
+    const pass = (ms: number) => Promise.all([shared, ...clocks].map((clock) => clock.advance(ms)))
+    await a()
+    await pass(9_999)
+    clocks[0]!.stepWall(-600_000)
+    expect(await b()).toEqual({ value: 1, result: 'redis', ageMs: 9_999 })
+    await pass(1)
+    expect(await b()).toMatchObject({ value: 2, result: 'miss' })
+    await settled()
+    expect(await a()).toMatchObject({ value: 2, result: 'redis' })
   })
 
   it('keeps what says that there is nothing for two seconds and never stale', async () => {
