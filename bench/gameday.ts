@@ -4,6 +4,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { cacheRows } from './gameday/cache.ts'
 import { clockRows } from './gameday/clock.ts'
 import { redisRows } from './gameday/redis.ts'
 import type { Bar, GamedayRow } from './gameday/row.ts'
@@ -12,7 +13,7 @@ import { supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { table } from './rows.ts'
 
-const all: GamedayRow[] = [...redisRows, ...clockRows]
+const all: GamedayRow[] = [...redisRows, ...clockRows, ...cacheRows]
 const resultsFile = fileURLToPath(new URL('results/gameday.json', import.meta.url))
 
 const { values } = parseArgs({

@@ -195,6 +195,12 @@ export const variables = {
   REDIS_COMMAND_TIMEOUT: required(duration(1), '100ms', 'Longest wait for an answer of Redis.'),
 
   CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),
+  CACHE_LOCAL_TTL: required(
+    duration(1),
+    '5m',
+    'Longest time that a value in memory is answered without asking Redis or its source again.',
+  ),
+  CACHE_REDIS_TTL: required(duration(1_000), '30m', 'Longest time that a value is kept in Redis.'),
   CACHE_KEY_PREFIX: required(
     text,
     'aiserve',

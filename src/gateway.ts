@@ -2,6 +2,8 @@
 import { createApp } from './app.ts'
 import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
+import { createSharedTier } from './cache/shared-tier.ts'
+import { createStore } from './cache/store.ts'
 import type { Config } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
@@ -18,6 +20,7 @@ import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
@@ -187,32 +190,38 @@ export function createGateway({ config, version, providers, routing, sandbox, po
 
   const memory = createMemoryTier({ maxBytes: config.CACHE_LOCAL_SIZE_MB * megabyte })
   const lookups = (cache: string) => (result: string) => metrics.count(instruments.cacheRequests, { cache, result })
-  const principals = createCache<Principal | null>({
+  const sharedTier = ports.sharedCache && createSharedTier({ cache: ports.sharedCache, clock })
+  const shared = (layout: number) => sharedTier && { tier: sharedTier, layout, ttlMs: config.CACHE_REDIS_TTL }
+  const tiers = { clock, random, memory, localTtlMs: config.CACHE_LOCAL_TTL }
+  const principals = createCache<Principal | null, 'credential'>({
+    ...tiers,
     name: 'principals',
-    clock,
-    memory,
+    scope: 'credential',
     // Together under 5 s: a revoked key must be refused by then.
     freshMs: 2_000,
     staleWhileRevalidateMs: 2_000,
     // A lost database must not lock out those who were let in a moment ago.
     staleIfErrorMs: 5 * 60_000,
+    isNegative: (principal) => principal === null,
     bytesOf: () => 400,
     onLookup: lookups('principals'),
   })
-  const modelLists = createCache<Model[]>({
+  const modelLists = createCache<Model[], 'public'>({
+    ...tiers,
     name: 'models',
-    clock,
-    memory,
+    scope: 'public',
+    shared: shared(1),
     freshMs: 60_000,
     staleWhileRevalidateMs: 10 * 60_000,
     staleIfErrorMs: 60 * 60_000,
     bytesOf: (models) => models.length * 200,
     onLookup: lookups('models'),
   })
-  const snapshots = createCache<Snapshot>({
+  const snapshots = createCache<Snapshot, 'public'>({
+    ...tiers,
     name: 'offers',
-    clock,
-    memory,
+    scope: 'public',
+    shared: shared(1),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
@@ -234,6 +243,23 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       idleMs: config.STREAM_IDLE_TIMEOUT,
       totalMs: config.REQUEST_TIMEOUT,
     },
+  })
+
+  const answers = createAnswers({
+    inference,
+    router,
+    store: createStore<KeptAnswer, 'account'>({
+      name: 'answers',
+      scope: 'account',
+      clock,
+      memory,
+      shared: shared(1),
+      localTtlMs: config.CACHE_LOCAL_TTL,
+      ttlMs: config.CACHE_REDIS_TTL,
+      // Two bytes for a character, at most.
+      bytesOf: ({ body }) => 2 * body.length + 400,
+      onLookup: lookups('answers'),
+    }),
   })
 
   const context = createRequestContext({
@@ -272,7 +298,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     admission,
     openAi: {
-      inference,
+      answers,
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
@@ -309,7 +335,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
   metrics.gauge(instruments.brownout, () => [[{}, admission.level()]])
-  metrics.gauge(instruments.cacheBytes, () => [[{ cache: 'memory' }, memory.bytes]])
+  metrics.gauge(instruments.cacheBytes, () => [...memory.bytesByCache()].map(([cache, bytes]) => [{ cache }, bytes]))
 
   return {
     fetch: (request, bindings) => app.fetch(request, bindings),

@@ -28,6 +28,8 @@ export interface Ports {
   limitStore?: LimitStore | undefined
   /** Pods that share what is limited. @default one */
   pods?: (() => number) | undefined
+  /** Absent where there is none: each pod then caches for itself. */
+  sharedCache?: SharedCache | undefined
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
@@ -112,6 +114,72 @@ export type ReadBody = (request: Request, bindings: unknown, maxBytes: number) =
 export interface Accounts {
   /** The principal that an API key stands for; undefined when it is unknown, expired or revoked. */
   findByApiKey(apiKey: string): Promise<Principal | undefined>
+}
+
+/**
+ * A cache tier that all pods share, for texts that may be lost at any time. Each key has at most one lease to load its
+ * value; a lease is a token, tokens only grow, and only the latest one may write. All times are durations by the tier's
+ * own clock. What it cannot do within its own time limit it does not do: `undefined`, never an error.
+ */
+export interface SharedCache {
+  read(key: string, ask: SharedAsk): Promise<SharedRead | undefined>
+  /** False: the lease has passed to another, or the entry was invalidated meanwhile, and nothing was written. */
+  write(key: string, entry: SharedWrite): Promise<boolean | undefined>
+  /** The load goes on. False: the lease is lost. */
+  renew(key: string, token: string, leaseMs: number): Promise<boolean | undefined>
+  /** The load failed. One other may try at once; after its failure nobody gets the lease for `restMs`. */
+  fail(key: string, token: string, restMs: number): Promise<void>
+  /** Drops the value and every lease, and tells all pods. False: it could not be done. */
+  invalidate(key: string): Promise<boolean>
+  listen(listener: SharedListener): void
+}
+
+export interface SharedAsk {
+  /** Version that the asker holds; that value is neither sent again nor enough. @default none */
+  known?: string | undefined
+  /** A value younger than this is enough. */
+  youngerThanMs: number
+  /** Where none is, the lease is asked for, for this long; 0 = it is not. */
+  leaseMs: number
+}
+
+export interface SharedRead {
+  /** What is held, also where it is not young enough. */
+  entry: SharedEntry | undefined
+  lease: SharedLease
+}
+
+export interface SharedEntry {
+  value: string
+  version: string
+  ageMs: number
+  /** How long its load took. */
+  tookMs: number
+}
+
+/** `held`: another loads. `resting`: loads have failed. `forMs`: until asking again can help. */
+export type SharedLease =
+  | { state: 'none' }
+  | { state: 'granted'; token: string }
+  | { state: 'held' | 'resting'; forMs: number }
+
+export interface SharedWrite {
+  value: string
+  /** Undefined: written without a lease, for values of which any will do. */
+  token: string | undefined
+  /** Since it was loaded. */
+  ageMs: number
+  tookMs: number
+  /** Longest age at which it is handed out. */
+  ttlMs: number
+}
+
+export interface SharedListener {
+  /** A load that others wait for has ended, well or not. */
+  onLoaded(key: string): void
+  onInvalidated(key: string): void
+  /** Invalidations may have been missed. */
+  onGap(): void
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

@@ -72,6 +72,7 @@ async function run(config: Config) {
       accounts: storage.accounts,
       limitStore: shared?.limitStore,
       pods: shared?.presence.pods,
+      sharedCache: shared?.cache,
       dependencies: {
         database: (signal) => storage.database.ping(signal),
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',

@@ -1,14 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { type CacheOptions, createCache } from './cache.ts'
+import { publicKey } from './keys.ts'
 import { createMemoryTier } from './memory-tier.ts'
 
-function world(options: Partial<CacheOptions<string>> = {}) {
+function world(options: Partial<CacheOptions<string, 'public'>> = {}) {
   const clock = new FakeClock()
   const lookups: string[] = []
-  const cache = createCache<string>({
+  const cache = createCache<string, 'public'>({
     name: 'test',
+    scope: 'public',
     clock,
+    random: () => 0.5,
     memory: createMemoryTier({ maxBytes: 1_000_000 }),
     freshMs: 1_000,
     staleWhileRevalidateMs: 2_000,
@@ -29,7 +32,7 @@ function world(options: Partial<CacheOptions<string>> = {}) {
       return value
     },
   }
-  return { clock, cache, lookups, source, get: async (key = 'key') => cache.get(key, source.load) }
+  return { clock, cache, lookups, source, get: async (key = 'key') => cache.get(publicKey(key), source.load) }
 }
 
 describe('a cache', () => {
@@ -44,7 +47,7 @@ describe('a cache', () => {
   it('answers a fresh value without a promise', async () => {
     const { cache, source, get } = world()
     await get()
-    expect(cache.get('key', source.load)).not.toBeInstanceOf(Promise)
+    expect(cache.get(publicKey('key'), source.load)).not.toBeInstanceOf(Promise)
   })
 
   it('answers a stale value at once and renews it in the background, once', async () => {
@@ -141,13 +144,13 @@ describe('a cache', () => {
   it('keeps keys apart, and caches that share the memory', async () => {
     const clock = new FakeClock()
     const memory = createMemoryTier({ maxBytes: 10_000 })
-    const shared = { clock, memory, freshMs: 1_000, bytesOf: () => 1 }
-    const a = createCache<string>({ ...shared, name: 'a' })
-    const b = createCache<string>({ ...shared, name: 'b' })
-    await a.get('key', async () => 'a')
-    await a.get('other', async () => 'other')
-    expect(await b.get('key', async () => 'b')).toMatchObject({ value: 'b', result: 'miss' })
-    expect(await a.get('key', async () => 'never')).toMatchObject({ value: 'a', result: 'memory' })
+    const shared = { scope: 'public', clock, random: () => 0.5, memory, freshMs: 1_000, bytesOf: () => 1 } as const
+    const a = createCache<string, 'public'>({ ...shared, name: 'a' })
+    const b = createCache<string, 'public'>({ ...shared, name: 'b' })
+    await a.get(publicKey('key'), async () => 'a')
+    await a.get(publicKey('other'), async () => 'other')
+    expect(await b.get(publicKey('key'), async () => 'b')).toMatchObject({ value: 'b', result: 'miss' })
+    expect(await a.get(publicKey('key'), async () => 'never')).toMatchObject({ value: 'a', result: 'memory' })
   })
 
   it('keeps nothing stale where nothing was said of staleness', async () => {

@@ -10,6 +10,8 @@ export interface MemoryTier {
   set(key: string, entry: MemoryEntry): void
   delete(key: string): void
   readonly bytes: number
+  /** By cache: what a key says up to its first colon. */
+  bytesByCache(): ReadonlyMap<string, number>
 }
 
 /** What an entry costs besides its value: key, map slots, the entry itself. */
@@ -21,12 +23,18 @@ export function createMemoryTier({ maxBytes }: { maxBytes: number }): MemoryTier
   if (!(maxBytes > 0)) throw new TypeError(`maxBytes must be above 0, got ${maxBytes}`)
   let bytes = 0
   const entries = new Map<string, { entry: MemoryEntry; used: boolean }>()
+  const byCache = new Map<string, number>()
   const cost = (entry: MemoryEntry) => entry.bytes + entryOverheadBytes
+  const add = (key: string, more: number) => {
+    bytes += more
+    const cache = key.slice(0, key.indexOf(':'))
+    byCache.set(cache, (byCache.get(cache) ?? 0) + more)
+  }
 
   const remove = (key: string) => {
     const held = entries.get(key)
     if (!held) return
-    bytes -= cost(held.entry)
+    add(key, -cost(held.entry))
     entries.delete(key)
   }
 
@@ -57,9 +65,10 @@ export function createMemoryTier({ maxBytes }: { maxBytes: number }): MemoryTier
       if (room < 0) return
       if (bytes > room) shrinkTo(Math.max(room - maxBytes * freedShare, 0))
       entries.set(key, { entry, used: false })
-      bytes += cost(entry)
+      add(key, cost(entry))
     },
     delete: remove,
+    bytesByCache: () => byCache,
     get bytes() {
       return bytes
     },

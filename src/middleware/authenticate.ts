@@ -1,5 +1,6 @@
 /** Who is calling. The key itself goes no further than this file and the accounts port. */
 import type { Cache, Cached } from '../cache/cache.ts'
+import { credentialKey } from '../cache/keys.ts'
 import type { Principal, Scope } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
 import type { Accounts } from '../ports.ts'
@@ -9,7 +10,7 @@ import { type AppContext, header } from './request-context.ts'
 export interface AuthenticateOptions {
   accounts: Accounts
   /** Of principals by the digest of their key; null = a key known not to be valid. */
-  principals: Cache<Principal | null>
+  principals: Cache<Principal | null, 'credential'>
   digest: (text: string) => string
 }
 
@@ -24,7 +25,7 @@ export const authenticate = ({ accounts, principals, digest }: AuthenticateOptio
       if (!value) throw new ApiError('invalid_credential')
       c.get('request').principal = value
     }
-    const found = principals.get(digest(key), async () => (await accounts.findByApiKey(key)) ?? null)
+    const found = principals.get(credentialKey(digest(key)), async () => (await accounts.findByApiKey(key)) ?? null)
     if (!(found instanceof Promise)) return admit(found)
     const unavailable = (cause: unknown) => {
       throw new ApiError('database_unavailable', { cause, retryAfterMs: 1_000 })

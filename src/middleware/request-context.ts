@@ -155,6 +155,15 @@ export function header(c: AppContext, name: string): string | undefined {
   return Array.isArray(value) ? value[0] : value
 }
 
+/** Whether the caller's `Cache-Control` holds a directive that takes no value (RFC 9111 section 5.2.1). */
+export function cacheControl(c: AppContext, directive: 'no-cache' | 'no-store'): boolean {
+  const value = header(c, 'cache-control')
+  return value?.split(',').some((each) => each.trim().toLowerCase() === directive) ?? false
+}
+
+/** Either of them: on what all callers share, they mean the same. */
+export const wantsFresh = (c: AppContext) => cacheControl(c, 'no-cache') || cacheControl(c, 'no-store')
+
 export function respond(c: AppContext, status: number, headers: Record<string, string>, body: ReplyBody): Response {
   return c.get('request').respond(status, headers, body)
 }

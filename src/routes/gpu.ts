@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import { marketNames, type OfferFilter, offerSorts } from '../domain/offer.ts'
-import { type AppEnv, respond } from '../middleware/request-context.ts'
+import { type AppEnv, respond, wantsFresh } from '../middleware/request-context.ts'
 import type { OfferSearch, Offers } from '../services/offers.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -39,7 +39,7 @@ export function gpuRoutes({ offers }: { offers: Offers }) {
       if (known.size >= maxKnownQueries) known.clear()
       known.set(text, search)
     }
-    const { json, bytes, result } = await offers.search(search)
+    const { json, bytes, result } = await offers.search(search, wantsFresh(c))
     // The length is known: the server would count a long text's bytes again at each answer.
     const headers = { 'content-type': 'application/json', 'content-length': String(bytes), 'x-cache': result }
     return respond(c, 200, headers, json)

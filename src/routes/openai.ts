@@ -6,9 +6,18 @@ import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadForm } from '../middleware/form-body.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { expectedTokens } from '../middleware/rate-limit.ts'
-import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
+import {
+  type AppContext,
+  type AppEnv,
+  cacheControl,
+  header,
+  respond,
+  respondJson,
+  wantsFresh,
+} from '../middleware/request-context.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
-import type { Inference, RequestBody } from '../services/inference.ts'
+import type { Answers, CacheWish } from '../services/answers.ts'
+import type { RequestBody } from '../services/inference.ts'
 import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
@@ -16,19 +25,20 @@ import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from
 import { parseOr400 } from './parse.ts'
 
 export interface OpenAiRouteOptions {
-  inference: Inference
+  answers: Answers
   models: Models
   readJson: ReadJson
   readForm: ReadForm
 }
 
-export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRouteOptions) {
+export function openAiRoutes({ answers, models, readJson, readForm }: OpenAiRouteOptions) {
   const app = new Hono<AppEnv>()
 
   async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
     const request = c.get('request')
     request.log.stream = asked.stream
-    const answered = await inference.infer({
+    const wish = cacheWish(c)
+    const asking = {
       endpoint,
       stream: asked.stream,
       wantsUsage: asked.usage,
@@ -42,13 +52,18 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
       tokens: expectedTokens(c),
       trace: request.trace,
       log: request.log,
-    })
+    }
+    // Also an answer that is an error says that it came out of no cache.
+    request.headers['x-cache'] = 'bypass'
+    const answered = await answers.infer(asking, wish)
     request.log.provider = answered.provider
     const headers = {
       'content-type': answered.contentType,
       'x-gpuproxy-provider': answered.provider,
       'x-gpuproxy-model': headerSafe(answered.model),
       'x-gpuproxy-attempts': String(request.trace.attempts),
+      'x-cache': answered.cache,
+      ...(answered.ageMs !== undefined && { age: String(Math.floor(answered.ageMs / 1000)) }),
     }
     return respond(c, answered.status, headers, answered.body)
   }
@@ -59,6 +74,7 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
       const asked = parseOr400(jsonBodies[endpoint], json.value)
       return answer(c, endpoint, asked, {
         value: json.value,
+        ambiguous: json.ambiguous,
         write: (fields) => ({ bytes: rewriteBody(json, fields), contentType: 'application/json' }),
       })
     })
@@ -69,18 +85,19 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
       const asked = parseOr400(formBodies[endpoint], form.fields)
       return answer(c, endpoint, asked, {
         value: form.fields,
+        ambiguous: false,
         write: (fields) => rewriteForm(form, fields as Record<string, string | undefined>),
       })
     })
   }
 
   app.get('/models', async (c) => {
-    const { models: data, providers, result } = await models.list()
+    const { models: data, providers, result } = await models.list(wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, { object: 'list', data, providers })
   })
   app.get('/models/:id{.+}', async (c) => {
-    const { model, result } = await models.find(c.req.param('id'))
+    const { model, result } = await models.find(c.req.param('id'), wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, model)
   })
@@ -96,6 +113,27 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
   }
   for (const path of notOffered) refuse(`/${path}`, `/v1/${path} is not offered by this gateway.`)
   return app
+}
+
+/**
+ * `x-gpuproxy-cache: 300`: an answer given before will do, if it is at most so many seconds old, and this one may be kept
+ * as long. With `; sampled` also where the temperature is not 0.
+ */
+function cacheWish(c: AppContext): CacheWish | undefined {
+  const name = 'x-gpuproxy-cache'
+  const text = header(c, name)
+  if (text === undefined) return undefined
+  const [, seconds, sampled] = /^\s*(\d{1,6})\s*(?:;\s*(sampled)\s*)?$/.exec(text) ?? []
+  if (seconds === undefined) {
+    throw new ApiError('invalid_header', {
+      message: `${name} must be a number of seconds, as in "300" or "300; sampled".`,
+      param: name,
+    })
+  }
+  if (Number(seconds) === 0 || cacheControl(c, 'no-store')) return undefined
+  const { accountId } = principalOf(c)
+  const maxAgeMs = Number(seconds) * 1000
+  return { accountId, maxAgeMs, sampled: sampled !== undefined, read: !cacheControl(c, 'no-cache') }
 }
 
 /** The shortest time that the caller's headers ask for: ours in ms, the SDKs' in seconds. */

@@ -50,6 +50,8 @@ export interface InferenceRequest {
 export interface RequestBody {
   /** What it says, as far as the gateway goes by it. */
   value: Record<string, unknown>
+  /** A key stands twice at the top: what it says is not all that the provider may read. */
+  ambiguous: boolean
   /** Its bytes with other fields; an undefined one is left out. */
   write(fields: Record<string, unknown>): Payload | Promise<Payload>
 }

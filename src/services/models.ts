@@ -2,7 +2,8 @@
  * The models on offer: every provider's list under one roof, cached, since callers ask for it at each start. As with
  * the markets, a provider that cannot say shortens the list, which then says so.
  */
-import type { Cache, CacheResult } from '../cache/cache.ts'
+import { type Cache, type CacheResult, farthest, SourceResting } from '../cache/cache.ts'
+import { publicKey } from '../cache/keys.ts'
 import { ApiError } from '../errors.ts'
 import type { Model } from '../providers/openai.ts'
 import type { RoutingTable } from '../routing/table.ts'
@@ -15,19 +16,24 @@ export interface ModelList {
 }
 
 export interface Models {
-  list(): Promise<ModelList>
+  /** `fresh`: the caller would rather not have a list out of a cache. */
+  list(fresh: boolean): Promise<ModelList>
   /** @throws ApiError `model_not_found`, or the failure of a provider that may well have it. */
-  find(id: string): Promise<{ model: Model; result: CacheResult }>
+  find(id: string, fresh: boolean): Promise<{ model: Model; result: CacheResult }>
 }
 
 /** The list is shared by all callers, so nobody's leaving may end its loading; the call's own deadline does. */
 const nobody = new AbortController().signal
 
-export function createModels(router: Router, cache: Cache<Model[]>): Models {
-  const look = async () => {
+/** Callers who want no cached list get one that is younger than this: they cannot make the gateway ask more often. */
+const leastIntervalMs = 15_000
+
+export function createModels(router: Router, cache: Cache<Model[], 'public'>): Models {
+  const look = async (fresh: boolean) => {
+    const maxAgeMs = fresh ? leastIntervalMs : undefined
     const providers = router.openProviders()
     const lists = await Promise.allSettled(
-      providers.map((provider) => cache.get(provider.name, () => provider.models(nobody))),
+      providers.map((provider) => cache.get(publicKey(provider.name), () => provider.models(nobody), maxAgeMs)),
     )
     return { providers, lists }
   }
@@ -41,24 +47,25 @@ export function createModels(router: Router, cache: Cache<Model[]>): Models {
     return {
       models: [...byId.values()],
       providers: providers.map(({ name }, i) => ({ name, status: lists[i]!.status === 'fulfilled' ? 'ok' : 'error' })),
-      result:
-        found.find(({ result }) => result !== 'memory')?.result ??
-        (found.length > 0 || providers.length === 0 ? 'memory' : 'miss'),
+      result: farthest(lists.map((list) => (list.status === 'fulfilled' ? list.value.result : 'miss'))),
     }
   }
 
   return {
-    list: async () => merge(await look()),
-    async find(id) {
-      const looked = await look()
+    list: async (fresh) => merge(await look(fresh)),
+    async find(id, fresh) {
+      const looked = await look(fresh)
       const { models, result } = merge(looked)
       const model = models.find((candidate) => candidate.id === id)
       if (model) return { model, result }
-      for (const list of looked.lists) if (list.status === 'rejected') throw list.reason
+      for (const list of looked.lists) if (list.status === 'rejected') throw toPublic(list.reason)
       throw new ApiError('model_not_found', { param: 'model' })
     },
   }
 }
+
+const toPublic = (error: unknown) =>
+  error instanceof SourceResting ? new ApiError('upstream_unavailable', { retryAfterMs: error.forMs }) : error
 
 const named = ({ models }: RoutingTable): Model[] =>
   [...models.values()].flatMap(({ name, targets }) =>

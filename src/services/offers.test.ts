@@ -81,9 +81,11 @@ function world({
   const vastHttp = new FakeHttp(clock, ...vast)
   const ionetHttp = new FakeHttp(clock, ...ionet)
   const memory = createMemoryTier({ maxBytes: 10_000_000 })
-  const snapshots = createCache<Snapshot>({
+  const snapshots = createCache<Snapshot, 'public'>({
     name: 'offers',
+    scope: 'public',
     clock,
+    random,
     memory,
     freshMs: 30_000,
     staleWhileRevalidateMs: 120_000,
@@ -220,7 +222,15 @@ describe('a search', () => {
       clock,
       markets: [],
       absent: ['vastai', 'ionet'],
-      snapshots: createCache<Snapshot>({ name: 'none', clock, memory, freshMs: 1, bytesOf: () => 1 }),
+      snapshots: createCache<Snapshot, 'public'>({
+        name: 'none',
+        scope: 'public',
+        clock,
+        random: () => 0.5,
+        memory,
+        freshMs: 1,
+        bytesOf: () => 1,
+      }),
       memory,
     })
     const { json } = await none.search({ filter: { market: 'vastai' }, sort: 'price', limit: 1, key: 'x' })

@@ -2,7 +2,8 @@
  * One list of offers over every market. Each market's whole list is one snapshot in the cache; a search filters and
  * sorts in memory. A market that is down shortens the list and says so.
  */
-import type { Cache, Cached, CacheResult } from '../cache/cache.ts'
+import { type Cache, type Cached, type CacheResult, farthest } from '../cache/cache.ts'
+import { publicKey } from '../cache/keys.ts'
 import type { MemoryTier } from '../cache/memory-tier.ts'
 import { usd } from '../domain/money.ts'
 import {
@@ -26,16 +27,17 @@ export interface OfferSearch {
 }
 
 export interface Snapshot {
-  /** Differs for each snapshot of a process. */
-  version: number
   offers: Offer[]
   /** When the market was asked, as a date for people. */
   asOf: string
 }
 
 export interface Offers {
-  /** `json`: the whole answer, ready to send; `bytes`: its length as UTF-8. */
-  search(search: OfferSearch): Promise<{ json: string; bytes: number; result: CacheResult }>
+  /**
+   * `fresh`: the caller would rather not have lists out of a cache. `json`: the whole answer, ready to send; `bytes`: its
+   * length as UTF-8.
+   */
+  search(search: OfferSearch, fresh?: boolean): Promise<{ json: string; bytes: number; result: CacheResult }>
 }
 
 export interface OffersOptions {
@@ -43,7 +45,7 @@ export interface OffersOptions {
   markets: readonly Market[]
   /** Names of the markets that are not configured. */
   absent: readonly MarketName[]
-  snapshots: Cache<Snapshot>
+  snapshots: Cache<Snapshot, 'public'>
   /** Holds what was filtered, sorted and written out for the same snapshots before. */
   memory: MemoryTier
 }
@@ -65,19 +67,31 @@ interface Page {
 
 /** Ages are told in steps, so that an answer stays the same for a moment and need not be put together anew. */
 const ageStepMs = 100
+/** Callers who want no cached list get one that is younger than this: four searches a minute, of the ten that Vast.ai allows. */
+const leastIntervalMs = 15_000
 const encoder = new TextEncoder()
 
 export function createOffers({ clock, markets, absent, snapshots, memory }: OffersOptions): Offers {
-  let versions = 0
+  /** Each snapshot of this process has a number, wherever it came from. */
+  const numbers = new WeakMap<Snapshot, number>()
+  let lastNumber = 0
+  const keys = new Map(markets.map(({ name }) => [name, publicKey(name)]))
+
+  const numberOf = (snapshot: Snapshot): number => {
+    const known = numbers.get(snapshot)
+    if (known !== undefined) return known
+    numbers.set(snapshot, ++lastNumber)
+    return lastNumber
+  }
 
   const load = async (market: Market): Promise<Snapshot> => {
     const offers = await market.offers()
-    return { version: ++versions, offers, asOf: new Date(clock.wallNow()).toISOString() }
+    return { offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 
-  /** The snapshots' versions are in the key, so a new snapshot is a new entry. */
+  /** The snapshots' numbers are in the key, so a new snapshot is a new entry. */
   const pageOf = (found: Snapshot[], { filter, sort, limit, key: searchKey }: OfferSearch): Page => {
-    const key = `offer-page:${found.map((snapshot) => snapshot.version)}:${searchKey}`
+    const key = `offer-page:${found.map(numberOf)}:${searchKey}`
     const known = memory.get(key)?.value as Page | undefined
     if (known) return known
     const rows = found.flatMap(({ offers, asOf }) =>
@@ -102,22 +116,23 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
   }
 
   return {
-    async search(search) {
+    async search(search, fresh = false) {
       const { market: only } = search.filter
       const asked = only ? markets.filter((market) => market.name === only) : markets
       const found: Snapshot[] = []
       const statuses: MarketStatus[] = []
-      let result: CacheResult = 'memory'
-      const looked = asked.map((market) => snapshots.get(market.name, () => load(market)))
+      const results: CacheResult[] = []
+      const maxAgeMs = fresh ? leastIntervalMs : undefined
+      const looked = asked.map((market) => snapshots.get(keys.get(market.name)!, () => load(market), maxAgeMs))
       // Nothing to wait for in the usual case; a promise for each market would cost more than the search.
       const answers = looked.some((cached) => cached instanceof Promise) ? await Promise.allSettled(looked) : looked
       for (const [i, { name }] of asked.entries()) {
         const answer = settledValue(answers[i]!)
+        results.push(answer?.result ?? 'miss')
         if (!answer) {
           statuses.push({ name, status: 'error', error: 'The market could not be reached.' })
           continue
         }
-        if (answer.result !== 'memory') result = answer.result
         found.push(answer.value)
         const status = answer.result === 'stale' ? 'stale' : 'ok'
         statuses.push({ name, status, age_ms: Math.floor(answer.ageMs / ageStepMs) * ageStepMs })
@@ -126,7 +141,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
         if (!only || only === name) statuses.push({ name, status: 'not_configured' })
       }
       const { json, bytes } = answerOf(pageOf(found, search), statuses)
-      return { json, bytes, result }
+      return { json, bytes, result: farthest(results) }
     },
   }
 }

@@ -90,8 +90,12 @@ export const instruments = {
     ['upstream'],
     "Answers by which a provider refused the gateway's own credential.",
   ),
-  cacheRequests: counter('cache_requests_total', ['cache', 'result'], 'Look-ups: memory, stale, miss, error.'),
-  cacheBytes: gauge('cache_bytes', ['cache'], 'Bytes held.'),
+  cacheRequests: counter(
+    'cache_requests_total',
+    ['cache', 'result'],
+    'Look-ups: memory, redis, stale, miss, bypass, error.',
+  ),
+  cacheBytes: gauge('cache_bytes', ['cache'], 'Bytes held in memory.'),
   dbPool: gauge('db_pool_connections', ['role', 'state'], 'Permits of the pool: in_use, waiting, max.'),
   dbDuration: histogram(
     'db_query_duration_seconds',

@@ -48,7 +48,7 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
   'src/resilience/': { import: [] },
   'src/domain/': { import: [] },
   'src/telemetry/': { import: [] },
-  'src/cache/': { import: ['src/resilience/'] },
+  'src/cache/': { import: ['src/resilience/'], types: ['src/ports.ts'] },
   'src/errors.ts': { import: [] },
   'src/config.ts': { import: [] },
   'src/ports.ts': { import: [], types: ['src/resilience/', 'src/telemetry/', 'src/domain/'] },

@@ -1,15 +1,17 @@
 /** Redis as the configuration names it, and what this pod keeps there. */
 import { type Config, ConfigError } from '../../../src/config.ts'
-import type { Clock, LimitStore, Log, Metrics } from '../../../src/ports.ts'
+import type { Clock, LimitStore, Log, Metrics, SharedCache } from '../../../src/ports.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
 import type { Redis, RedisOptions } from './client.ts'
 import { createLimitStore } from './limit-store.ts'
 import { type Presence, startPresence } from './presence.ts'
+import { createSharedCache } from './shared-cache.ts'
 
 export interface SharedState {
   redis: Redis
   presence: Presence
   limitStore: LimitStore
+  cache: SharedCache
   close(): Promise<void>
 }
 
@@ -45,6 +47,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
     redis,
     presence,
     limitStore: createLimitStore({ redis, prefix: config.CACHE_KEY_PREFIX }),
+    cache: createSharedCache({ redis, prefix: config.CACHE_KEY_PREFIX }),
     async close() {
       await presence.close()
       redis.close()

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { SharedCache } from '../../../src/ports.ts'
+import { systemClock as clock } from '../../../src/resilience/clock.ts'
+import { sharedCacheContract } from '../../../tests/contracts/shared-cache.ts'
+import { eventually } from '../../../tests/support/gateway.ts'
+import { startRedis, startRedisCluster, type TestRedis, type TestRedisNode } from '../../../tests/support/redis.ts'
+import { createRedis, type Redis, type RedisOptions } from './client.ts'
+import { createSharedCache } from './shared-cache.ts'
+
+async function open(server: RedisOptions['server'], commandTimeoutMs = 1_000): Promise<Redis> {
+  const redis = createRedis({ clock, random: Math.random, server, prefix: 'test', commandTimeoutMs })
+  await eventually(() => redis.up)
+  // A cluster's client connects to a node at the first command for it, and refuses others meanwhile.
+  const greet = () =>
+    redis.run(async (c) => void (await Promise.all('nodes' in c ? c.nodes('master').map((n) => n.ping()) : [c.ping()])))
+  await eventually(() =>
+    greet().then(
+      () => true,
+      () => false,
+    ),
+  )
+  return redis
+}
+
+/** Until so much time has passed on the server's own clock. */
+async function advance({ admin }: TestRedisNode, ms: number) {
+  const now = async () => {
+    const [s, us] = (await admin.time()) as unknown as [string, string]
+    return Number(s) * 1_000 + Number(us) / 1_000
+  }
+  const end = (await now()) + ms
+  await eventually(now, (at) => at >= end)
+}
+
+async function world(nodes: TestRedisNode[], server: RedisOptions['server'], closeServers: () => Promise<void>) {
+  const pods = [await open(server), await open(server)]
+  const [cache, other] = pods.map((redis) => createSharedCache({ redis, prefix: 'test' })) as [SharedCache, SharedCache]
+  return {
+    cache,
+    other,
+    advance: (ms: number) => advance(nodes[0]!, ms),
+    async close() {
+      for (const redis of pods) redis.close()
+      await closeServers()
+    },
+  }
+}
+
+sharedCacheContract('the cache in one Redis', async () => {
+  const server = await startRedis()
+  return world([server], { url: server.url }, () => server.close())
+})
+
+sharedCacheContract('the cache in a Redis Cluster', async () => {
+  const servers = await startRedisCluster()
+  const nodes = servers.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
+  return world(servers.nodes, { nodes, password: undefined }, () => servers.close())
+})
+
+describe('the cache in a Redis that fails', () => {
+  let server: TestRedis
+  let redis: Redis
+  let cache: SharedCache
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = await open({ url: server.url }, 100)
+    cache = createSharedCache({ redis, prefix: 'test' })
+  })
+  afterAll(async () => {
+    redis.close()
+    await server.close()
+  })
+  const ask = { youngerThanMs: 60_000, leaseMs: 1_000 }
+  const entry = { value: 'x', token: undefined, ageMs: 0, tookMs: 0, ttlMs: 60_000 }
+
+  it('hands out what it has while the server is full or takes no writes, and says of a write that it was not done', async () => {
+    await cache.write('a', entry)
+    await server.admin.config('SET', 'maxmemory', '1')
+    expect((await cache.read('a', ask))?.entry?.value).toBe('x')
+    expect(await cache.read('b', ask)).toBeUndefined()
+    expect(await cache.write('b', entry)).toBeUndefined()
+    await server.admin.config('SET', 'maxmemory', '0')
+    await server.admin.call('REPLICAOF', '127.0.0.1', '1')
+    await eventually(() => redis.up)
+    expect((await cache.read('a', ask))?.entry?.value).toBe('x')
+    expect(await cache.write('b', entry)).toBeUndefined()
+    expect(await cache.invalidate('a')).toBe(false)
+    await server.admin.call('REPLICAOF', 'NO', 'ONE')
+    await eventually(() => redis.up)
+  })
+
+  it('is a miss, never an error and never late, while the server is stalled or gone', async () => {
+    await server.signal('SIGSTOP')
+    for (const from of [clock.now(), clock.now()]) {
+      expect(await cache.read('a', ask)).toBeUndefined()
+      expect(clock.now() - from).toBeLessThan(1_000)
+    }
+    await cache.fail('a', '1', 1_000)
+    expect(await cache.renew('a', '1', 1_000)).toBeUndefined()
+    await server.signal('SIGKILL')
+    expect(await cache.read('a', ask)).toBeUndefined()
+    expect(await cache.write('a', entry)).toBeUndefined()
+    await server.restart()
+    await eventually(async () => (await cache.write('a', entry)) === true)
+  })
+
+  it('keeps no key in a value’s place and no text in a key’s', async () => {
+    await cache.write('offers:vastai', entry)
+    const keys = await server.admin.keys('*')
+    expect(keys).toContain('test:cache1:{offers:vastai}')
+    expect(await server.admin.pttl('test:cache1:{offers:vastai}')).toBeGreaterThan(50_000)
+  })
+})

@@ -1,0 +1,202 @@
+/**
+ * Answers given before, for callers who ask for that: the same account, endpoint and route, and the same body down to the
+ * last field. The prompt is in no key, only its digest. What is kept is whole; a stream is replayed as the stream that it
+ * was, and nothing is asked of a provider.
+ */
+import type { CacheResult } from '../cache/cache.ts'
+import { accountKey, type CacheKey } from '../cache/keys.ts'
+import type { Store } from '../cache/store.ts'
+import { ApiError } from '../errors.ts'
+import type { ReplyBody } from '../ports.ts'
+import type { InferenceEndpoint } from '../providers/endpoints.ts'
+import { questionOf } from '../routing/question.ts'
+import { rowFor } from '../routing/table.ts'
+import type { Answered, Inference, InferenceRequest } from './inference.ts'
+import type { Router } from './router.ts'
+import { heartbeat } from './waits.ts'
+import { isWholeAnswer, isWholeStream } from './whole-answer.ts'
+
+/** What the caller's headers say. */
+export interface CacheWish {
+  accountId: string
+  /** Older answers are not wanted, and this one is kept no longer. */
+  maxAgeMs: number
+  /** Also where the temperature leaves the answer to chance. */
+  sampled: boolean
+  /** False: the answer is made anew, and kept. */
+  read: boolean
+}
+
+export interface KeptAnswer {
+  /** Seen to again when it is read, beside the key. */
+  accountId: string
+  contentType: string
+  provider: string
+  model: string
+  body: string
+}
+
+export interface AnsweredOrKept extends Answered {
+  cache: CacheResult
+  /** Of a kept answer. */
+  ageMs: number | undefined
+}
+
+export interface Answers {
+  /** `wish`: undefined = the caller did not ask for it. */
+  infer(request: InferenceRequest, wish: CacheWish | undefined): Promise<AnsweredOrKept>
+}
+
+export interface AnswersOptions {
+  inference: Inference
+  router: Pick<Router, 'table'>
+  store: Store<KeptAnswer, 'account'>
+}
+
+/** The endpoints whose answers are kept: those that say the same when asked the same, as far as a model can. */
+const isSampled: Partial<Record<InferenceEndpoint, boolean>> = {
+  'chat/completions': true,
+  completions: true,
+  embeddings: false,
+  moderations: false,
+}
+/** Of one answer; what is longer is not kept. */
+const maxChars = 256 * 1024
+/** Of all streams being kept at the same time. */
+const maxRecordedChars = 32 * 1024 * 1024
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+export function createAnswers({ inference, router, store }: AnswersOptions): Answers {
+  const recorded = { chars: 0 }
+
+  /** Undefined: not an answer to be kept. */
+  async function keyOf(request: InferenceRequest, wish: CacheWish): Promise<CacheKey<'account'> | undefined> {
+    const { endpoint, body, stream, wantsUsage } = request
+    const chance = isSampled[endpoint]
+    if (chance === undefined || body.ambiguous) return undefined
+    if (chance && !wish.sampled && body.value.temperature !== 0) return undefined
+    const { stream: _, stream_options: __, ...asked } = body.value
+    const text = canonical(asked)
+    const route = routeOf(router, body.value)
+    if (text === undefined || route === undefined) return undefined
+    const digest = await sha256(JSON.stringify([wish.accountId, endpoint, route, stream, stream && wantsUsage, text]))
+    return accountKey(wish, endpoint, digest)
+  }
+
+  function keep(key: CacheKey<'account'>, wish: CacheWish, { contentType, provider, model }: Answered, body: string) {
+    const kept = { accountId: wish.accountId, contentType, provider, model, body }
+    void store.put(key, kept, wish.maxAgeMs)
+  }
+
+  /** The stream as it goes by, and at its end kept whole or not at all. */
+  async function* recording(body: AsyncIterable<string | Uint8Array>, onWhole: (text: string) => void) {
+    let text: string | undefined = ''
+    let counted = 0
+    const giveUp = () => {
+      text = undefined
+      recorded.chars -= counted
+      counted = 0
+    }
+    try {
+      for await (const piece of body) {
+        if (text !== undefined && piece !== heartbeat) {
+          if (typeof piece === 'string' && counted + piece.length <= maxChars && recorded.chars < maxRecordedChars) {
+            text += piece
+            counted += piece.length
+            recorded.chars += piece.length
+          } else giveUp()
+        }
+        yield piece
+      }
+      if (text !== undefined && isWholeStream(text)) onWhole(text)
+    } finally {
+      giveUp()
+    }
+  }
+
+  return {
+    async infer(request, wish) {
+      const key = wish && (await keyOf(request, wish))
+      if (!key) return { ...(await inference.infer(request)), cache: 'bypass', ageMs: undefined }
+      const found = wish.read ? await store.find(key, wish.maxAgeMs) : undefined
+      if (found && found.value.accountId === wish.accountId) {
+        const { contentType, provider, model, body } = found.value
+        const replayed: ReplyBody = request.stream ? replay(body) : body
+        return { status: 200, contentType, provider, model, body: replayed, cache: found.result, ageMs: found.ageMs }
+      }
+      const answered = await inference.infer(request)
+      const more = { cache: wish.read ? 'miss' : 'bypass', ageMs: undefined } as const
+      const { status, body } = answered
+      if (status !== 200 || body === null) return { ...answered, ...more }
+      if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+        // Another provider has gone on with it: an answer of two voices is good enough once.
+        const onWhole = (text: string) => request.log.rescued === undefined && keep(key, wish, answered, text)
+        return { ...answered, ...more, body: recording(body, onWhole) }
+      }
+      const text = textOf(body)
+      if (text !== undefined && isWholeAnswer(request.endpoint, text)) keep(key, wish, answered, text)
+      return { ...answered, ...more }
+    },
+  }
+}
+
+async function* replay(text: string) {
+  yield text
+}
+
+/** Where the models that are asked for lead to: another routing table may send the same body to another model. */
+function routeOf(router: Pick<Router, 'table'>, body: Record<string, unknown>): string | undefined {
+  const table = router.table()
+  try {
+    const { models } = questionOf(body)
+    return JSON.stringify(
+      models.map((name) =>
+        rowFor(table, name)?.targets.map(({ provider, model }) => [
+          provider,
+          table.providers.get(provider)?.baseUrl,
+          model ?? name,
+        ]),
+      ),
+    )
+  } catch (error) {
+    // Its words are the same further on, where the whole body is looked at.
+    if (error instanceof ApiError) return undefined
+    throw error
+  }
+}
+
+/** One text for one meaning; undefined where reading the body may have changed a number. */
+export function canonical(value: unknown): string | undefined {
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) return undefined
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const parts: string[] = []
+  if (Array.isArray(value)) {
+    for (const each of value) {
+      const text = canonical(each)
+      if (text === undefined) return undefined
+      parts.push(text)
+    }
+    return `[${parts.join(',')}]`
+  }
+  for (const name of Object.keys(value).sort()) {
+    const text = canonical((value as Record<string, unknown>)[name])
+    if (text === undefined) return undefined
+    parts.push(`${JSON.stringify(name)}:${text}`)
+  }
+  return `{${parts.join(',')}}`
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', encoder.encode(text)))
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function textOf(body: string | Uint8Array): string | undefined {
+  if (body.length > maxChars) return undefined
+  try {
+    return typeof body === 'string' ? body : decoder.decode(body)
+  } catch {
+    return undefined // Bytes that are no text: not an answer that could be kept as one.
+  }
+}

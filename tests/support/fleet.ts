@@ -1,0 +1,51 @@
+/** Several gateway processes that share one Redis and one database, as pods do. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startTestPostgres } from './postgres.ts'
+import { type GatewayProcess, processKey, removeDataDir, startGatewayProcess } from './process.ts'
+import { startRedis, type TestRedis } from './redis.ts'
+
+export interface Fleet {
+  pods: GatewayProcess[]
+  redis: TestRedis
+  /** From one pod after the other. */
+  get(path: string, nth: number, headers?: Record<string, string>): Promise<Response>
+  close(): Promise<void>
+}
+
+const pollMs = 20
+
+/** `env` of each pod by its number, from 0. */
+export async function startFleet(size: number, env: (pod: number) => Record<string, string>): Promise<Fleet> {
+  const [redis, postgres] = await Promise.all([startRedis(), startTestPostgres()])
+  const pods: GatewayProcess[] = []
+  // One after the other: the first one makes the tables.
+  for (let pod = 0; pod < size; pod++) {
+    const shared = { REDIS_URL: redis.url, RATE_LIMIT_PER_MINUTE: '1000000', ...databaseEnv(postgres.connection) }
+    pods.push(await startGatewayProcess({ env: { ...shared, ...env(pod) } }))
+  }
+  const get = (path: string, nth: number, headers = {}) =>
+    fetch(pods[nth % size]!.url + path, { headers: { authorization: `Bearer ${processKey}`, ...headers } })
+  for (let pod = 0; pod < size; pod++) {
+    while (!(await (await get('/metrics', pod)).text()).includes('\nredis_up 1')) await sleep(pollMs)
+  }
+  return {
+    pods,
+    redis,
+    get,
+    async close() {
+      await Promise.all(
+        pods.map((pod) => pod.child.exitCode === null && pod.child.signalCode === null && pod.end('SIGTERM')),
+      )
+      for (const { dataDir } of pods) removeDataDir(dataDir)
+      await Promise.all([redis.close(), postgres.close()])
+    },
+  }
+}
+
+type Connection = Awaited<ReturnType<typeof startTestPostgres>>['connection']
+
+function databaseEnv(connection: Connection): Record<string, string> {
+  if ('url' in connection) return { DATABASE_URL: connection.url }
+  const { host, port, user, database } = connection
+  return { DB_HOST: host, DB_PORT: String(port), DB_USER: user, DB_NAME: database, DB_SSLMODE: 'disable' }
+}
