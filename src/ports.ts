@@ -6,10 +6,11 @@
 import type { Principal } from './domain/principal.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
+import type { FleetBoard } from './resilience/fleet-board.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
 
-export type { Clock, Load }
+export type { Clock, FleetBoard, Load }
 
 export interface Ports {
   clock: Clock
@@ -30,6 +31,8 @@ export interface Ports {
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
   load?: LoadProbe
+  /** What the pods of a fleet tell each other. Absent where this pod is alone. */
+  fleet?: FleetBoard
 }
 
 /** How busy the process was since the last call. */

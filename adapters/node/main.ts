@@ -72,6 +72,7 @@ async function run(config: Config) {
       load: createLoadProbe().probe,
       accounts: storage.accounts,
       rateLimiter: createRateLimiter({ clock }),
+      ...(shared && { fleet: shared.fleet }),
       dependencies: {
         database: (signal) => storage.database.ping(signal),
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',

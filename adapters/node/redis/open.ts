@@ -1,13 +1,16 @@
 /** Redis as the configuration names it, and what this pod keeps there. */
 import { type Config, ConfigError } from '../../../src/config.ts'
-import type { Clock, Log, Metrics } from '../../../src/ports.ts'
+import type { Clock, FleetBoard, Log, Metrics } from '../../../src/ports.ts'
+import { createSharedBoard } from '../../../src/resilience/shared-board.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
 import type { Redis, RedisOptions } from './client.ts'
-import { type Presence, startPresence } from './presence.ts'
+import { createRedisFleetStore } from './fleet-store.ts'
 
 export interface SharedState {
   redis: Redis
-  presence: Presence
+  fleet: FleetBoard
+  /** How many pods there are: while Redis is away, at the last count. */
+  presence: Pick<FleetBoard, 'pods'>
   close(): Promise<void>
 }
 
@@ -35,14 +38,16 @@ export async function openSharedState(config: Config, options: SharedStateOption
     onFailure: (kind) => metrics.count(instruments.redisFailures, { kind }),
     onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
   })
-  const presence = startPresence({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX, pod })
+  const store = createRedisFleetStore({ redis, prefix: config.CACHE_KEY_PREFIX })
+  const fleet = createSharedBoard({ clock, random, pod, store })
   metrics.gauge(instruments.redisUp, () => [[{}, redis.up ? 1 : 0]])
-  metrics.gauge(instruments.fleetPods, () => [[{}, presence.pods()]])
+  metrics.gauge(instruments.fleetPods, () => [[{}, fleet.pods()]])
   return {
     redis,
-    presence,
+    fleet,
+    presence: fleet,
     async close() {
-      await presence.close()
+      await fleet.close()
       redis.close()
     },
   }
