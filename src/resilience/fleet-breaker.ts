@@ -73,6 +73,7 @@ export function createFleetBreaker({ fleet, circuit, name, ...options }: FleetBr
   let byOthers = false
   const failers = new Set<string>()
   const known = new WeakSet<CircuitReport>()
+  let retired = false
   let stopTelling = () => {}
   let stopRenewing = () => {}
 
@@ -85,19 +86,18 @@ export function createFleetBreaker({ fleet, circuit, name, ...options }: FleetBr
       openEarly()
     },
     onTransition(to, from) {
-      if (to === 'open') opened(from)
+      if (to === 'open') opened()
       else if (to === 'closed') closed(from)
       tell(to, from)
       onTransition?.(to, from)
     },
   })
 
-  function opened(from: BreakerState) {
+  function opened() {
     own = !byOthers
     evidenceAt = clock.now()
-    if (from !== 'half_open') return failers.clear() // They failed before this pod had opened.
-    // Another pod's turn: what is broken may be this one's own network.
-    if (claimedUntil > -Infinity) askAfter = claimedUntil + marginMs + askAgainMs
+    // Where its own trials failed, the next are another pod's: what is broken may be this one's network.
+    askAfter = claimedUntil + marginMs + askAgainMs
     claimedUntil = -Infinity
   }
 
@@ -108,6 +108,7 @@ export function createFleetBreaker({ fleet, circuit, name, ...options }: FleetBr
   }
 
   function tell(state: BreakerState, from: BreakerState) {
+    if (retired) return // Its last calls are still to report.
     stopTelling()
     stopTelling = () => {}
     if (state === 'closed' && own) {
@@ -208,6 +209,7 @@ export function createFleetBreaker({ fleet, circuit, name, ...options }: FleetBr
     probeSucceeded: () => (fleet.reachable() ? breaker.endWait() : breaker.probeSucceeded()),
     heard,
     retire() {
+      retired = true
       stopTelling()
       stopRenewing()
       fleet.tell(circuit, undefined)
