@@ -80,13 +80,13 @@ const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
 
 export function createGateway({ config, version, providers, routing, sandbox, ports }: GatewayOptions): Gateway {
-  const { clock, random, metrics, log, http, accounts, digest } = ports
+  const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
   let draining = false
 
   const localLimits = createLocalLimits({ clock })
   const leasedLimits =
     ports.limitStore &&
-    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: ports.pods ?? (() => 1) })
+    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: fleet?.pods ?? (() => 1) })
   const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
@@ -121,6 +121,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       clock,
       random,
       metrics,
+      fleet,
       ...own,
       retryBudgetRatio: config.RETRY_BUDGET_RATIO,
       breaker: {
@@ -310,6 +311,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
         names: breakerNames,
         upstreams: () => upstreams.values(),
         pod: config.HOSTNAME,
+        fleet,
       }),
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
       readJson,
@@ -344,7 +346,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       // Names come and go with the file: those gone for good must not pile up.
       for (const name of latest.keys()) {
         if (table.providers.has(name)) continue
-        upstreams.get(name)?.stop()
+        upstreams.get(name)?.retire()
         upstreams.delete(name)
         latest.delete(name)
       }

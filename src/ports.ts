@@ -6,11 +6,12 @@
 import type { Principal } from './domain/principal.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
+import type { FleetBoard } from './resilience/fleet-board.ts'
 import type { LimitStore } from './resilience/leased-limits.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
 
-export type { Clock, LimitStore, Load }
+export type { Clock, FleetBoard, LimitStore, Load }
 
 export interface Ports {
   clock: Clock
@@ -26,8 +27,6 @@ export interface Ports {
   accounts: Accounts
   /** Counts that all pods share; absent: this pod counts by itself. */
   limitStore?: LimitStore | undefined
-  /** Pods that share what is limited. @default one */
-  pods?: (() => number) | undefined
   /** Absent where there is none: each pod then caches for itself. */
   sharedCache?: SharedCache | undefined
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
@@ -36,6 +35,8 @@ export interface Ports {
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
   load?: LoadProbe
+  /** What the pods of a fleet tell each other. Absent where this pod is alone. */
+  fleet?: FleetBoard
 }
 
 /** How busy the process was since the last call. */

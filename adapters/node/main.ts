@@ -71,8 +71,8 @@ async function run(config: Config) {
       load: createLoadProbe().probe,
       accounts: storage.accounts,
       limitStore: shared?.limitStore,
-      pods: shared?.presence.pods,
       sharedCache: shared?.cache,
+      ...(shared && { fleet: shared.fleet }),
       dependencies: {
         database: (signal) => storage.database.ping(signal),
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',

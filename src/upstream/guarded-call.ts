@@ -207,6 +207,20 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     }
   }
 
+  /** Whether it is this pod's turn to try is known in the time of one message to Redis, which is bounded. */
+  async function turnOrEnd(turn: Promise<void>, signal: AbortSignal, trace: CallTrace) {
+    const since = clock.now()
+    let onAbort = () => {}
+    const left = new Promise<void>((resolve) => {
+      onAbort = resolve
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+    await Promise.race([turn, left])
+    signal.removeEventListener('abort', onAbort)
+    trace.waitedMs += clock.now() - since
+    if (signal.aborted) throw new UpstreamFailure('client')
+  }
+
   /** The wait before going to the same target again; a hint, for which the gate is now closed, may make it longer. */
   function waitBefore({ class: failed }: UpstreamFailure, triesHere: number): number {
     if (failed === 'throttled') return backoff.afterThrottle(triesHere)
@@ -224,7 +238,11 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const { deadline, signal, trace, key, priority } = options
     const name = circuit.name
 
-    const admission = circuit.breaker.acquire(deadline.remainingMs())
+    let admission = circuit.breaker.acquire(deadline.remainingMs())
+    if ('refused' in admission && admission.turn) {
+      await turnOrEnd(admission.turn, signal, trace)
+      admission = circuit.breaker.acquire(deadline.remainingMs())
+    }
     if ('refused' in admission) {
       metrics.count(instruments.breakerCalls, { name, outcome: 'refused' })
       return local('circuit_open', admission.retryAfterMs)
