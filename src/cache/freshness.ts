@@ -17,6 +17,8 @@ export interface Freshness {
   tookMs: number
   /** From here on one who asks may renew it, though it is fresh. */
   earlyFrom: number
+  /** When its freshness is over by its age. */
+  expiresAt: number
   freshUntil: number
   staleUntil: number
   coverUntil: number
@@ -41,13 +43,15 @@ export function createFreshness(options: FreshnessOptions, random: () => number)
       const factor = 1 - jitter + 2 * jitter * random()
       const localUntil = now + localTtlMs
       const freshFor = (isNegative ? Math.min(freshMs, negativeMs) : freshMs) * factor
-      const freshUntil = Math.min(loadedAt + freshFor, localUntil)
+      const expiresAt = loadedAt + freshFor
+      const freshUntil = Math.min(expiresAt, localUntil)
       const staleAt = loadedAt + freshMs + staleWhileRevalidateMs
       const coverAt = loadedAt + freshMs + Math.max(staleWhileRevalidateMs, staleIfErrorMs)
       return {
         loadedAt,
         tookMs,
-        earlyFrom: freshUntil - earlyLoads * tookMs,
+        earlyFrom: Math.min(expiresAt - earlyLoads * tookMs, freshUntil),
+        expiresAt,
         freshUntil,
         localUntil,
         staleUntil: isNegative ? freshUntil : Math.max(freshUntil, Math.min(staleAt, localUntil)),
@@ -56,6 +60,6 @@ export function createFreshness(options: FreshnessOptions, random: () => number)
     },
 
     /** XFetch (Vattani et al., 2015) with beta 1: the slower the load and the nearer the end, the likelier. */
-    isEarly: ({ tookMs, freshUntil }: Freshness, now: number) => now - tookMs * Math.log(1 - random()) >= freshUntil,
+    isEarly: ({ tookMs, expiresAt }: Freshness, now: number) => now - tookMs * Math.log(1 - random()) >= expiresAt,
   }
 }

@@ -270,6 +270,19 @@ describe('a cache of two tiers', () => {
     expect(await a.get()).toMatchObject({ value: 'value 2', result: 'miss' })
   })
 
+  it('does not take the end of its own time with a value for the end of the value', async () => {
+    const { clock, a, source } = fleet(1, { freshMs: 60_000, localTtlMs: 5_000, random: () => 0.99 })
+    source.takesMs = 2_000
+    const first = a.get()
+    await clock.advance(2_000)
+    await first
+    await clock.advance(4_000)
+    expect(await a.get()).toMatchObject({ result: 'memory' })
+    await clock.advance(2_000)
+    expect(await a.get()).toMatchObject({ value: 'value 1', result: 'redis' })
+    expect(source.loads).toBe(1)
+  })
+
   it('is not misled by clocks: neither by their zero nor by a wall clock that is ten minutes off', async () => {
     const shared = new FakeClock()
     const real = createMemorySharedCache({ clock: shared })
