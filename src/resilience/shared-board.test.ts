@@ -7,7 +7,7 @@ import { createSharedBoard } from './shared-board.ts'
 const circuit = 'up/gpt'
 
 /** A store that is played by the test: it keeps the beats, and answers with what was put in `news`. */
-function world() {
+function world(random = () => 0.5) {
   const clock = new FakeClock()
   const beats: (Beat & { atMs: number })[] = []
   const startedAt = clock.now()
@@ -38,7 +38,7 @@ function world() {
       listener = given
     },
   }
-  const board = createSharedBoard({ clock, random: () => 0.5, pod: 'me', store: played })
+  const board = createSharedBoard({ clock, random, pod: 'me', store: played })
   const changes: string[][] = []
   const words: string[] = []
   board.listen({
@@ -83,6 +83,15 @@ describe('beats', () => {
     await clock.advance(3_500)
     expect(beats.map(({ atMs }) => atMs)).toEqual([0, 1_000, 2_000, 3_000])
     expect(beats[1]).toMatchObject({ pod: 'me', seen: 0, said: undefined, words: [] })
+  })
+
+  it.each([
+    [0, 800],
+    [1, 1_200],
+  ])('are spread by a fifth, so that pods do not come together (%i)', async (die, ms) => {
+    const { clock, beats } = world(() => die)
+    await clock.advance(ms)
+    expect(beats.map(({ atMs }) => atMs)).toEqual([0, ms])
   })
 
   it('carry a change at once, and changes that come together together', async () => {
@@ -362,7 +371,8 @@ describe('what others say', () => {
     news(8, { pods: ['me', 'b'], said: [] })
     await clock.advance(1_000)
     expect(board.others()).toEqual(new Map([['b', new Map()]]))
-    expect(changes.at(-1)!.toSorted()).toEqual(['up/b', circuit])
+    expect(changes).toHaveLength(2)
+    expect(changes[1]!.toSorted()).toEqual(['up/b', circuit])
     push({ version: 9, pod: 'c', text: column(item(1)) })
     expect([...board.others().keys()]).toEqual(['b', 'c'])
     push({ version: 10, pod: 'c', text: '' })
@@ -420,6 +430,20 @@ describe('what others say', () => {
     ])
   })
 
+  it('is the same at the end of the journey, in every state', async () => {
+    const from = world()
+    await from.clock.advance(500)
+    const states = ['closed', 'open', 'half_open', 'forced_open', 'forced_closed'] as const
+    const flags = [true, false].flatMap((own) => [true, false].map((byTrials) => ({ own, byTrials })))
+    const all = states.flatMap((state) => flags.map((flag) => report({ state, ...flag })))
+    for (const [i, each] of all.entries()) from.board.tell(`up/${i}`, each)
+    await from.clock.advance(20)
+    const to = world()
+    await to.clock.advance(500)
+    to.push({ version: 1, pod: 'a', text: from.beats.at(-1)!.said! })
+    expect([...to.board.others().get('a')!.values()]).toMatchObject(all)
+  })
+
   it('is there no more for a listener that has ended', async () => {
     const { board, push } = world()
     const heard: number[] = []
@@ -447,6 +471,19 @@ describe('an operator’s word', () => {
     expect(beats.slice(3).map((beat) => beat.words.length)).toEqual([1, 0])
     expect(words).toEqual([])
     expect([...board.words()]).toEqual([['up:gpt', 'open']])
+  })
+
+  it('that follows another before that was confirmed is carried too', async () => {
+    const { clock, board, beats, store } = world()
+    await clock.advance(500)
+    store.news = 'later'
+    board.setWord('up:gpt', 'open')
+    await clock.advance(20)
+    board.setWord('up:gpt', 'closed')
+    store.pending[0]!({ pods: 1, version: 1, hasColumn: true, page: undefined })
+    await clock.advance(20)
+    expect(beats.slice(1).map((beat) => beat.words)).toEqual([[stored('open', 0)], [stored('closed', 0)]])
+    expect(board.words().get('up:gpt')).toBe('closed')
   })
 
   it('comes with the beat and by push, once, and the latest holds', async () => {

@@ -56,6 +56,21 @@ describe('with one Redis', () => {
     closeAll(open)
   })
 
+  it('takes what a stranger publishes for a reason to look, and goes on', async () => {
+    await server.admin.flushall()
+    const store = createRedisFleetStore({ redis: await connect({ url: server.url }, open), prefix })
+    const heard: string[] = []
+    store.subscribe({ onPush: ({ version }) => void heard.push(`${version}`), onGap: () => void heard.push('gap') })
+    const channel = `${prefix}:{fleet}:1:news`
+    await eventually(async () => (await server.admin.pubsub('NUMSUB', channel))[1] === 1)
+    const strange = ['not json', 'null', '{}', '{"version":1}', '{"version":"1","words":[]}', '{"version":1,"pod":"a"}']
+    for (const message of strange) await server.admin.publish(channel, message)
+    await server.admin.publish(channel, '{"version":7,"words":[]}')
+    await eventually(() => heard.includes('7'))
+    expect(heard).toEqual([...strange.map(() => 'gap'), '7'])
+    closeAll(open)
+  })
+
   it('is not misled by keys that were lost one by one, nor by a clock that was set back', async () => {
     await server.admin.flushall()
     const redis = await connect({ url: server.url }, open)

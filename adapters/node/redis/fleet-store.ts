@@ -123,11 +123,25 @@ export function createRedisFleetStore({ redis, prefix }: RedisFleetStoreOptions)
     },
     subscribe({ onPush, onGap }) {
       redis.subscribe(channel, {
-        // Only the script above writes there.
-        onMessage: (message) => onPush(JSON.parse(message) as Push),
+        onMessage(message) {
+          const push = parsePush(message)
+          if (push) onPush(push)
+          else onGap()
+        },
         onGap,
       })
     },
+  }
+}
+
+/** Only the script above should write there; whatever somebody else does must not end the process. */
+function parsePush(message: string): Push | undefined {
+  try {
+    const push = JSON.parse(message) as Partial<Record<'version' | 'pod' | 'text' | 'words', unknown>>
+    const known = (typeof push.pod === 'string' && typeof push.text === 'string') || Array.isArray(push.words)
+    return typeof push.version === 'number' && known ? (push as Push) : undefined
+  } catch {
+    return undefined
   }
 }
 
