@@ -124,7 +124,17 @@ export const variables = {
   DB_MAX_CONNS: required(
     integer(1, 10_000),
     '100',
-    "Most connections of this pod; never more than the server's `max_connections` less 5.",
+    "Most connections of this pod to one server; never more than the server's `max_connections` less 5.",
+  ),
+  DB_MIN_CONNS: required(
+    integer(0, 10_000),
+    '25',
+    'Connections to the primary that are opened after the start and kept, never more than `DB_MAX_CONNS`.',
+  ),
+  DB_FLEET_MAX_CONNS: required(
+    integer(0, 1_000_000),
+    '0',
+    'Connections of all pods together: each uses at most this divided by the live pods. 0 = off.',
   ),
   DB_MAX_CONN_LIFETIME: required(duration(1_000), '30m', 'A connection older than this is replaced.'),
   DB_MAX_CONN_IDLE_TIME: required(duration(1_000), '10m', 'A connection idle for longer than this is closed.'),

@@ -44,7 +44,7 @@ async function run(config: Config) {
 
   for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
   const metrics = createMetrics()
-  const storage = await openStorage(config, { clock, random, log, metrics })
+  const storage = await openStorage(config, { clock, random, log, metrics, pods: () => 1 })
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
@@ -70,18 +70,10 @@ async function run(config: Config) {
       load: createLoadProbe().probe,
       accounts: storage.accounts,
       rateLimiter: createRateLimiter({ clock }),
-      dependencies: { database: (signal) => storage.database.ping(signal), redis: 'in_process' },
+      dependencies: { database: storage.ping, redis: 'in_process' },
     },
   })
-  metrics.gauge(instruments.dbPool, () => {
-    const { max, inUse, waiting } = storage.database.pool()
-    const role = storage.database.role
-    return [
-      [{ role, state: 'max' }, max],
-      [{ role, state: 'in_use' }, inUse],
-      [{ role, state: 'waiting' }, waiting],
-    ]
-  })
+  metrics.gauge(instruments.dbPool, storage.poolStates)
 
   const stopWatching = new AbortController()
   if (routing) {

@@ -4,14 +4,18 @@ import type { Accounts, Clock, Log, Metrics } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
-import { connectPostgres, type Database, type DatabaseOptions } from './postgres/client.ts'
+import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
+import { connectPools, type Pools, type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 
 export interface Storage {
-  database: Database
   accounts: Accounts
+  /** For `/health`. */
+  ping(signal: AbortSignal): Promise<void>
+  /** Permits by role, for `db_pool_connections`. */
+  poolStates(): [labels: { role: string; state: string }, value: number][]
   issueWelcomeKey(): Promise<string>
   close(): Promise<void>
 }
@@ -21,17 +25,23 @@ export interface StorageOptions {
   random: () => number
   log: Log
   metrics: Metrics
+  /** Pods that live, this one included. @default () => 1 */
+  pods?: () => number
 }
 
 const closeTimeoutS = 5
 
-export async function openStorage(config: Config, { clock, random, log, metrics }: StorageOptions): Promise<Storage> {
+export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
+  const { clock, random, log, metrics, pods } = options
   const { connection, stop } = await findServer(config, log)
-  const database = await connect({
+  const pools = await connect({
     ...connection,
     clock,
     random,
     max: config.DB_MAX_CONNS,
+    min: config.DB_MIN_CONNS,
+    fleetMax: config.DB_FLEET_MAX_CONNS,
+    ...(pods && { pods }),
     acquireTimeoutMs: config.DB_ACQUIRE_TIMEOUT,
     statementTimeoutMs: config.DB_STATEMENT_TIMEOUT,
     maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
@@ -39,25 +49,36 @@ export async function openStorage(config: Config, { clock, random, log, metrics 
     pgbouncer: config.DB_PGBOUNCER,
     onQuery: (role, seconds) => metrics.observe(instruments.dbDuration, { role }, seconds),
   })
+  const database = pools.general
   await migrate({ database, log })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
   const operator = createOperatorAccounts({ database, pepper, newId })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
   return {
-    database,
-    accounts: createAccounts({ database, pepper }),
+    accounts: createAccounts({ database: pools.authentication, pepper }),
+    ping: (signal) => pools.watch.ping(signal),
+    poolStates: () => primaryRoles.flatMap((role) => stateOf(pools[role])),
     issueWelcomeKey: async () => (await operator.issueWelcomeKey()).apiKey,
     async close() {
-      await database.close({ timeoutS: closeTimeoutS })
+      await pools.close({ timeoutS: closeTimeoutS })
       await stop()
     },
   }
 }
 
-async function connect(options: DatabaseOptions): Promise<Database> {
+function stateOf({ role, pool }: Pick<Database, 'role' | 'pool'>): ReturnType<Storage['poolStates']> {
+  const { max, inUse, waiting } = pool()
+  return [
+    [{ role, state: 'max' }, max],
+    [{ role, state: 'in_use' }, inUse],
+    [{ role, state: 'waiting' }, waiting],
+  ]
+}
+
+async function connect(options: PoolsOptions): Promise<Pools> {
   try {
-    return await connectPostgres(options)
+    return await connectPools(options)
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? ` (${codeOf(cause.cause)})` : ''
     throw new ConfigError(`The database cannot be reached${reason}: check DATABASE_URL, or DB_HOST and the others`, {

@@ -92,7 +92,11 @@ export const instruments = {
   ),
   cacheRequests: counter('cache_requests_total', ['cache', 'result'], 'Look-ups: memory, stale, miss, error.'),
   cacheBytes: gauge('cache_bytes', ['cache'], 'Bytes held.'),
-  dbPool: gauge('db_pool_connections', ['role', 'state'], 'Permits of the pool: in_use, waiting, max.'),
+  dbPool: gauge(
+    'db_pool_connections',
+    ['role', 'state'],
+    'Permits for connections (max, in_use) and callers waiting for one, by what they are for.',
+  ),
   dbDuration: histogram(
     'db_query_duration_seconds',
     ['role'],
