@@ -14,7 +14,7 @@ import { DatabaseUnavailable, translate } from './failures.ts'
 import { findPrimary } from './primary.ts'
 
 export type { Sql } from './driver.ts'
-export { DatabaseUnavailable, QueryFailed } from './failures.ts'
+export { DatabaseUnavailable, OutcomeUnknown, QueryFailed } from './failures.ts'
 
 export type Rows = readonly (object | undefined)[]
 /** Whose permits a query takes. `watch` is the look at the primary itself, which must not wait for anybody. */
