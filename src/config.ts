@@ -69,6 +69,13 @@ const postgresUrl: Kind<string> = {
   allowed: 'a URL beginning with postgres://',
   secret: true,
 }
+const hosts: Kind<string[]> = {
+  schema: z
+    .string()
+    .transform((text) => text.split(',').map((name) => name.trim()))
+    .pipe(z.array(z.string().regex(/^[\w.-]+(:\d{1,5})?$/)).max(32)) as unknown as z.ZodType<string[], string>,
+  allowed: 'host:port,… (at most 32)',
+}
 const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
   schema: z
     .string()
@@ -138,6 +145,10 @@ export const variables = {
   ),
   DB_MAX_CONN_LIFETIME: required(duration(1_000), '30m', 'A connection older than this is replaced.'),
   DB_MAX_CONN_IDLE_TIME: required(duration(1_000), '10m', 'A connection idle for longer than this is closed.'),
+  DB_READ_REPLICAS: optional(
+    hosts,
+    'Read replicas, of the same name, user and password; one that is later than 10 s is not read from.',
+  ),
   DB_STATEMENT_TIMEOUT: required(duration(1), '3s', 'Longest run of one statement.'),
   DB_ACQUIRE_TIMEOUT: required(duration(1), '250ms', 'Longest wait for a place in the pool.'),
   DB_PGBOUNCER: required(flag, 'false', 'Behind PgBouncer in transaction mode: no prepared statements.'),
@@ -198,7 +209,6 @@ export type Config = { [K in keyof typeof variables]: (typeof variables)[K] exte
 export const notYetRead = [
   'REDIS_URL',
   'REDIS_HOST',
-  'DB_READ_REPLICAS',
   'DB_READ_ONLY',
   'BILLING_API_KEY',
   'STRIPE_SECRET_KEY',

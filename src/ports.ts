@@ -3,7 +3,7 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
-import type { Principal } from './domain/principal.ts'
+import type { Principal, Scope } from './domain/principal.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
@@ -108,6 +108,38 @@ export type ReadBody = (request: Request, bindings: unknown, maxBytes: number) =
 export interface Accounts {
   /** The principal that an API key stands for; undefined when it is unknown, expired or revoked. */
   findByApiKey(apiKey: string): Promise<Principal | undefined>
+  createAccount(account: { name: string; role?: Principal['role'] }): Promise<{ accountId: string }>
+  /** The key itself is in this answer and nowhere else. */
+  createApiKey(accountId: string, key: NewApiKey): Promise<ApiKey & { apiKey: string }>
+  /** Those that were not revoked, the newest first. What was changed through this port is seen at once. */
+  listApiKeys(accountId: string): Promise<ApiKey[]>
+  /** False: the account has no such key, or it was revoked before. */
+  revokeApiKey(accountId: string, keyId: string): Promise<boolean>
+}
+
+export interface NewApiKey {
+  name: string
+  scopes: readonly Scope[]
+  limits?: ApiKeyLimits
+  expiresAt?: Date | undefined
+}
+
+export interface ApiKeyLimits {
+  /** Undefined = the gateway's default. */
+  requestsPerMinute?: number | undefined
+}
+
+/** What is kept of an API key, and may be shown. */
+export interface ApiKey {
+  id: string
+  name: string
+  /** Its first four letters after the mark. */
+  prefix: string
+  scopes: readonly Scope[]
+  limits: ApiKeyLimits
+  createdAt: Date
+  expiresAt: Date | undefined
+  lastUsedAt: Date | undefined
 }
 
 export interface RateLimiter {

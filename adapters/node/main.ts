@@ -74,6 +74,7 @@ async function run(config: Config) {
     },
   })
   metrics.gauge(instruments.dbPool, storage.poolStates)
+  metrics.gauge(instruments.replicaLag, storage.replicaLags)
 
   const stopWatching = new AbortController()
   if (routing) {

@@ -5,10 +5,11 @@ import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
+import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
-import { connectPools, type Pools, type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 
 export interface Storage {
   accounts: Accounts
@@ -16,6 +17,8 @@ export interface Storage {
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
   poolStates(): [labels: { role: string; state: string }, value: number][]
+  /** In seconds, for `db_replica_lag_seconds`. */
+  replicaLags(): [labels: { replica: string }, value: number][]
   issueWelcomeKey(): Promise<string>
   close(): Promise<void>
 }
@@ -34,7 +37,7 @@ const closeTimeoutS = 5
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
   const { clock, random, log, metrics, pods } = options
   const { connection, stop } = await findServer(config, log)
-  const pools = await connect({
+  const cluster = await connect({
     ...connection,
     clock,
     random,
@@ -42,6 +45,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     min: config.DB_MIN_CONNS,
     fleetMax: config.DB_FLEET_MAX_CONNS,
     ...(pods && { pods }),
+    readReplicas: config.DB_READ_REPLICAS ?? [],
     acquireTimeoutMs: config.DB_ACQUIRE_TIMEOUT,
     statementTimeoutMs: config.DB_STATEMENT_TIMEOUT,
     maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
@@ -49,36 +53,53 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     pgbouncer: config.DB_PGBOUNCER,
     onQuery: (role, seconds) => metrics.observe(instruments.dbDuration, { role }, seconds),
   })
+  const { pools, replicas } = cluster
   const database = pools.general
   await migrate({ database, log })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
   const operator = createOperatorAccounts({ database, pepper, newId })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
+  cluster.start()
   return {
-    accounts: createAccounts({ database: pools.authentication, pepper }),
+    accounts: createAccounts({ cluster, pepper, newId }),
     ping: (signal) => pools.watch.ping(signal),
-    poolStates: () => primaryRoles.flatMap((role) => stateOf(pools[role])),
+    poolStates: () => [
+      ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),
+      ...(replicas.list().length > 0
+        ? stateOf(
+            'replica',
+            replicas.list().flatMap(({ database }) => database ?? []),
+          )
+        : []),
+    ],
+    replicaLags: () => replicas.list().map(({ name, lagS }) => [{ replica: name }, lagS()]),
     issueWelcomeKey: async () => (await operator.issueWelcomeKey()).apiKey,
     async close() {
-      await pools.close({ timeoutS: closeTimeoutS })
+      await cluster.close({ timeoutS: closeTimeoutS })
       await stop()
     },
   }
 }
 
-function stateOf({ role, pool }: Pick<Database, 'role' | 'pool'>): ReturnType<Storage['poolStates']> {
-  const { max, inUse, waiting } = pool()
+function stateOf(role: string, databases: readonly Pick<Database, 'pool'>[]): ReturnType<Storage['poolStates']> {
+  const sum = { max: 0, inUse: 0, waiting: 0 }
+  for (const database of databases) {
+    const { max, inUse, waiting } = database.pool()
+    sum.max += max
+    sum.inUse += inUse
+    sum.waiting += waiting
+  }
   return [
-    [{ role, state: 'max' }, max],
-    [{ role, state: 'in_use' }, inUse],
-    [{ role, state: 'waiting' }, waiting],
+    [{ role, state: 'max' }, sum.max],
+    [{ role, state: 'in_use' }, sum.inUse],
+    [{ role, state: 'waiting' }, sum.waiting],
   ]
 }
 
-async function connect(options: PoolsOptions): Promise<Pools> {
+async function connect(options: PoolsOptions & { readReplicas: readonly string[] }): Promise<ConnectedCluster> {
   try {
-    return await connectPools(options)
+    return await connectCluster(options)
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? ` (${codeOf(cause.cause)})` : ''
     throw new ConfigError(`The database cannot be reached${reason}: check DATABASE_URL, or DB_HOST and the others`, {

@@ -103,6 +103,11 @@ export const instruments = {
     requestSeconds,
     'Queries, waiting for a place included.',
   ),
+  replicaLag: gauge(
+    'db_replica_lag_seconds',
+    ['replica'],
+    'How far a read replica is behind; of one that does not answer, since when. Beyond 10 s it is not read from.',
+  ),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
   routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),

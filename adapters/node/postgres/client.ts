@@ -14,9 +14,10 @@ import { DatabaseUnavailable, translate } from './failures.ts'
 import { findPrimary } from './primary.ts'
 
 export type { Sql } from './driver.ts'
-export { DatabaseUnavailable, OutcomeUnknown, QueryFailed } from './failures.ts'
+export { DatabaseUnavailable, QueryFailed } from './failures.ts'
 
 export type Rows = readonly (object | undefined)[]
+export type Statement<T extends Rows> = (sql: Sql) => postgres.PendingQuery<T>
 /** Whose permits a query takes. `watch` is the look at the primary itself, which must not wait for anybody. */
 export type PoolRole = 'authentication' | 'ledger' | 'general' | 'watch' | 'replica'
 
@@ -59,11 +60,7 @@ export interface DatabaseOptions {
 export interface Database {
   readonly role: PoolRole
   /** Runs one statement. `label` names it in errors. An abort rejects at once and stops the statement at the server. */
-  query<T extends Rows>(
-    label: string,
-    signal: AbortSignal | undefined,
-    run: (sql: Sql) => postgres.PendingQuery<T>,
-  ): Promise<T>
+  query<T extends Rows>(label: string, signal: AbortSignal | undefined, run: Statement<T>): Promise<T>
   /** Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. */
   transaction<T>(label: string, run: (sql: Sql) => Promise<T>, options?: { timeoutMs?: number }): Promise<T>
   ping(signal: AbortSignal): Promise<void>
