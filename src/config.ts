@@ -149,6 +149,11 @@ export const variables = {
     hosts,
     'Read replicas, of the same name, user and password; one that is later than 10 s is not read from.',
   ),
+  DB_READ_ONLY: required(
+    flag,
+    'false',
+    'Callers may change nothing (503 `read_only`); inference and reads go on. What a start itself writes is written.',
+  ),
   DB_STATEMENT_TIMEOUT: required(duration(1), '3s', 'Longest run of one statement.'),
   DB_ACQUIRE_TIMEOUT: required(duration(1), '250ms', 'Longest wait for a place in the pool.'),
   DB_PGBOUNCER: required(flag, 'false', 'Behind PgBouncer in transaction mode: no prepared statements.'),
@@ -209,7 +214,6 @@ export type Config = { [K in keyof typeof variables]: (typeof variables)[K] exte
 export const notYetRead = [
   'REDIS_URL',
   'REDIS_HOST',
-  'DB_READ_ONLY',
   'BILLING_API_KEY',
   'STRIPE_SECRET_KEY',
   'OTEL_EXPORTER_OTLP_ENDPOINT',

@@ -124,6 +124,12 @@ export const errorTable = {
     type: server,
     message: 'The gateway cannot reach its database and does not know this API key. Try again shortly.',
   },
+  read_only: {
+    status: 503,
+    type: server,
+    message:
+      'Nothing can be changed at the moment; reading and inference go on. Try again after the time in Retry-After.',
+  },
   provider_not_configured: {
     status: 503,
     type: server,

@@ -258,6 +258,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     authenticate: { accounts, principals, digest },
     rateLimit: { rateLimiter: ports.rateLimiter, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
+    readOnly: { mode: ports.writeMode },
     admission,
     openAi: {
       inference,
@@ -274,6 +275,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
         pod: config.HOSTNAME,
       }),
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
+      writeMode: ports.writeMode,
       readJson,
       log,
     },

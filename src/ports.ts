@@ -24,6 +24,7 @@ export interface Ports {
   readBody: ReadBody
   accounts: Accounts
   rateLimiter: RateLimiter
+  writeMode: WriteMode
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
@@ -155,6 +156,24 @@ export interface RateDecision {
   resetMs: number
   /** Until the next request would be allowed; 0 when this one was. */
   retryAfterMs: number
+}
+
+/** Whether callers may change anything. */
+export interface WriteMode {
+  /** A plain property, since it is asked for every request that writes. */
+  readonly readOnly: boolean
+  status(): WriteModeStatus
+  /** The operator's switch. In force in this pod at once and in the others within a second. */
+  set(readOnly: boolean): Promise<WriteModeStatus>
+}
+
+export interface WriteModeStatus {
+  readOnly: boolean
+  /** The first that holds: `environment` and `primary_lost` cannot be switched off. */
+  reason: 'environment' | 'operator' | 'primary_lost' | undefined
+  since: Date | undefined
+  /** False: the switch is known to this pod alone, until the primary can take it. */
+  stored: boolean
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

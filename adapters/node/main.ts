@@ -70,6 +70,7 @@ async function run(config: Config) {
       load: createLoadProbe().probe,
       accounts: storage.accounts,
       rateLimiter: createRateLimiter({ clock }),
+      writeMode: storage.writeMode,
       dependencies: { database: storage.ping, redis: 'in_process' },
     },
   })

@@ -1,6 +1,6 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics } from '../../src/ports.ts'
+import type { Accounts, Clock, Log, Metrics, WriteMode } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
@@ -10,9 +10,11 @@ import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
   accounts: Accounts
+  writeMode: WriteMode
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -60,9 +62,13 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   const operator = createOperatorAccounts({ database, pepper, newId })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
+  const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
   cluster.start()
+  // The switch of before is in force from the first request on.
+  await cluster.watch.look()
   return {
     accounts: createAccounts({ cluster, pepper, newId }),
+    writeMode,
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

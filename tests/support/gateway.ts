@@ -1,6 +1,7 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createRateLimiter } from '../../adapters/memory/rate-limiter.ts'
+import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
 import { createMetrics } from '../../adapters/node/metrics.ts'
@@ -95,6 +96,7 @@ export async function startTestGateway({
       log,
       accounts,
       rateLimiter: createRateLimiter({ clock }),
+      writeMode: createMemoryWriteMode({ clock }),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

@@ -39,8 +39,10 @@ export function createCluster(options: {
   replicas: Replicas
   written: WrittenAccounts
   transact: Transact
+  /** A write found no primary. */
+  onLost: () => void
 }): Cluster {
-  const { primary, replicas, written, transact } = options
+  const { primary, replicas, written, transact, onLost } = options
   const hasReplicas = replicas.list().length > 0
 
   return {
@@ -73,6 +75,9 @@ export function createCluster(options: {
           },
           transaction,
         )
+      } catch (error) {
+        if (error instanceof DatabaseUnavailable && error.reason === 'unreachable') onLost()
+        throw error
       } finally {
         // Also where it failed: it may have been done.
         if (hasReplicas) written.mark(accountId)

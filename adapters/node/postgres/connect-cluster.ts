@@ -39,7 +39,7 @@ export async function connectCluster(
   })
   const transact = createTransact({ clock, backoff: createBackoff({ random, initialMs: 20, maxMs: 500 }) })
   return {
-    ...createCluster({ primary: pools, replicas, written, transact }),
+    ...createCluster({ primary: pools, replicas, written, transact, onLost: () => void watch.look() }),
     pools,
     watch,
     replicas,

@@ -93,7 +93,10 @@ export async function connectPools(options: PoolsOptions): Promise<Pools> {
     ...databases,
     async findPrimary() {
       if (addresses.length === 0) return true
-      const found = await findPrimary(settings, addresses)
+      const found = await findPrimary(
+        { ...settings, connectTimeoutS: Math.min(1, settings.connectTimeoutS) },
+        addresses,
+      )
       const { address } = connections
       if (found && (found.host !== address?.host || found.port !== address?.port)) connections.moveTo(found)
       return found !== undefined
