@@ -189,6 +189,11 @@ export const variables = {
   FAULTS_IN_PRODUCTION: optional(flag, 'Needed besides `FAULTS_ENABLED=true` when `NODE_ENV=production`.'),
 
   CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),
+  JOURNAL_MAX_MB: required(
+    integer(1, 100_000),
+    '256',
+    'Usage in `DATA_DIR` that is not in the database yet, in MB; when it is full inference answers 503.',
+  ),
   RATE_LIMIT_PER_MINUTE: required(
     integer(1, 100_000_000),
     '100',

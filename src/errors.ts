@@ -130,6 +130,12 @@ export const errorTable = {
     message:
       'Nothing can be changed at the moment; reading and inference go on. Try again after the time in Retry-After.',
   },
+  usage_unrecordable: {
+    status: 503,
+    type: server,
+    message:
+      'What this request uses could not be recorded, so it is not served. Try again after the time in Retry-After.',
+  },
   provider_not_configured: {
     status: 503,
     type: server,

@@ -23,6 +23,7 @@ import { createInference } from './services/inference.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createRouter } from './services/router.ts'
+import { createUsage } from './services/usage.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
@@ -59,6 +60,8 @@ export interface Gateway {
   stopStreams(): void
   /** Requests being answered. */
   inFlight(): number
+  /** After the last request: moves what was used to the database, as far as that goes in so long. */
+  settleUsage(options: { timeoutMs: number }): Promise<void>
 }
 
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
@@ -224,6 +227,16 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
   })
 
+  const usage = createUsage({
+    clock,
+    random,
+    journal: ports.journal,
+    store: ports.usageStore,
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -265,6 +278,8 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
+      usage,
+      wallNow: clock.wallNow,
     },
     route: { router, readJson },
     admin: {
@@ -320,6 +335,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
+    settleUsage: usage.stop,
   }
 }
 

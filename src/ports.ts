@@ -4,6 +4,7 @@
  */
 
 import type { Principal, Scope } from './domain/principal.ts'
+import type { UsageEvent } from './domain/usage.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
@@ -25,6 +26,8 @@ export interface Ports {
   accounts: Accounts
   rateLimiter: RateLimiter
   writeMode: WriteMode
+  journal: Journal
+  usageStore: UsageStore
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
@@ -174,6 +177,35 @@ export interface WriteModeStatus {
   since: Date | undefined
   /** False: the switch is known to this pod alone, until the primary can take it. */
   stored: boolean
+}
+
+/** What must not be forgotten before it is in the database. One line of text an event. */
+export interface Journal {
+  /** Notes one; it survives the process a few ms later. False: the journal is full, nothing was noted. */
+  append(event: string): boolean
+  /** Resolves when all that was appended survives the machine's power, too. */
+  flush(): Promise<void>
+  /** Of those that are not settled, in their order; fewer than `max` do not mean that there are no more. */
+  oldest(max: number): Promise<readonly JournalEntry[]>
+  /** This one and all before are in the database: their room is free again. After a crash some may be offered again. */
+  settle(position: number): void
+  readonly pending: number
+  /** So nearly that nothing should be begun that would have to be noted. */
+  readonly full: boolean
+  /** Lines found unreadable at the start, as the last one of a process that was killed. */
+  readonly lost: number
+  close(): Promise<void>
+}
+
+export interface JournalEntry {
+  /** Grows from event to event, over restarts too. */
+  position: number
+  event: string
+}
+
+export interface UsageStore {
+  /** All of them or, where it rejects, perhaps some. Those that are there already change nothing. */
+  record(events: readonly UsageEvent[]): Promise<{ refused: number }>
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

@@ -3,6 +3,7 @@
  * The only file that knows every adapter.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
 import { createGateway } from '../../src/gateway.ts'
@@ -12,6 +13,7 @@ import { createRateLimiter } from '../memory/rate-limiter.ts'
 import { createBatching } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
+import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -26,6 +28,8 @@ import { version } from './version.ts'
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
+/** What is not settled by then is at the next start. */
+const settleTimeoutMs = 5_000
 
 try {
   await run(loadConfig(process.env, (path) => readFileSync(path, 'utf8')))
@@ -45,6 +49,12 @@ async function run(config: Config) {
   for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
   const metrics = createMetrics()
   const storage = await openStorage(config, { clock, random, log, metrics, pods: () => 1 })
+  const journal = await openJournal({
+    folder: join(config.DATA_DIR, 'journal'),
+    maxBytes: config.JOURNAL_MAX_MB * 1024 * 1024,
+    clock,
+    log,
+  })
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
@@ -71,6 +81,8 @@ async function run(config: Config) {
       accounts: storage.accounts,
       rateLimiter: createRateLimiter({ clock }),
       writeMode: storage.writeMode,
+      journal,
+      usageStore: storage.usageStore,
       dependencies: { database: storage.ping, redis: 'in_process' },
     },
   })
@@ -110,7 +122,8 @@ async function run(config: Config) {
     delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
     timeoutMs: config.DRAIN_TIMEOUT,
   })
-  await Promise.all([http.close(), closeSandbox()])
+  await gateway.settleUsage({ timeoutMs: settleTimeoutMs })
+  await Promise.all([http.close(), closeSandbox(), journal.close()])
   await storage.close()
   log.flush()
   process.exit(0)

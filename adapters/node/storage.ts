@@ -1,6 +1,6 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics, WriteMode } from '../../src/ports.ts'
+import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
@@ -10,11 +10,13 @@ import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createUsageStore } from './postgres/usage-events.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
   accounts: Accounts
   writeMode: WriteMode
+  usageStore: UsageStore
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -69,6 +71,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   return {
     accounts: createAccounts({ cluster, pepper, newId }),
     writeMode,
+    usageStore: createUsageStore({ database: pools.ledger }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

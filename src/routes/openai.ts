@@ -11,6 +11,7 @@ import type { Inference, RequestBody } from '../services/inference.ts'
 import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
+import type { Usage } from '../services/usage.ts'
 import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -19,14 +20,17 @@ export interface OpenAiRouteOptions {
   models: Models
   readJson: ReadJson
   readForm: ReadForm
+  usage: Pick<Usage, 'note' | 'full'>
+  wallNow: () => number
 }
 
-export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRouteOptions) {
+export function openAiRoutes({ inference, models, readJson, readForm, usage, wallNow }: OpenAiRouteOptions) {
   const app = new Hono<AppEnv>()
 
   async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
     const request = c.get('request')
     request.log.stream = asked.stream
+    if (usage.full) throw new ApiError('usage_unrecordable', { retryAfterMs: 5_000 })
     const answered = await inference.infer({
       endpoint,
       stream: asked.stream,
@@ -42,6 +46,24 @@ export function openAiRoutes({ inference, models, readJson, readForm }: OpenAiRo
       log: request.log,
     })
     request.log.provider = answered.provider
+    const { accountId, keyId } = principalOf(c)
+    request.onEnd((status) => {
+      // Another provider may have ended what this one began.
+      const provider = String(request.log.provider)
+      const { model } = answered
+      const streamed = asked.stream
+      usage.note({
+        accountId,
+        requestId: request.id,
+        keyId,
+        at: wallNow(),
+        endpoint,
+        provider,
+        model,
+        status,
+        streamed,
+      })
+    })
     const headers = {
       'content-type': answered.contentType,
       'x-gpuproxy-provider': answered.provider,

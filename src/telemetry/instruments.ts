@@ -108,6 +108,12 @@ export const instruments = {
     ['replica'],
     'How far a read replica is behind; of one that does not answer, since when. Beyond 10 s it is not read from.',
   ),
+  ledgerPending: gauge('ledger_pending_events', [], 'Usage events in the journal that are not in the database yet.'),
+  ledgerLostEvents: counter(
+    'ledger_lost_events_total',
+    [],
+    'Usage events lost: torn by a crash, refused by the database, or more than the journal holds.',
+  ),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
   routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),

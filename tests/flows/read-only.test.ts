@@ -1,4 +1,6 @@
 /** Two gateways on a real primary with a standby: the operator's switch, and a primary that is killed and replaced. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/gateway.ts'
 import { type GatewayProcess, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
@@ -45,6 +47,20 @@ const mode = async (gateway: GatewayProcess) =>
   (await (await ask(gateway, 'GET', '/api/v1/admin/mode')).json()) as { read_only: boolean; reason: string | null }
 const setMode = async (gateway: GatewayProcess, readOnly: boolean) =>
   (await (await ask(gateway, 'PUT', '/api/v1/admin/mode', { read_only: readOnly })).json()) as object
+/** What the ledger will be made from, as the gateway that is the primary now has it. */
+const used = async (servers: ReplicatedPostgres, of: 'primary' | 'standby') =>
+  Number((await servers[of].sql<{ n: number }[]>`select count(*)::int as n from usage_events`)[0]?.n)
+const pending = async (gateway: GatewayProcess) =>
+  Number(/^ledger_pending_events (\d+)/m.exec(await (await fetch(`${gateway.url}/metrics`)).text())?.[1])
+/** Events that the operating system has: what was only in memory goes with the process. */
+function journalLines({ dataDir }: GatewayProcess) {
+  const folder = join(dataDir, 'journal')
+  const files = readdirSync(folder).filter((name) => name !== 'lock')
+  return files.flatMap((name) => readFileSync(join(folder, name), 'utf8').match(/^E .*\n/gm) ?? []).length
+}
+/** By every gateway. */
+const allSettled = () =>
+  eventually(async () => (await Promise.all(gateways.map(pending))).every((events) => events === 0))
 const rent = (gateway: GatewayProcess) => ask(gateway, 'POST', '/api/v1/gpu/instances', {})
 /** By both. */
 const modeIs = (readOnly: boolean) =>
@@ -86,6 +102,20 @@ test('the switch reaches every gateway: what writes is refused, inference and re
   expect((await rent(here)).status).not.toBe(503)
 })
 
+test('what is served meanwhile is kept, and settled once when the mode is lifted', async () => {
+  const [here] = gateways as [GatewayProcess]
+  await allSettled()
+  const before = await used(servers, 'primary')
+  await setMode(here, true)
+  for (let i = 0; i < 20; i++) expect(await chat(here)).toBe(200)
+  expect(await pending(here)).toBe(20)
+  expect(await used(servers, 'primary')).toBe(before)
+  await setMode(here, false)
+  await allSettled()
+  expect(await used(servers, 'primary')).toBe(before + 20)
+  await modeIs(false)
+})
+
 test('a body of the switch that says something else is refused by name', async () => {
   const response = await ask(gateways[0]!, 'PUT', '/api/v1/admin/mode', { readOnly: true })
   expect(response.status).toBe(400)
@@ -101,7 +131,8 @@ test('a primary that is killed: read-only by itself, inference goes on, and writ
   const since = performance.now()
   expect((await rent(here)).status).toBe(503)
   expect(performance.now() - since).toBeLessThan(300)
-  expect(await chat(here)).toBe(200)
+  const usedBefore = await used(servers, 'standby')
+  for (let i = 0; i < 10; i++) expect(await chat(here)).toBe(200)
   // No primary can take the switch: it holds in this gateway.
   expect(await setMode(here, true)).toMatchObject({ read_only: true, reason: 'operator', stored: false })
 
@@ -117,6 +148,29 @@ test('a primary that is killed: read-only by itself, inference goes on, and writ
   expect(await chat(here)).toBe(200)
   const [row] = await servers.standby.sql`select value from settings where name = 'read_only'`
   expect(row).toEqual({ value: 'false' })
+  await eventually(
+    () => used(servers, 'standby'),
+    (n) => n >= usedBefore + 11,
+  )
+})
+
+test('a gateway that is killed while usage waits leaves it to the next one on its folder', async () => {
+  const [, there] = gateways as [GatewayProcess, GatewayProcess]
+  await allSettled()
+  const before = await used(servers, 'standby')
+  await setMode(there, true)
+  const lines = journalLines(there)
+  for (let i = 0; i < 30; i++) expect(await chat(there)).toBe(200)
+  await eventually(() => journalLines(there) === lines + 30)
+  expect(await pending(there)).toBe(30)
+  await there.end('SIGKILL')
+  gateways[1] = await startGatewayProcess({ env: environment, dataDir: there.dataDir })
+  expect(await mode(gateways[1])).toMatchObject({ read_only: true, reason: 'operator' })
+  await setMode(gateways[1], false)
+  await eventually(
+    () => used(servers, 'standby'),
+    (n) => n === before + 30,
+  )
 })
 
 test('a gateway that starts behind the list finds the primary, wherever it stands', async () => {

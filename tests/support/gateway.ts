@@ -1,5 +1,6 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { createRateLimiter } from '../../adapters/memory/rate-limiter.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
@@ -97,6 +98,8 @@ export async function startTestGateway({
       accounts,
       rateLimiter: createRateLimiter({ clock }),
       writeMode: createMemoryWriteMode({ clock }),
+      journal: createMemoryJournal(),
+      usageStore: { record: async () => ({ refused: 0 }) },
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
