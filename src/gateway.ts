@@ -28,6 +28,7 @@ import { createInference } from './services/inference.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createRouter } from './services/router.ts'
+import { createUsage } from './services/usage.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
@@ -67,6 +68,8 @@ export interface Gateway {
   inFlight(): number
   /** Gives back what this pod holds of what the fleet shares. */
   close(): Promise<void>
+  /** After the last request: moves what was used to the database, as far as that goes in so long. */
+  settleUsage(options: { timeoutMs: number }): Promise<void>
 }
 
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
@@ -262,6 +265,15 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       onLookup: lookups('answers'),
     }),
   })
+  const usage = createUsage({
+    clock,
+    random,
+    journal: ports.journal,
+    store: ports.usageStore,
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
 
   const context = createRequestContext({
     clock,
@@ -297,12 +309,15 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     authenticate: { accounts, principals, digest },
     rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
+    readOnly: { mode: ports.writeMode },
     admission,
     openAi: {
       answers,
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
+      usage,
+      wallNow: clock.wallNow,
     },
     route: { router, readJson },
     admin: {
@@ -314,6 +329,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
         fleet,
       }),
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
+      writeMode: ports.writeMode,
       readJson,
       log,
     },
@@ -361,6 +377,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     async close() {
       await leasedLimits?.close()
     },
+    settleUsage: usage.stop,
   }
 }
 

@@ -1,5 +1,7 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
 import { createMetrics } from '../../adapters/node/metrics.ts'
@@ -93,6 +95,9 @@ export async function startTestGateway({
       metrics,
       log,
       accounts,
+      writeMode: createMemoryWriteMode({ clock }),
+      journal: createMemoryJournal(),
+      usageStore: { record: async () => ({ refused: 0 }) },
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

@@ -5,17 +5,21 @@
  */
 import type { ConnectionOptions } from 'node:tls'
 import type postgres from 'postgres'
-import { createBulkhead } from '../../../src/resilience/bulkhead.ts'
+import { type Bulkhead, createBulkhead } from '../../../src/resilience/bulkhead.ts'
 import type { Clock } from '../../../src/resilience/clock.ts'
+import { type Connections, createConnections } from './connections.ts'
 import type { Client, Sql } from './driver.ts'
-import { cancelQuery, inTransaction, limitTransaction, openClient } from './driver.ts'
+import { addressesOf, cancelQuery, inTransaction, limitTransaction } from './driver.ts'
 import { DatabaseUnavailable, translate } from './failures.ts'
+import { findPrimary } from './primary.ts'
 
 export type { Sql } from './driver.ts'
 export { DatabaseUnavailable, QueryFailed } from './failures.ts'
 
-type Rows = readonly (object | undefined)[]
-type Role = 'primary' | 'replica'
+export type Rows = readonly (object | undefined)[]
+export type Statement<T extends Rows> = (sql: Sql) => postgres.PendingQuery<T>
+/** Whose permits a query takes. `watch` is the look at the primary itself, which must not wait for anybody. */
+export type PoolRole = 'authentication' | 'ledger' | 'general' | 'watch' | 'replica'
 
 export interface DatabaseOptions {
   clock: Clock
@@ -46,21 +50,17 @@ export interface DatabaseOptions {
   idleTimeoutS?: number
   /** A PgBouncer in transaction mode stands between: no prepared statements and no session settings. @default false */
   pgbouncer?: boolean
-  /** @default 'primary' */
-  role?: Role
+  /** @default 'general' */
+  role?: PoolRole
   /** Uniform in [0, 1). @default Math.random */
   random?: () => number
-  onQuery?: (role: Role, seconds: number) => void
+  onQuery?: (role: PoolRole, seconds: number) => void
 }
 
 export interface Database {
-  readonly role: Role
+  readonly role: PoolRole
   /** Runs one statement. `label` names it in errors. An abort rejects at once and stops the statement at the server. */
-  query<T extends Rows>(
-    label: string,
-    signal: AbortSignal | undefined,
-    run: (sql: Sql) => postgres.PendingQuery<T>,
-  ): Promise<T>
+  query<T extends Rows>(label: string, signal: AbortSignal | undefined, run: Statement<T>): Promise<T>
   /** Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. */
   transaction<T>(label: string, run: (sql: Sql) => Promise<T>, options?: { timeoutMs?: number }): Promise<T>
   ping(signal: AbortSignal): Promise<void>
@@ -69,7 +69,7 @@ export interface Database {
   close(options: { timeoutS: number }): Promise<void>
 }
 
-const defaults = {
+export const defaults = {
   max: 100,
   acquireTimeoutMs: 250,
   statementTimeoutMs: 3_000,
@@ -78,7 +78,7 @@ const defaults = {
   maxLifetimeS: 1_800,
   idleTimeoutS: 600,
   pgbouncer: false,
-  role: 'primary' as Role,
+  role: 'general' as PoolRole,
   random: Math.random,
 }
 /** Connections of the server that are left to others: operators, migrations, replication. */
@@ -87,6 +87,7 @@ const spareConnections = 5
 const answerGraceMs = 500
 /** A connection that does not answer a cancellation within this is given up. */
 const cancelGraceMs = 1_000
+const sweepMs = 1_000
 
 interface Work<T> {
   result: Promise<T>
@@ -95,25 +96,49 @@ interface Work<T> {
   began(): boolean
 }
 
-/** Asks the server for its limit, so it rejects with `DatabaseUnavailable` when there is no server. */
+/** One pool, for whoever needs no more than one. Rejects with `DatabaseUnavailable` when there is no server. */
 export async function connectPostgres(options: DatabaseOptions): Promise<Database> {
   const settings = { ...defaults, ...options }
-  const { clock, role, pgbouncer, statementTimeoutMs, onQuery } = settings
-  const clients = new Set<Client>()
-  const idle: Client[] = []
-  let closed = false
+  const { connections, limit } = await connectServer(settings)
+  const permits = createBulkhead({ clock: settings.clock, limit, maxQueue: settings.maxQueue ?? 4 * limit })
+  const stopSweeping = sweepEachSecond(settings.clock, () => connections.sweep({ min: 0, max: permits.limit }))
+  return createDatabase(settings, { connections, permits: () => permits, onClose: stopSweeping })
+}
 
-  const open = () => {
-    const client = openClient(settings, () => clients.delete(client))
-    clients.add(client)
-    return client
-  }
-  const first = open()
+/** The connections, and how many there may be. */
+export async function connectServer(
+  settings: DatabaseOptions & typeof defaults,
+): Promise<{ connections: Connections; limit: number }> {
+  const addresses = settings.role === 'replica' ? [] : addressesOf(settings)
+  const address = addresses.length > 0 ? await findPrimary(settings, addresses) : undefined
+  if (addresses.length > 0 && !address) throw new DatabaseUnavailable('connect', 'unreachable')
+  const connections = createConnections(settings, address)
+  const first = connections.take()
   const serverMax = await serverLimit(first)
-  idle.push(first)
+  connections.putBack(first)
   // Behind PgBouncer a connection here is not one at the server.
-  const limit = pgbouncer ? settings.max : Math.max(1, Math.min(settings.max, serverMax - spareConnections))
-  const permits = createBulkhead({ clock, limit, maxQueue: settings.maxQueue ?? 4 * limit })
+  const limit = settings.pgbouncer ? settings.max : Math.max(1, Math.min(settings.max, serverMax - spareConnections))
+  return { connections, limit }
+}
+
+/** Until it is called off. */
+export function sweepEachSecond(clock: Clock, sweep: () => void): () => void {
+  let cancel = () => {}
+  const again = () => {
+    cancel = clock.setTimer(sweepMs, () => {
+      sweep()
+      again()
+    })
+  }
+  again()
+  return () => cancel()
+}
+
+export function createDatabase(
+  settings: DatabaseOptions & typeof defaults,
+  { connections, permits, onClose }: { connections: Connections; permits: () => Bulkhead; onClose?: () => void },
+): Database {
+  const { clock, role, pgbouncer, statementTimeoutMs, onQuery } = settings
 
   async function perform<T>(
     label: string,
@@ -123,10 +148,9 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
   ): Promise<T> {
     const release = await permit(label, signal)
     const startedAt = clock.now()
-    // The most recently used connection first: the others reach their idle timeout.
-    const client = idle.pop() ?? open()
+    const client = connections.take()
     const putBack = () => {
-      if (!client.isLost && !closed) idle.push(client)
+      connections.putBack(client)
       release()
     }
     let work: Work<T>
@@ -183,8 +207,8 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
 
   async function permit(label: string, signal: AbortSignal | undefined) {
     try {
-      const release = await permits.acquire({ maxWaitMs: settings.acquireTimeoutMs, signal })
-      if (!closed && !signal?.aborted) return release
+      const release = await permits().acquire({ maxWaitMs: settings.acquireTimeoutMs, signal })
+      if (!connections.closed && !signal?.aborted) return release
       release()
     } catch (error) {
       throw translate(label, error, false)
@@ -219,10 +243,13 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
     async ping(signal) {
       await database.query('ping', signal, (sql) => sql`select 1`)
     },
-    pool: () => ({ max: permits.limit, inUse: permits.inUse, waiting: permits.waiting }),
-    async close({ timeoutS }) {
-      closed = true
-      await Promise.all([...clients].map((client) => client.sql.end({ timeout: timeoutS })))
+    pool() {
+      const { limit, inUse, waiting } = permits()
+      return { max: limit, inUse, waiting }
+    },
+    async close(options) {
+      onClose?.()
+      await connections.close(options)
     },
   }
   return database
