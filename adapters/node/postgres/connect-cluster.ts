@@ -39,7 +39,14 @@ export async function connectCluster(
   })
   const transact = createTransact({ clock, backoff: createBackoff({ random, initialMs: 20, maxMs: 500 }) })
   return {
-    ...createCluster({ primary: pools, replicas, written, transact, onLost: () => void watch.look() }),
+    ...createCluster({
+      primary: pools,
+      replicas,
+      written,
+      transact,
+      answering: watch.answering,
+      onLost: () => void watch.look(),
+    }),
     pools,
     watch,
     replicas,
