@@ -37,7 +37,11 @@ export async function connectCluster(
     replicas.seen(look)
     if (look) written.seen(look)
   })
-  const transact = createTransact({ clock, backoff: createBackoff({ random, initialMs: 20, maxMs: 500 }) })
+  const transact = createTransact({
+    clock,
+    backoff: createBackoff({ random, initialMs: 20, maxMs: 500 }),
+    answering: watch.answering,
+  })
   return {
     ...createCluster({
       primary: pools,

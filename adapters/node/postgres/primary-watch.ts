@@ -70,7 +70,7 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
       if (error instanceof DatabaseUnavailable && error.reason === 'busy') return true
     }
     if (stopped) return true
-    if (!seen) answering.abort(new DatabaseUnavailable('wait for the primary', 'unreachable', { mayHaveRun: true }))
+    if (!seen) answering.abort(new DatabaseUnavailable('wait for the primary', 'unreachable'))
     else if (answering.signal.aborted) answering = new AbortController()
     for (const hear of hearers) hear(seen)
     // It may have moved. A look at the others never fails; it finds none.
