@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { cacheRows } from './gameday/cache.ts'
 import { clockRows } from './gameday/clock.ts'
+import { postgresRows } from './gameday/postgres.ts'
 import { redisRows } from './gameday/redis.ts'
 import type { Bar, GamedayRow } from './gameday/row.ts'
 import { loadAverage } from './proc.ts'
@@ -13,7 +14,7 @@ import { supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { table } from './rows.ts'
 
-const all: GamedayRow[] = [...redisRows, ...clockRows, ...cacheRows]
+const all: GamedayRow[] = [...redisRows, ...postgresRows, ...clockRows, ...cacheRows]
 const resultsFile = fileURLToPath(new URL('results/gameday.json', import.meta.url))
 
 const { values } = parseArgs({

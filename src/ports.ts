@@ -263,6 +263,8 @@ export interface JournalEntry {
 export interface UsageStore {
   /** All of them or, where it rejects, perhaps some. Those that are there already change nothing. */
   record(events: readonly UsageEvent[]): Promise<{ refused: number }>
+  /** Which primary takes them. Another one may lack what the one before had taken last. */
+  primary(): string
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

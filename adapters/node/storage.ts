@@ -65,13 +65,14 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
+  const usageStore = createUsageStore({ database: pools.ledger, watch: cluster.watch })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()
   return {
     accounts: createAccounts({ cluster, pepper, newId }),
     writeMode,
-    usageStore: createUsageStore({ database: pools.ledger }),
+    usageStore,
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

@@ -2,17 +2,14 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { chatRequest } from '../answers.ts'
-import { apiKey } from '../systems.ts'
 import { startFleet } from './fleet.ts'
-import { between, isAnswered, p99, shareOf, startLoad } from './load.ts'
+import { type Kind, p99, shareOf, startLoad } from './load.ts'
 import type { Bar, GamedayRow } from './row.ts'
 
 const offsetsMs = [0, -600_000, 600_000]
 const perSecond = 150
-const loadMs = 15_000
-const settleMs = 2_000
+const loadSeconds = 15
 const limitPerMinute = 1_000
 const burst = 5_000
 const callers = 150
@@ -33,14 +30,18 @@ async function run(say: (line: string) => void): Promise<Bar[]> {
   try {
     const limitedKey = await fleet.limitedKey(limitPerMinute)
     say(`F16: ${perSecond} requests/s over gateways at 0, -10 and +10 minutes`)
-    const loads = fleet.urls.map((url) =>
-      startLoad({ urls: [url], path: '/v1/chat/completions', body: chatRequest, apiKey, perSecond: perSecond / 3 }),
-    )
-    await sleep(settleMs + loadMs)
-    const sent = (await Promise.all(loads.map((load) => load.stop()))).map((all) => between(all, settleMs, Infinity))
+    const kind: Kind = {
+      name: 'chat',
+      perSecond: perSecond / offsetsMs.length,
+      method: 'POST',
+      path: '/v1/chat/completions',
+      body: chatRequest,
+    }
+    const loads = await Promise.all(fleet.urls.map((url) => startLoad(url, [kind], loadSeconds)))
+    const sent = await Promise.all(loads.map(({ done }) => done))
     const [right = Number.NaN, ...wrong] = sent.map(p99)
     const added = Math.max(...wrong) - right
-    const answered = shareOf(sent.flat(), isAnswered)
+    const answered = shareOf(sent.flat(), ({ whole }) => whole)
     const off = await Promise.all(offsetsMs.map((_, pod) => minutesOff(join(folder, `pod-${pod}`, 'gateway.log'))))
     say(`F16: ${burst} requests at once of a key that may make ${limitPerMinute} a minute`)
     const { admitted, seconds } = await storm(fleet.urls, limitedKey)

@@ -1,5 +1,9 @@
 /** Several gateways on one core, with what they share on the other. */
 import { join } from 'node:path'
+import { connectPostgres } from '../../adapters/node/postgres/client.ts'
+import { createOperatorAccounts } from '../../adapters/node/postgres/operator-accounts.ts'
+import { loadPepper } from '../../adapters/node/postgres/pepper.ts'
+import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { databaseEnv, startTestPostgres } from '../../tests/support/postgres.ts'
 import { startRedis, type TestRedis } from '../../tests/support/redis.ts'
 import type { Server } from '../processes.ts'
@@ -52,10 +56,6 @@ export async function startFleet({ folder, size, env = {}, nodeFlags = () => [] 
 
 /** There is no way yet to make one through the front door. */
 async function limitedKey(connection: { url: string } | object, perMinute: number): Promise<string> {
-  const { createOperatorAccounts } = await import('../../adapters/node/postgres/operator-accounts.ts')
-  const { connectPostgres } = await import('../../adapters/node/postgres/client.ts')
-  const { loadPepper } = await import('../../adapters/node/postgres/pepper.ts')
-  const { systemClock: clock } = await import('../../src/resilience/clock.ts')
   const database = await connectPostgres({ ...connection, clock, max: 2 })
   const operator = createOperatorAccounts({ database, pepper: await loadPepper(database, undefined) })
   const { apiKey, keyId, accountId } = await operator.issueWelcomeKey()

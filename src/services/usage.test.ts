@@ -10,6 +10,7 @@ import { createUsage, type Usage } from './usage.ts'
 let clock: FakeClock
 let metrics: FakeMetrics
 let journal: Journal
+let primary: string
 let mode: { readOnly: boolean }
 let stored: Map<string, UsageEvent>
 let record: ReturnType<typeof vi.fn<(events: readonly UsageEvent[]) => Promise<{ refused: number }>>>
@@ -26,7 +27,8 @@ const event = (n: number): UsageEvent => ({
   status: 200,
   streamed: false,
 })
-const create = (): Usage => createUsage({ clock, random: () => 0.5, journal, store: { record }, mode, metrics, log })
+const create = (): Usage =>
+  createUsage({ clock, random: () => 0.5, journal, store: { record, primary: () => primary }, mode, metrics, log })
 const note = (usage: Usage, count: number, from = 0) => {
   for (let i = 0; i < count; i++) usage.note(event(from + i))
 }
@@ -36,6 +38,7 @@ beforeEach(() => {
   metrics = new FakeMetrics()
   journal = createMemoryJournal()
   mode = { readOnly: false }
+  primary = '00000001'
   stored = new Map()
   record = vi.fn(async (events) => {
     for (const each of events) stored.set(each.requestId, each)
@@ -51,6 +54,8 @@ test('what was served is in the database 50 ms later, in one group', async () =>
   expect(record).toHaveBeenCalledOnce()
   expect([...stored.values()]).toEqual([event(0), event(1), event(2)])
   expect(journal.pending).toBe(0)
+  await clock.advance(60_000)
+  expect(record).toHaveBeenCalledOnce()
   expect(clock.pendingTimers).toBe(0)
 })
 
@@ -92,6 +97,22 @@ test('what a former process left is settled at the start', async () => {
   create()
   await clock.advance(0)
   expect(stored.size).toBe(3)
+})
+
+test('another primary is offered again what the one before took last: it may not have got it', async () => {
+  const usage = create()
+  note(usage, 3)
+  await clock.advance(50)
+  stored.delete('request-2')
+  primary = '00000002'
+  await clock.advance(1_000)
+  expect([...stored.keys()].sort()).toEqual(['request-0', 'request-1', 'request-2'])
+  await clock.advance(60_000)
+  expect(record).toHaveBeenCalledTimes(2)
+  primary = '00000003'
+  note(usage, 1, 3)
+  await clock.advance(50)
+  expect(record).toHaveBeenCalledTimes(3)
 })
 
 describe('what is lost is counted and logged:', () => {

@@ -29,12 +29,23 @@ const groupSize = 500
 const groupEveryMs = 50
 /** While nothing may be written. */
 const pausedMs = 500
+/**
+ * Replication is a moment late, so a promoted standby may lack the groups that its primary took last: they are offered
+ * again. Those of so long are kept for that, and at most so many events.
+ */
+const keepMs = 30_000
+const maxKept = 20_000
+const keptCheckMs = 1_000
 
 export function createUsage({ clock, random, journal, store, mode, metrics, log }: UsageOptions): Usage {
   const backoff = createBackoff({ random, initialMs: 500, maxMs: 10_000 })
   let cancel: (() => void) | undefined
   let settling: Promise<void> | undefined
   let failures = 0
+  const kept: { at: number; events: UsageEvent[] }[] = []
+  let keptEvents = 0
+  let cancelKept: (() => void) | undefined
+  let primary = store.primary()
   let stopped = false
 
   const lose = (count: number, why: string) => {
@@ -61,6 +72,8 @@ export function createUsage({ clock, random, journal, store, mode, metrics, log 
 
   async function run(): Promise<void> {
     try {
+      if (mode.readOnly) return wakeIn(pausedMs)
+      await offerAgain()
       while (journal.pending > 0) {
         if (mode.readOnly) return wakeIn(pausedMs)
         if (!(await settleGroup())) return
@@ -79,10 +92,43 @@ export function createUsage({ clock, random, journal, store, mode, metrics, log 
     const entries = await journal.oldest(groupSize)
     const last = entries.at(-1)
     if (!last) return false
-    const { refused } = await store.record(entries.map(({ event }) => JSON.parse(event) as UsageEvent))
+    const events = entries.map(({ event }) => JSON.parse(event) as UsageEvent)
+    const { refused } = await store.record(events)
+    keep(events)
     lose(refused, 'refused by the database')
     journal.settle(last.position)
     return true
+  }
+
+  function keep(events: UsageEvent[]) {
+    kept.push({ at: clock.now(), events })
+    keptEvents += events.length
+    forgetOld()
+    if (!stopped) cancelKept ??= clock.setTimer(keptCheckMs, checkKept)
+  }
+
+  function forgetOld() {
+    const keptSince = clock.now() - keepMs
+    while (kept.length > 0 && (kept[0]!.at < keptSince || keptEvents > maxKept)) {
+      keptEvents -= kept.shift()!.events.length
+    }
+  }
+
+  /** Also where nothing more is served. */
+  function checkKept() {
+    cancelKept = undefined
+    forgetOld()
+    if (kept.length === 0) return
+    cancelKept = clock.setTimer(keptCheckMs, checkKept)
+    if (store.primary() !== primary) wakeIn(0)
+  }
+
+  async function offerAgain() {
+    const now = store.primary()
+    if (now === primary) return
+    forgetOld()
+    for (const { events } of [...kept]) await store.record(events)
+    primary = now
   }
 
   metrics.gauge(instruments.ledgerPending, () => [[{}, journal.pending]])
@@ -100,6 +146,8 @@ export function createUsage({ clock, random, journal, store, mode, metrics, log 
     async stop({ timeoutMs }) {
       cancel?.()
       cancel = undefined
+      cancelKept?.()
+      cancelKept = undefined
       stopped = true
       let cancelTimer = () => {}
       const late = new Promise<void>((resolve) => {

@@ -97,7 +97,7 @@ export async function startTestGateway({
       accounts,
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
-      usageStore: { record: async () => ({ refused: 0 }) },
+      usageStore: { record: async () => ({ refused: 0 }), primary: () => '' },
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

@@ -31,7 +31,9 @@ export interface PostgresNode {
 
 export interface ReplicatedPostgres {
   primary: PostgresNode
+  /** The first of the standbys. */
   standby: PostgresNode
+  standbys: PostgresNode[]
   /** Commits reach the standby at once and are shown there this much later. */
   delayStandby(ms: number): Promise<void>
   /** Resolves when the standby shows all that the primary had at the time of the call. */
@@ -44,30 +46,37 @@ export interface ReplicatedPostgres {
 const startTimeoutMs = 30_000
 const pollMs = 10
 
-export async function startReplicatedPostgres(): Promise<ReplicatedPostgres> {
+export async function startReplicatedPostgres({ standbys: count = 1 } = {}): Promise<ReplicatedPostgres> {
   const folder = await makeDataDir()
   const binaries = await findBinaries()
   const identity = await chooseIdentity(binaries.postgres, folder)
-  const data = { primary: join(folder, 'primary'), standby: join(folder, 'standby') }
-  await prepareCluster({ ...binaries, folder: data.primary, major: identity.major, identity, durable: false })
+  const primaryData = join(folder, 'primary')
+  const standbyData = Array.from({ length: count }, (_, i) => join(folder, `standby-${i + 1}`))
+  await prepareCluster({ ...binaries, folder: primaryData, major: identity.major, identity, durable: false })
   // Copied before the first start, so nothing changes meanwhile; all the WAL since then is kept.
-  await cp(data.primary, data.standby, { recursive: true, preserveTimestamps: true })
-  await writeFile(join(data.standby, 'standby.signal'), '')
-  if (identity.owner !== undefined) await giveAll(data.standby, identity.owner)
+  for (const data of standbyData) {
+    await cp(primaryData, data, { recursive: true, preserveTimestamps: true })
+    await writeFile(join(data, 'standby.signal'), '')
+    if (identity.owner !== undefined) await giveAll(data, identity.owner)
+  }
 
   const nodes: PostgresNode[] = []
-  const start = async (name: 'primary' | 'standby', settings: Record<string, string> = {}) => {
-    const node = await startNode({ data: data[name], folder, postgres: binaries.postgres, identity, settings })
+  const start = async (data: string, settings: Record<string, string> = {}) => {
+    const node = await startNode({ data, folder, postgres: binaries.postgres, identity, settings })
     nodes.push(node)
     return node
   }
   try {
-    const primary = await start('primary')
+    const primary = await start(primaryData)
     const { host, port } = primary.connection
-    const standby = await start('standby', { primary_conninfo: `host=${host} port=${port} user=${user}` })
+    const standbys: PostgresNode[] = []
+    for (const data of standbyData)
+      standbys.push(await start(data, { primary_conninfo: `host=${host} port=${port} user=${user}` }))
+    const standby = standbys[0]!
     return {
       primary,
       standby,
+      standbys,
       async delayStandby(ms) {
         await standby.sql`alter system set recovery_min_apply_delay = ${standby.sql.unsafe(`'${ms}ms'`)}`
         await standby.sql`select pg_reload_conf()`

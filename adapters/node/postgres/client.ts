@@ -61,8 +61,15 @@ export interface Database {
   readonly role: PoolRole
   /** Runs one statement. `label` names it in errors. An abort rejects at once and stops the statement at the server. */
   query<T extends Rows>(label: string, signal: AbortSignal | undefined, run: Statement<T>): Promise<T>
-  /** Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. */
-  transaction<T>(label: string, run: (sql: Sql) => Promise<T>, options?: { timeoutMs?: number }): Promise<T>
+  /**
+   * Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. An abort gives the
+   * connection up, and the error tells whether COMMIT had been sent.
+   */
+  transaction<T>(
+    label: string,
+    run: (sql: Sql) => Promise<T>,
+    options?: { timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<T>
   ping(signal: AbortSignal): Promise<void>
   pool(): { max: number; inUse: number; waiting: number }
   /** Refuses what is new and gives what runs this long to end. */
@@ -92,6 +99,8 @@ const sweepMs = 1_000
 interface Work<T> {
   result: Promise<T>
   cancel(): Promise<unknown>
+  /** Instead of rejecting at an abort: the failure that this brings about tells more. */
+  abandon?(): void
   /** A connection that is lost now leaves the outcome open. */
   began(): boolean
 }
@@ -168,6 +177,7 @@ export function createDatabase(
         cancelled ??= work.cancel()
       }
       const onAbort = () => {
+        if (work.abandon) return work.abandon()
         reject(signal?.reason)
         stop()
       }
@@ -227,9 +237,9 @@ export function createDatabase(
     transaction: <T>(
       label: string,
       run: (sql: Sql) => Promise<T>,
-      { timeoutMs = settings.transactionTimeoutMs } = {},
+      { timeoutMs = settings.transactionTimeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
     ) =>
-      perform<T>(label, undefined, timeoutMs, (client) => {
+      perform<T>(label, signal, timeoutMs, (client) => {
         let committing = false
         const body = async (sql: Sql) => {
           if (pgbouncer) await limitTransaction(sql, statementTimeoutMs)
@@ -238,7 +248,7 @@ export function createDatabase(
           return value
         }
         const cancel = async () => client.giveUp()
-        return { result: inTransaction(client, body), cancel, began: () => committing }
+        return { result: inTransaction(client, body), cancel, abandon: client.giveUp, began: () => committing }
       }),
     async ping(signal) {
       await database.query('ping', signal, (sql) => sql`select 1`)

@@ -39,17 +39,21 @@ export function createCluster(options: {
   replicas: Replicas
   written: WrittenAccounts
   transact: Transact
+  /** Aborted while the primary does not answer: a read fails at once then, and one that waits need not wait on. */
+  answering: () => AbortSignal
   /** A write found no primary. */
   onLost: () => void
 }): Cluster {
-  const { primary, replicas, written, transact, onLost } = options
+  const { primary, replicas, written, transact, answering, onLost } = options
   const hasReplicas = replicas.list().length > 0
 
   return {
     async read<T extends Rows>(label: string, reads: Reads, run: Statement<T>, options: ReadOptions<T> = {}) {
       const { signal, isNegative = (rows: T) => rows.length === 0 } = options
-      const onPrimary = () =>
-        primary[reads.reads === 'primary' ? (reads.pool ?? 'general') : 'general'].query(label, signal, run)
+      const onPrimary = () => {
+        const either = signal ? AbortSignal.any([signal, answering()]) : answering()
+        return primary[(reads.reads === 'primary' && reads.pool) || 'general'].query(label, either, run)
+      }
       if (reads.reads === 'primary') return onPrimary()
       const replica = replicas.next(reads.reads === 'own' ? written.requiredLsn(reads.accountId) : 0)
       if (!replica?.database) return onPrimary()

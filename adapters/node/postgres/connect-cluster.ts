@@ -37,9 +37,20 @@ export async function connectCluster(
     replicas.seen(look)
     if (look) written.seen(look)
   })
-  const transact = createTransact({ clock, backoff: createBackoff({ random, initialMs: 20, maxMs: 500 }) })
+  const transact = createTransact({
+    clock,
+    backoff: createBackoff({ random, initialMs: 20, maxMs: 500 }),
+    answering: watch.answering,
+  })
   return {
-    ...createCluster({ primary: pools, replicas, written, transact, onLost: () => void watch.look() }),
+    ...createCluster({
+      primary: pools,
+      replicas,
+      written,
+      transact,
+      answering: watch.answering,
+      onLost: () => void watch.look(),
+    }),
     pools,
     watch,
     replicas,

@@ -37,7 +37,8 @@ export interface Client {
   giveUp(): void
 }
 
-const lockTimeoutMs = 1_000
+/** Longer than the server's `deadlock_timeout` (1 s): two that lock each other out must not look like a slow lock. */
+const lockTimeoutMs = 1_200
 const idleInTransactionMs = 10_000
 
 /** `onClosed` hears of a connection that ended outside of a transaction: the driver would make another when asked. */

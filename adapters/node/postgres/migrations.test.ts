@@ -38,6 +38,7 @@ test('two gateways that start at once migrate once, and both find it done', asyn
   expect(history).toMatchObject([
     { version: 1, name: 'accounts' },
     { version: 2, name: 'usage and reads' },
+    { version: 3, name: 'limits' },
   ])
 })
 

@@ -37,6 +37,9 @@ export interface Pools extends Record<PrimaryRole, Database> {
 
 export const primaryRoles = ['authentication', 'ledger', 'general', 'watch'] as const
 
+/** Even one connection serves so many look-ups within the wait: a crowd of new keys must not be refused for its number. */
+const minQueue = 256
+
 /** How many of all are for each kind; the one who watches needs one, general work gets what is left. */
 export function permitsOf(total: number): Record<PrimaryRole, number> {
   const quarter = Math.max(1, Math.floor((total - 1) / 4))
@@ -54,7 +57,7 @@ export async function connectPools(options: PoolsOptions): Promise<Pools> {
   const permits = {} as Record<PrimaryRole, Bulkhead>
   for (const role of primaryRoles) {
     const own = permitsOf(total)[role]
-    permits[role] = createBulkhead({ clock, limit: own, maxQueue: maxQueue ?? 4 * own })
+    permits[role] = createBulkhead({ clock, limit: own, maxQueue: maxQueue ?? Math.max(minQueue, 4 * own) })
   }
   /** With fewer than one for each, all kinds of work share what there is. */
   const permitsFor = (role: PrimaryRole) => permits[total < primaryRoles.length ? 'general' : role]

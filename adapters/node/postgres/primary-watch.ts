@@ -13,6 +13,8 @@ export interface Look {
   startedAt: number
   /** The end of its log. */
   lsn: number
+  /** Another after each promotion. */
+  timeline: string
   settings: Record<string, string>
   writes: Write[]
 }
@@ -20,6 +22,8 @@ export interface Look {
 export interface PrimaryWatch {
   /** Called with each look; undefined = the primary did not answer. */
   subscribe(hear: (look: Look | undefined) => void): void
+  /** Aborted while the last look got no answer: whoever waits for the primary need not wait on. */
+  answering(): AbortSignal
   /** Looks now, not at the next turn. Resolves after it. */
   look(): Promise<void>
   start(): void
@@ -36,6 +40,7 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
   let stopped = false
   let cancel = () => {}
   let looking: Promise<boolean> | undefined
+  let answering = new AbortController()
 
   async function ask(): Promise<Look | undefined> {
     const startedAt = clock.now()
@@ -47,6 +52,7 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
       return {
         startedAt,
         lsn: positionOf(row.lsn),
+        timeline: row.timeline ?? '',
         settings: row.settings ?? {},
         writes: (row.writes ?? []).map(([accountId, version]) => ({ accountId, version })),
       }
@@ -64,6 +70,8 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
       if (error instanceof DatabaseUnavailable && error.reason === 'busy') return true
     }
     if (stopped) return true
+    if (!seen) answering.abort(new DatabaseUnavailable('wait for the primary', 'unreachable'))
+    else if (answering.signal.aborted) answering = new AbortController()
     for (const hear of hearers) hear(seen)
     // It may have moved. A look at the others never fails; it finds none.
     if (!seen) await pools.findPrimary()
@@ -82,6 +90,7 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
 
   return {
     subscribe: (hear) => void hearers.push(hear),
+    answering: () => answering.signal,
     look,
     start: () => void look(),
     stop() {
@@ -94,6 +103,7 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
 interface State {
   /** Null on a standby. */
   lsn: string | null
+  timeline: string | null
   settings: Record<string, string> | null
   writes: [accountId: string, version: string][] | null
 }
@@ -102,6 +112,7 @@ interface State {
 const selectState = (sql: Sql) => sql<State[]>`
   select
     case when not pg_is_in_recovery() then (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::text end as lsn,
+    case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) end as timeline,
     (select json_object_agg(name, value) from settings where name = 'read_only') as settings,
     (
       select json_agg(json_build_array(account_id, xmin::text))

@@ -26,18 +26,21 @@ export type Transact = <T>(
   options?: TransactionOptions<T>,
 ) => Promise<T>
 
+const never = new AbortController().signal
+
 export function createTransact({
   clock,
   backoff,
+  answering = () => never,
   attempts = 3,
 }: {
   clock: Clock
   backoff: Backoff
+  /** Aborted while the primary does not answer: a try under way ends, and tells whether COMMIT was sent. */
+  answering?: () => AbortSignal
   /** Tries in all, of the transaction and of the look-up. @default 3 */
   attempts?: number
 }): Transact {
-  const never = new AbortController().signal
-
   async function again<T>(signal: AbortSignal | undefined, once: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -56,7 +59,7 @@ export function createTransact({
     { lookup, signal, ...own }: TransactionOptions<T> = {},
   ): Promise<T> {
     try {
-      return await again(signal, () => database.transaction(label, run, own))
+      return await again(signal, () => database.transaction(label, run, { ...own, signal: answering() }))
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable && error.mayHaveRun)) throw error
       const unknown = new OutcomeUnknown(label, { cause: error })

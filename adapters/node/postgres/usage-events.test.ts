@@ -19,6 +19,7 @@ afterAll(async () => {
   await server.close()
 })
 
+const watch = { subscribe() {} }
 const accountId = randomUUID()
 const event = (own: Partial<UsageEvent> = {}): UsageEvent => ({
   accountId,
@@ -42,7 +43,7 @@ const rows = (ids: readonly string[]) =>
   )
 
 test('an event is a row; the same one again changes nothing', async () => {
-  const store = createUsageStore({ database })
+  const store = createUsageStore({ database, watch })
   const one = event()
   expect(await store.record([one])).toEqual({ refused: 0 })
   expect(await store.record([one, { ...one, status: 499 }])).toEqual({ refused: 0 })
@@ -63,18 +64,20 @@ test('an event is a row; the same one again changes nothing', async () => {
 test('one that cannot be stored does not keep the others', async () => {
   const good = [event(), event()] as const
   const bad = event({ requestId: 'no id' })
-  expect(await createUsageStore({ database }).record([good[0], bad, good[1]])).toEqual({ refused: 1 })
+  expect(await createUsageStore({ database, watch }).record([good[0], bad, good[1]])).toEqual({ refused: 1 })
   expect(await rows(good.map(({ requestId }) => requestId))).toHaveLength(2)
 })
 
 test('500 at once', async () => {
   const events = Array.from({ length: 500 }, () => event())
-  await createUsageStore({ database }).record(events)
+  await createUsageStore({ database, watch }).record(events)
   expect(await rows(events.map(({ requestId }) => requestId))).toHaveLength(500)
 })
 
 test('a database that is not there is not a reason to drop anything', async () => {
   const gone = await connectPostgres({ ...server.connection, clock: systemClock, max: 1 })
   await gone.close({ timeoutS: 1 })
-  await expect(createUsageStore({ database: gone }).record([event()])).rejects.toMatchObject({ reason: 'unreachable' })
+  await expect(createUsageStore({ database: gone, watch }).record([event()])).rejects.toMatchObject({
+    reason: 'unreachable',
+  })
 })

@@ -2,12 +2,24 @@
 import type { UsageEvent } from '../../../src/domain/usage.ts'
 import type { UsageStore } from '../../../src/ports.ts'
 import { type Database, QueryFailed, type Sql } from './client.ts'
+import type { PrimaryWatch } from './primary-watch.ts'
 
-export function createUsageStore({ database }: { database: Database }): UsageStore {
+export interface UsageStoreOptions {
+  database: Database
+  watch: Pick<PrimaryWatch, 'subscribe'>
+}
+
+export function createUsageStore({ database, watch }: UsageStoreOptions): UsageStore {
+  let timeline = ''
+  watch.subscribe((look) => {
+    if (look) timeline = look.timeline
+  })
+
   const insert = (events: readonly UsageEvent[]) =>
     database.query('record usage', undefined, (sql) => insertEvents(sql, events.map(toRow)))
 
   return {
+    primary: () => timeline,
     async record(events) {
       try {
         await insert(events)

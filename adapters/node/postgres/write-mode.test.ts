@@ -26,7 +26,7 @@ function create({ byEnvironment = false } = {}) {
 const look = (readOnly?: 'true' | 'false') => {
   const startedAt = clock.now()
   clock.tick(1)
-  hear({ startedAt, lsn: 1, settings: readOnly ? { read_only: readOnly } : {}, writes: [] })
+  hear({ startedAt, lsn: 1, timeline: '1', settings: readOnly ? { read_only: readOnly } : {}, writes: [] })
 }
 
 beforeEach(() => create())
@@ -59,7 +59,7 @@ describe('the switch', () => {
     const startedAt = clock.now()
     clock.tick(5)
     await mode.set(true)
-    hear({ startedAt, lsn: 1, settings: {}, writes: [] })
+    hear({ startedAt, lsn: 1, timeline: '1', settings: {}, writes: [] })
     expect(mode.readOnly).toBe(true)
   })
 
