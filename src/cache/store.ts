@@ -36,6 +36,12 @@ interface Kept<T> {
   epoch: number
 }
 
+/** As it lies in the shared tier: how long it may live is the putter's word in every pod. */
+interface Sent<T> {
+  value: T
+  ttlMs: number
+}
+
 export function createStore<T, S extends KeyScope>(options: StoreOptions<T, S>): Store<T, S> {
   const { name, clock, memory, localTtlMs, ttlMs: longestMs, bytesOf, onLookup } = options
   const shared: SharedOptions | undefined = options.shared
@@ -55,14 +61,14 @@ export function createStore<T, S extends KeyScope>(options: StoreOptions<T, S>):
     const now = clock.now()
     const loadedAt = askedAt - entry.ageMs
     if (now - loadedAt >= maxAgeMs) return undefined
-    let value: T
+    let read: Sent<T>
     try {
-      value = JSON.parse(entry.value)
+      read = JSON.parse(entry.value)
     } catch {
       return undefined // What cannot be read is a miss.
     }
-    // How long it may live was said to the shared tier, which is asked again after this pod's own time.
-    keep(rawKey, value, loadedAt, now + Math.min(localTtlMs, maxAgeMs))
+    const { value, ttlMs } = read
+    keep(rawKey, value, loadedAt, Math.min(loadedAt + ttlMs, now + localTtlMs))
     return { value, result: 'redis', ageMs: now - loadedAt }
   }
 
@@ -81,7 +87,8 @@ export function createStore<T, S extends KeyScope>(options: StoreOptions<T, S>):
       const ttlMs = Math.min(wishedMs, longestMs)
       const now = clock.now()
       keep(rawKey, value, now, now + Math.min(ttlMs, localTtlMs))
-      const entry = { value: JSON.stringify(value), token: undefined, ageMs: 0, tookMs: 0, ttlMs }
+      const sent: Sent<T> = { value, ttlMs }
+      const entry = { value: JSON.stringify(sent), token: undefined, ageMs: 0, tookMs: 0, ttlMs }
       await tier?.write(sharedPrefix + rawKey, entry)
     },
   }

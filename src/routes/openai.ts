@@ -57,9 +57,11 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       trace: request.trace,
       log: request.log,
     }
-    // Also an answer that is an error says that it came out of no cache.
+    // An error says it, too.
     request.headers['x-cache'] = 'bypass'
     const answered = await answers.infer(asking, wish)
+    if (answered.cache) request.headers['x-cache'] = answered.cache
+    if (answered.ageMs !== undefined) request.headers.age = String(Math.floor(answered.ageMs / 1000))
     request.log.provider = answered.provider
     const { accountId, keyId } = principalOf(c)
     request.onEnd((status) => {
@@ -84,8 +86,6 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       'x-gpuproxy-provider': answered.provider,
       'x-gpuproxy-model': headerSafe(answered.model),
       'x-gpuproxy-attempts': String(request.trace.attempts),
-      'x-cache': answered.cache,
-      ...(answered.ageMs !== undefined && { age: String(Math.floor(answered.ageMs / 1000)) }),
     }
     return respond(c, answered.status, headers, answered.body)
   }

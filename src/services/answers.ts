@@ -37,9 +37,10 @@ export interface KeptAnswer {
 }
 
 export interface AnsweredOrKept extends Answered {
-  cache: CacheResult
+  /** @default bypass */
+  cache?: CacheResult
   /** Of a kept answer. */
-  ageMs: number | undefined
+  ageMs?: number
 }
 
 export interface Answers {
@@ -115,30 +116,31 @@ export function createAnswers({ inference, router, store }: AnswersOptions): Ans
     }
   }
 
-  return {
-    async infer(request, wish) {
-      const key = wish && (await keyOf(request, wish))
-      if (!key) return { ...(await inference.infer(request)), cache: 'bypass', ageMs: undefined }
-      const found = wish.read ? await store.find(key, wish.maxAgeMs) : undefined
-      if (found && found.value.accountId === wish.accountId) {
-        const { contentType, provider, model, body } = found.value
-        const replayed: ReplyBody = request.stream ? replay(body) : body
-        return { status: 200, contentType, provider, model, body: replayed, cache: found.result, ageMs: found.ageMs }
-      }
-      const answered = await inference.infer(request)
-      const more = { cache: wish.read ? 'miss' : 'bypass', ageMs: undefined } as const
-      const { status, body } = answered
-      if (status !== 200 || body === null) return { ...answered, ...more }
-      if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
-        // Another provider has gone on with it: an answer of two voices is good enough once.
-        const onWhole = (text: string) => request.log.rescued === undefined && keep(key, wish, answered, text)
-        return { ...answered, ...more, body: recording(body, onWhole) }
-      }
-      const text = textOf(body)
-      if (text !== undefined && isWholeAnswer(request.endpoint, text)) keep(key, wish, answered, text)
-      return { ...answered, ...more }
-    },
+  async function inferOrFind(request: InferenceRequest, wish: CacheWish): Promise<AnsweredOrKept> {
+    const key = await keyOf(request, wish)
+    if (!key) return inference.infer(request)
+    const found = wish.read ? await store.find(key, wish.maxAgeMs) : undefined
+    if (found && found.value.accountId === wish.accountId) {
+      const { contentType, provider, model, body } = found.value
+      const replayed: ReplyBody = request.stream ? replay(body) : body
+      return { status: 200, contentType, provider, model, body: replayed, cache: found.result, ageMs: found.ageMs }
+    }
+    const answered = await inference.infer(request)
+    const cache = wish.read ? 'miss' : 'bypass'
+    const { status, body } = answered
+    if (status !== 200 || body === null) return { ...answered, cache }
+    if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+      // Another provider has gone on with it: an answer of two voices is good enough once.
+      const onWhole = (text: string) => request.log.rescued === undefined && keep(key, wish, answered, text)
+      return { ...answered, cache, body: recording(body, onWhole) }
+    }
+    const text = textOf(body)
+    if (text !== undefined && isWholeAnswer(request.endpoint, text)) keep(key, wish, answered, text)
+    return { ...answered, cache }
   }
+
+  // Those who do not ask for it do not pay for it.
+  return { infer: (request, wish) => (wish ? inferOrFind(request, wish) : inference.infer(request)) }
 }
 
 async function* replay(text: string) {

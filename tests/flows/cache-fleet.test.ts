@@ -88,6 +88,17 @@ describe('500 clients of three pods on one expired key', () => {
   })
 })
 
+test('with Redis stalled a pod loads for itself, and loses no more than a few command timeouts', async () => {
+  const pod = [0, 1, 2].find((nth) => fleet.pods[nth]!.child.signalCode === null)!
+  await fleet.redis.signal('SIGSTOP')
+  const from = clock.now()
+  const response = await fleet.get('/api/v1/gpu/offers?provider=ionet', pod)
+  expect(response.headers.get('x-cache')).toBe('miss')
+  expect(await response.json()).toMatchObject({ providers: [{ name: 'ionet', status: 'ok' }] })
+  expect(clock.now() - from).toBeLessThan(1_000)
+  await fleet.redis.signal('SIGCONT')
+})
+
 test('with Redis gone the pods answer from memory, and no secret was ever there', async () => {
   const { admin } = fleet.redis
   const kept = await Promise.all((await admin.keys('*')).map((key) => admin.dump(key)))

@@ -57,6 +57,27 @@ sharedCacheContract('the cache in a Redis Cluster', async () => {
   return world(servers.nodes, { nodes, password: undefined }, () => servers.close())
 })
 
+it('hangs on nothing when a master of the cluster is killed, and goes on with the others', async () => {
+  const servers = await startRedisCluster()
+  const nodes = servers.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
+  const redis = await open({ nodes, password: undefined }, 100)
+  const cache = createSharedCache({ redis, prefix: 'test' })
+  const keys = Array.from({ length: 60 }, (_, i) => `key:${i}`)
+  const entry = { value: 'x', token: undefined, ageMs: 0, tookMs: 0, ttlMs: 60_000 }
+  for (const key of keys) expect(await cache.write(key, entry)).toBe(true)
+  const readAll = () => Promise.all(keys.map((key) => cache.read(key, { youngerThanMs: 60_000, leaseMs: 1_000 })))
+  try {
+    await servers.nodes[1]!.signal('SIGKILL')
+    const from = clock.now()
+    expect(await readAll()).toHaveLength(keys.length)
+    expect(clock.now() - from).toBeLessThan(2_000)
+    await eventually(async () => (await readAll()).filter((read) => read?.entry?.value === 'x').length >= 20)
+  } finally {
+    redis.close()
+    await servers.close()
+  }
+})
+
 describe('the cache in a Redis that fails', () => {
   let server: TestRedis
   let redis: Redis
