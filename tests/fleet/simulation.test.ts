@@ -197,6 +197,40 @@ describe('fifty pods', () => {
     }, 3)
   })
 
+  it('wait no longer for the failed trial of one pod: its own network may be what is broken', async () => {
+    await everySeed(async (seed) => {
+      const fleet = fifty(seed, { probing: false, loss: 0 })
+      const wrong = watch(fleet)
+      const [sick, ...well] = fleet.pods
+      sick!.sick = true
+      await fleet.advance(5_000)
+      fleet.provider.down = true
+      await until(fleet, 15_000, () => !states(fleet.pods).has('closed'))
+      fleet.provider.down = false
+      // It is the first to try, long before the others would.
+      sick!.upstream.circuit('gpt').breaker.endWait()
+      await until(fleet, 5_000, () => fleet.seen.trials > 0)
+      const closed = () => states(well).size === 1 && states(well).has('closed')
+      expect(await until(fleet, 90_000, closed)).toBeLessThan(38_000)
+      expect(wrong).toEqual([])
+    })
+  })
+
+  it('are not tried by a second one where the store forgets whose turn it is', async () => {
+    await everySeed(async (seed) => {
+      const fleet = fifty(seed, { probing: false, loss: 0 })
+      const wrong = watch(fleet)
+      await fleet.advance(10_000)
+      fleet.provider.down = true
+      await until(fleet, 15_000, () => !states(fleet.pods).has('closed'))
+      fleet.provider.down = false
+      fleet.onTrial.push(() => fleet.hub.forget())
+      const closed = () => states(fleet.pods).size === 1 && states(fleet.pods).has('closed')
+      expect(await until(fleet, 90_000, closed)).toBeLessThan(90_000)
+      expect(wrong).toEqual([])
+    })
+  })
+
   it('are followed by another within 5 s where the one that tries dies', async () => {
     await everySeed(async (seed) => {
       const fleet = fifty(seed, { probing: false, loss: 0 })
