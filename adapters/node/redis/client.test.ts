@@ -76,6 +76,10 @@ describe('a single Redis', () => {
     await eventually(() => heard.includes('(gap)'))
     await eventually(async () => (await kindOf(redis.run((c) => c.publish('news', 'two')))) === 'ok')
     await eventually(() => heard.includes('two'))
+    // The connection that listens is there already.
+    redis.subscribe('sport', { onMessage: (message) => void heard.push(message), onGap: () => {} })
+    await eventually(async () => (await redis.run((c) => c.publish('sport', 'three'))) > 0)
+    await eventually(() => heard.includes('three'))
   })
 })
 

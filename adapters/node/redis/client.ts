@@ -197,7 +197,7 @@ export function createRedis(options: RedisOptions): Redis {
       own.on('message', (from: string, message: string) => {
         if (from === channel) onMessage(message)
       })
-      own.on('ready', () => {
+      const begin = () => {
         // A failure closes the connection, and the next one begins here again.
         own.subscribe(channel).then(
           () => {
@@ -206,7 +206,9 @@ export function createRedis(options: RedisOptions): Redis {
           },
           () => own.disconnect(true),
         )
-      })
+      }
+      own.on('ready', begin)
+      if (own.status === 'ready') begin()
     },
     async ping(signal) {
       signal.throwIfAborted()
