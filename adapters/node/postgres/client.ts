@@ -34,6 +34,8 @@ export interface DatabaseOptions {
   ssl?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-full' | ConnectionOptions
   /** Most connections; never more than the server's own limit less 5. @default 100 */
   max?: number
+  /** Less than `max` while this says so; asked each second. */
+  share?: () => number
   /** Callers that wait for a connection; one more is refused. @default 4 × max */
   maxQueue?: number
   /** Longest wait for a connection. @default 250 */
@@ -109,8 +111,12 @@ interface Work<T> {
 export async function connectPostgres(options: DatabaseOptions): Promise<Database> {
   const settings = { ...defaults, ...options }
   const { connections, limit } = await connectServer(settings)
-  const permits = createBulkhead({ clock: settings.clock, limit, maxQueue: settings.maxQueue ?? 4 * limit })
-  const stopSweeping = sweepEachSecond(settings.clock, () => connections.sweep({ min: 0, max: permits.limit }))
+  const allowed = () => Math.min(limit, settings.share?.() ?? limit)
+  const permits = createBulkhead({ clock: settings.clock, limit: allowed(), maxQueue: settings.maxQueue ?? 4 * limit })
+  const stopSweeping = sweepEachSecond(settings.clock, () => {
+    if (permits.limit !== allowed()) permits.resize(allowed())
+    connections.sweep({ min: 0, max: permits.limit })
+  })
   return createDatabase(settings, { connections, permits: () => permits, onClose: stopSweeping })
 }
 

@@ -58,7 +58,8 @@ export function createCluster(options: {
       const replica = replicas.next(reads.reads === 'own' ? written.requiredLsn(reads.accountId) : 0)
       if (!replica?.database) return onPrimary()
       try {
-        const rows = await replica.database.query(label, signal, run)
+        const either = signal ? AbortSignal.any([signal, replica.answering()]) : replica.answering()
+        const rows = await replica.database.query(label, either, run)
         return isNegative(rows) ? await onPrimary() : rows
       } catch (error) {
         if (signal?.aborted) throw error

@@ -2,7 +2,7 @@
 import { createBackoff } from '../../../src/resilience/backoff.ts'
 import { defaults } from './client.ts'
 import { type Cluster, createCluster } from './cluster.ts'
-import { connectPools, type Pools, type PoolsOptions } from './pools.ts'
+import { connectPools, fleetShare, type Pools, type PoolsOptions } from './pools.ts'
 import { createPrimaryWatch, type PrimaryWatch } from './primary-watch.ts'
 import { createReplicas, type Replicas } from './replicas.ts'
 import { createTransact } from './transactions.ts'
@@ -30,7 +30,7 @@ export async function connectCluster(
   const replicas = createReplicas({
     clock,
     names: readReplicas,
-    connection: { ...connection, ...(url !== undefined && credentialsOf(url)) },
+    connection: { ...connection, share: fleetShare(options), ...(url !== undefined && credentialsOf(url)) },
   })
   const written = createWrittenAccounts({ now: clock.now })
   watch.subscribe((look) => {

@@ -46,13 +46,19 @@ export function permitsOf(total: number): Record<PrimaryRole, number> {
   return { authentication: quarter, ledger: quarter, watch: 1, general: Math.max(1, total - 1 - 2 * quarter) }
 }
 
+/** Of one pod; Infinity = no budget. */
+export const fleetShare =
+  ({ fleetMax = 0, pods = () => 1 }: Pick<PoolsOptions, 'fleetMax' | 'pods'>) =>
+  () =>
+    fleetMax > 0 ? Math.max(1, Math.floor(fleetMax / Math.max(1, pods()))) : Infinity
+
 export async function connectPools(options: PoolsOptions): Promise<Pools> {
-  const { min = 25, fleetMax = 0, pods = () => 1, maxQueue } = options
+  const { min = 25, maxQueue } = options
   const settings = { ...defaults, ...options }
   const { clock } = settings
   const { connections, limit } = await connectServer(settings)
 
-  const share = () => (fleetMax > 0 ? Math.max(1, Math.floor(fleetMax / Math.max(1, pods()))) : limit)
+  const share = fleetShare(options)
   let total = Math.min(limit, share())
   const permits = {} as Record<PrimaryRole, Bulkhead>
   for (const role of primaryRoles) {

@@ -3,7 +3,7 @@
  * reading caller asks nobody how far that is: what was measured last is true at least, since a replica only goes forward.
  */
 import type { Clock } from '../../../src/resilience/clock.ts'
-import { connectPostgres, type Database, type DatabaseOptions, type Sql } from './client.ts'
+import { connectPostgres, type Database, type DatabaseOptions, DatabaseUnavailable, type Sql } from './client.ts'
 import type { Look } from './primary-watch.ts'
 
 export interface Replicas {
@@ -23,6 +23,8 @@ export interface Replica {
   inRotation(): boolean
   /** Seconds behind the primary; of one that cannot be measured, since when it is unknown at least. */
   lagS(): number
+  /** Aborted while it does not answer. */
+  answering(): AbortSignal
   /** It failed a caller: out, until it is measured again. */
   suspect(): void
 }
@@ -45,12 +47,15 @@ export function createReplicas(options: {
   const samples: { at: number; lsn: number }[] = []
   const members = names.map((name) => createMember(name))
   let turn = 0
+  let timeline = ''
 
   function createMember(name: string) {
     const createdAt = clock.now()
     let database: Database | undefined
     let replayLsn = -1
     let measuredAt = -Infinity
+    let suspected = false
+    let answering = new AbortController()
     let stopped = false
     let cancel = () => {}
 
@@ -73,6 +78,8 @@ export function createReplicas(options: {
         if (!row || row.lsn === null) return
         replayLsn = Number(row.lsn)
         measuredAt = startedAt
+        suspected = false
+        if (answering.signal.aborted) answering = new AbortController()
       } finally {
         stopTimer()
       }
@@ -84,15 +91,24 @@ export function createReplicas(options: {
         return database
       },
       inRotation: () =>
-        database !== undefined && samples.length > 0 && clock.now() - measuredAt <= maxAgeMs && lagS() <= maxLagS,
+        database !== undefined &&
+        !suspected &&
+        samples.length > 0 &&
+        clock.now() - measuredAt <= maxAgeMs &&
+        lagS() <= maxLagS,
       lagS,
       reached: (lsn) => replayLsn >= lsn,
+      answering: () => answering.signal,
       suspect() {
-        measuredAt = -Infinity
+        suspected = true
       },
       start() {
         measure()
-          .catch(() => {}) // Not measured is out of rotation; the metric tells.
+          .catch(() => {
+            // Whoever waits for it goes to the primary. Out of rotation it is by itself, and the metric tells.
+            answering.abort(new DatabaseUnavailable('wait for the replica', 'unreachable'))
+            replica.suspect()
+          })
           .finally(() => {
             if (!stopped) cancel = clock.setTimer(intervalMs, replica.start)
           })
@@ -115,6 +131,9 @@ export function createReplicas(options: {
     },
     seen(look) {
       if (!look) return
+      // Positions of a lost primary may lie beyond those of the new one.
+      if (look.timeline !== timeline) samples.length = 0
+      timeline = look.timeline
       samples.push({ at: look.startedAt, lsn: look.lsn })
       if (samples.length > maxSamples) samples.shift()
     },

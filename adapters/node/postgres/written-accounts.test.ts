@@ -2,12 +2,19 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createWrittenAccounts, maxAccounts, type WrittenAccounts } from './written-accounts.ts'
 
 let now: number
+let timeline: string
 let written: WrittenAccounts
 const look = (lsn: number, writes: [string, string][] = []) =>
-  written.seen({ startedAt: now, lsn, writes: writes.map(([accountId, version]) => ({ accountId, version })) })
+  written.seen({
+    startedAt: now,
+    lsn,
+    timeline,
+    writes: writes.map(([accountId, version]) => ({ accountId, version })),
+  })
 
 beforeEach(() => {
   now = 1_000
+  timeline = '1'
   written = createWrittenAccounts({ now: () => now })
 })
 
@@ -24,7 +31,7 @@ describe('after the first look', () => {
     now = 1_200
     written.mark('a')
     expect(written.requiredLsn('a')).toBe(Infinity)
-    written.seen({ startedAt: 1_150, lsn: 150, writes: [] })
+    written.seen({ startedAt: 1_150, lsn: 150, timeline, writes: [] })
     expect(written.requiredLsn('a')).toBe(Infinity)
     now = 1_500
     look(200)
@@ -48,6 +55,18 @@ describe('after the first look', () => {
     now = 60_000
     look(900)
     expect(written.requiredLsn('a')).toBe(900)
+  })
+
+  test('a promoted primary counts anew: it may be behind where the lost one was', () => {
+    now = 1_200
+    written.mark('a')
+    now = 1_500
+    look(200)
+    timeline = '2'
+    now = 2_000
+    look(150)
+    expect(written.requiredLsn('a')).toBe(150)
+    expect(written.requiredLsn('b')).toBe(150)
   })
 
   test('an account that had to be forgotten is still shown what it wrote', () => {

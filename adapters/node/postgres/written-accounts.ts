@@ -7,7 +7,7 @@ export interface WrittenAccounts {
   /** This pod has written for the account, or tried to. */
   mark(accountId: string): void
   /** A look at the primary that was begun at `startedAt`: its position, and the last writes of all pods. */
-  seen(look: { startedAt: number; lsn: number; writes: readonly Write[] }): void
+  seen(look: { startedAt: number; lsn: number; timeline: string; writes: readonly Write[] }): void
   /** Where a replica has to be at least; Infinity = only the primary will do. */
   requiredLsn(accountId: string): number
 }
@@ -34,6 +34,7 @@ export function createWrittenAccounts({ now }: { now: () => number }): WrittenAc
   /** More accounts were written than are remembered between two looks. */
   let everyoneAt = -Infinity
   let lastLookAt = -Infinity
+  let timeline = ''
 
   const require = (accountId: string, lsn: number) => {
     required.delete(accountId)
@@ -52,7 +53,13 @@ export function createWrittenAccounts({ now }: { now: () => number }): WrittenAc
       floor = Infinity
       everyoneAt = now()
     },
-    seen({ startedAt, lsn, writes }) {
+    seen({ startedAt, lsn, timeline: current, writes }) {
+      // Positions of a lost primary mean nothing in the log of the new one.
+      if (current !== timeline) {
+        required.clear()
+        floor = lsn
+        timeline = current
+      }
       if (startedAt - lastLookAt > maxGapMs || (floor === Infinity && startedAt > everyoneAt)) floor = lsn
       lastLookAt = startedAt
       for (const { accountId, version } of writes) {
