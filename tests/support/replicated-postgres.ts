@@ -181,22 +181,28 @@ async function startNode(options: {
   }
 }
 
-/** The server and its children: a killed postmaster alone would leave backends to end their statements. */
+/**
+ * The server and its children: a killed postmaster alone would leave backends to end their statements. It stands still
+ * while they are looked for, so that none is made meanwhile.
+ */
 async function signalAll(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  const parent = String(child.pid)
-  const all = [child.pid ?? 0]
+  const parent = child.pid ?? 0
+  send(parent, 'SIGSTOP')
+  const all = [parent]
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue
     // After the name, which may hold anything, come the state and the parent.
     const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '')
-    if (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] === parent) all.push(Number(entry))
+    if (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] === String(parent)) all.push(Number(entry))
   }
-  for (const pid of all) {
-    try {
-      process.kill(pid, signal)
-    } catch {
-      // It has ended meanwhile.
-    }
+  for (const pid of all) send(pid, signal)
+}
+
+function send(pid: number, signal: NodeJS.Signals) {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended meanwhile.
   }
 }
 

@@ -1,6 +1,7 @@
 /** One connection of postgres.js, and the places where the driver has to be handled with care. */
 import type { ConnectionOptions } from 'node:tls'
 import postgres from 'postgres'
+import { textArrays } from './text-array.ts'
 
 /** Makes statements and their parts from tagged templates. */
 export type Sql = postgres.ISql
@@ -73,13 +74,15 @@ function openSql(
   address: Address | undefined,
   onclose: () => void,
 ) {
-  const settings: postgres.Options<Record<string, never>> = {
+  const settings: postgres.Options<{ textArrays: postgres.PostgresType }> = {
     max: 1,
     connect_timeout: options.connectTimeoutS,
     max_lifetime: options.maxLifetimeS * (1 - options.random() / 4),
     // A breaker decides when to try again; the driver's own backoff goes up to 20 s.
     backoff: () => 0.05,
     prepare: !options.pgbouncer,
+    fetch_types: false,
+    types: { textArrays },
     onnotice: () => {},
     onclose,
     connection: {
