@@ -64,6 +64,19 @@ describe('the catalogue of a migrated database', () => {
     }
   })
 
+  test('no reference table refers to an account-owned one, which Citus cannot do', async () => {
+    const references = await database.query(
+      'references',
+      undefined,
+      (sql) => sql<{ from: string; to: string }[]>`
+        select c.conrelid::regclass::text as from, c.confrelid::regclass::text as to
+        from pg_constraint as c where c.contype = 'f'`,
+    )
+    expect(references.length).toBeGreaterThan(0)
+    const wrong = references.filter(({ from, to }) => referenceTables.includes(from) && !referenceTables.includes(to))
+    expect(wrong).toEqual([])
+  })
+
   test('every table is either owned by accounts or known to be a reference table', async () => {
     const withAccount = await database.query(
       'owned',

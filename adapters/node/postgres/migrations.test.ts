@@ -32,13 +32,13 @@ test('two gateways that start at once migrate once, and both find it done', asyn
   expect(told).toEqual([
     ['database migrated', { detail: '1 accounts' }],
     ['database migrated', { detail: '2 usage and reads' }],
-    ['database migrated', { detail: '3 limits' }],
+    ['database migrated', { detail: '3 limits and shards' }],
   ])
   const history = await pods[0].query('history', undefined, (sql) => sql`select version, name from schema_migrations`)
   expect(history).toMatchObject([
     { version: 1, name: 'accounts' },
     { version: 2, name: 'usage and reads' },
-    { version: 3, name: 'limits' },
+    { version: 3, name: 'limits and shards' },
   ])
 })
 
