@@ -1,6 +1,6 @@
 /** Several gateway processes that share one Redis and one database, as pods do. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestPostgres } from './postgres.ts'
+import { databaseEnv, startTestPostgres } from './postgres.ts'
 import { type GatewayProcess, processKey, removeDataDir, startGatewayProcess } from './process.ts'
 import { startRedis, type TestRedis } from './redis.ts'
 
@@ -20,7 +20,7 @@ export async function startFleet(size: number, env: (pod: number) => Record<stri
   const pods: GatewayProcess[] = []
   // One after the other: the first one makes the tables.
   for (let pod = 0; pod < size; pod++) {
-    const shared = { REDIS_URL: redis.url, RATE_LIMIT_PER_MINUTE: '1000000', ...databaseEnv(postgres.connection) }
+    const shared = { REDIS_URL: redis.url, RATE_LIMIT_PER_MINUTE: '1000000', ...databaseEnv(postgres) }
     pods.push(await startGatewayProcess({ env: { ...shared, ...env(pod) } }))
   }
   const get = (path: string, nth: number, headers = {}) =>
@@ -40,12 +40,4 @@ export async function startFleet(size: number, env: (pod: number) => Record<stri
       await Promise.all([redis.close(), postgres.close()])
     },
   }
-}
-
-type Connection = Awaited<ReturnType<typeof startTestPostgres>>['connection']
-
-function databaseEnv(connection: Connection): Record<string, string> {
-  if ('url' in connection) return { DATABASE_URL: connection.url }
-  const { host, port, user, database } = connection
-  return { DB_HOST: host, DB_PORT: String(port), DB_USER: user, DB_NAME: database, DB_SSLMODE: 'disable' }
 }

@@ -17,6 +17,8 @@ export interface FleetOptions {
   pods: number
   /** Share of the messages to and from the store that are lost. @default 0 */
   loss?: number
+  /** Share of the store's answers that may come after they are given up. @default 0.05 */
+  late?: number
   /** Mean time between two calls of a pod. @default 1_000 */
   callEveryMs?: number
   /** Whether the breakers are left to themselves. @default true */
@@ -55,7 +57,7 @@ const key = 'gpt'
 export const circuitId = `openai/${key}`
 
 export function createFleet(options: FleetOptions) {
-  const { seed, loss = 0, callEveryMs = 1_000, breaking = true, maxAttempts = 1, probing = true } = options
+  const { seed, loss = 0, late = 0.05, callEveryMs = 1_000, breaking = true, maxAttempts = 1, probing = true } = options
   const clock = new FakeClock()
   const random = seededRandom(seed)
   const hub = createMemoryFleetStore({ clock })
@@ -81,7 +83,7 @@ export function createFleet(options: FleetOptions) {
       await wait(random() * 20)
       if (unreachable(pod) || random() < loss) return lost()
       const answer = await ask()
-      await wait(random() * (random() < 0.05 ? 200 : 20))
+      await wait(random() * (random() < late ? 200 : 20))
       if (unreachable(pod) || random() < loss || clock.now() - since > answerTimeoutMs) return lost()
       return answer
     }
