@@ -38,13 +38,15 @@ export async function openSharedState(config: Config, options: SharedStateOption
     onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
   })
   const presence = startPresence({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX, pod })
+  const cache = createSharedCache({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX })
   metrics.gauge(instruments.redisUp, () => [[{}, redis.up ? 1 : 0]])
   metrics.gauge(instruments.fleetPods, () => [[{}, presence.pods()]])
   return {
     redis,
     presence,
-    cache: createSharedCache({ redis, prefix: config.CACHE_KEY_PREFIX }),
+    cache,
     async close() {
+      cache.close()
       await presence.close()
       redis.close()
     },
