@@ -13,6 +13,7 @@ import {
 import { guard } from './middleware/guard.ts'
 import { createOnError } from './middleware/on-error.ts'
 import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
+import { type ReadOnlyOptions, refuseReadOnly } from './middleware/read-only.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
 import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
@@ -28,6 +29,7 @@ export interface AppOptions {
   probes: ProbeOptions
   authenticate: AuthenticateOptions
   rateLimit: RateLimitOptions
+  readOnly: ReadOnlyOptions
   admission: Admission
   openAi: OpenAiRouteOptions
   offers: Offers
@@ -35,6 +37,21 @@ export interface AppOptions {
   admin: AdminRouteOptions
 }
 
+/** What changes an account, rents or pays, by any method but GET. */
+const writing = [
+  '/api/v1/auth/register',
+  '/api/v1/auth/apikey',
+  '/api/v1/auth/apikeys',
+  '/api/v1/auth/apikeys/*',
+  '/api/v1/user',
+  '/api/v1/gpu/instances',
+  '/api/v1/gpu/instances/:id',
+  '/api/v1/gpu/instances/:id/:action{start|stop}',
+  '/api/v1/gpu/deployments',
+  '/api/v1/gpu/deployments/*',
+  '/api/v1/gpu/reservations',
+  '/api/v1/billing/payments',
+]
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
@@ -51,6 +68,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use('/api/v1/gpu/*', guard(requireScope('gpu'), options.admission.check('search')))
   app.use('/api/v1/route/*', guard(requireScope('inference'), options.admission.check('search')))
   app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
+  for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   app.route('/api/v1/route', routeRoutes(options.route))

@@ -90,6 +90,13 @@ const hostsAndPorts: Kind<readonly HostAndPort[]> = {
     ),
   allowed: 'host:port, or several with commas between',
 }
+const hosts: Kind<string[]> = {
+  schema: z
+    .string()
+    .transform((text) => text.split(',').map((name) => name.trim()))
+    .pipe(z.array(z.string().regex(/^[\w.-]+(:\d{1,5})?$/)).max(32)) as unknown as z.ZodType<string[], string>,
+  allowed: 'host:port,… (at most 32)',
+}
 const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
   schema: z
     .string()
@@ -145,10 +152,29 @@ export const variables = {
   DB_MAX_CONNS: required(
     integer(1, 10_000),
     '100',
-    "Most connections of this pod; never more than the server's `max_connections` less 5.",
+    "Most connections of this pod to one server; never more than the server's `max_connections` less 5.",
+  ),
+  DB_MIN_CONNS: required(
+    integer(0, 10_000),
+    '25',
+    'Connections to the primary that are opened after the start and kept, never more than `DB_MAX_CONNS`.',
+  ),
+  DB_FLEET_MAX_CONNS: required(
+    integer(0, 1_000_000),
+    '0',
+    'Connections of all pods together: each uses at most this divided by the live pods. 0 = off.',
   ),
   DB_MAX_CONN_LIFETIME: required(duration(1_000), '30m', 'A connection older than this is replaced.'),
   DB_MAX_CONN_IDLE_TIME: required(duration(1_000), '10m', 'A connection idle for longer than this is closed.'),
+  DB_READ_REPLICAS: optional(
+    hosts,
+    'Read replicas, of the same name, user and password; one that is later than 10 s is not read from.',
+  ),
+  DB_READ_ONLY: required(
+    flag,
+    'false',
+    'Callers may change nothing (503 `read_only`); inference and reads go on. What a start itself writes is written.',
+  ),
   DB_STATEMENT_TIMEOUT: required(duration(1), '3s', 'Longest run of one statement.'),
   DB_ACQUIRE_TIMEOUT: required(duration(1), '250ms', 'Longest wait for a place in the pool.'),
   DB_PGBOUNCER: required(flag, 'false', 'Behind PgBouncer in transaction mode: no prepared statements.'),
@@ -206,6 +232,11 @@ export const variables = {
     'aiserve',
     'What every Redis key begins with: fleets that share a Redis need one each.',
   ),
+  JOURNAL_MAX_MB: required(
+    integer(1, 100_000),
+    '256',
+    'Usage in `DATA_DIR` that is not in the database yet, in MB; when it is full inference answers 503.',
+  ),
   RATE_LIMIT_PER_MINUTE: required(
     integer(1, 100_000_000),
     '100',
@@ -228,13 +259,7 @@ export const variables = {
 export type Config = { [K in keyof typeof variables]: (typeof variables)[K] extends Variable<infer T> ? T : never }
 
 /** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
-export const notYetRead = [
-  'DB_READ_REPLICAS',
-  'DB_READ_ONLY',
-  'BILLING_API_KEY',
-  'STRIPE_SECRET_KEY',
-  'OTEL_EXPORTER_OTLP_ENDPOINT',
-] as const
+export const notYetRead = ['BILLING_API_KEY', 'STRIPE_SECRET_KEY', 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const
 
 /** One line: which variable, its value (never a secret's), and what is allowed. */
 export class ConfigError extends Error {

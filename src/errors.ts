@@ -124,6 +124,18 @@ export const errorTable = {
     type: server,
     message: 'The gateway cannot reach its database and does not know this API key. Try again shortly.',
   },
+  read_only: {
+    status: 503,
+    type: server,
+    message:
+      'Nothing can be changed at the moment; reading and inference go on. Try again after the time in Retry-After.',
+  },
+  usage_unrecordable: {
+    status: 503,
+    type: server,
+    message:
+      'What this request uses could not be recorded, so it is not served. Try again after the time in Retry-After.',
+  },
   provider_not_configured: {
     status: 503,
     type: server,

@@ -17,6 +17,8 @@ import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
 import { createVastMarket } from './providers/vast.ts'
 import { createBackoff } from './resilience/backoff.ts'
+import { createLeasedLimits } from './resilience/leased-limits.ts'
+import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
@@ -26,9 +28,11 @@ import { createInference } from './services/inference.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createRouter } from './services/router.ts'
+import { createUsage } from './services/usage.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
+import { createProviderLimit } from './upstream/provider-limit.ts'
 import { breakerStates, createUpstream, type Upstream, type UpstreamOptions } from './upstream/upstream.ts'
 
 /** Providers of models, in the order in which one is chosen where nothing else decides. */
@@ -62,6 +66,10 @@ export interface Gateway {
   stopStreams(): void
   /** Requests being answered. */
   inFlight(): number
+  /** Gives back what this pod holds of what the fleet shares. */
+  close(): Promise<void>
+  /** After the last request: moves what was used to the database, as far as that goes in so long. */
+  settleUsage(options: { timeoutMs: number }): Promise<void>
 }
 
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
@@ -75,8 +83,14 @@ const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
 
 export function createGateway({ config, version, providers, routing, sandbox, ports }: GatewayOptions): Gateway {
-  const { clock, random, metrics, log, http, accounts, digest } = ports
+  const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
   let draining = false
+
+  const localLimits = createLocalLimits({ clock })
+  const leasedLimits =
+    ports.limitStore &&
+    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: fleet?.pods ?? (() => 1) })
+  const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
     clock,
@@ -110,6 +124,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       clock,
       random,
       metrics,
+      fleet,
       ...own,
       retryBudgetRatio: config.RETRY_BUDGET_RATIO,
       breaker: {
@@ -148,6 +163,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
         metrics,
         guardedCall,
         upstream: guarded,
+        providerLimit: row.limits && createProviderLimit({ name: row.name, ...row.limits, limits, newId: ports.newId }),
         onRejected(position, of) {
           log.error('a provider rejected our credential', { provider: row.name, detail: `key ${position} of ${of}` })
         },
@@ -249,6 +265,15 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       onLookup: lookups('answers'),
     }),
   })
+  const usage = createUsage({
+    clock,
+    random,
+    journal: ports.journal,
+    store: ports.usageStore,
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
 
   const context = createRequestContext({
     clock,
@@ -283,13 +308,16 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       isDraining: () => draining,
     },
     authenticate: { accounts, principals, digest },
-    rateLimit: { rateLimiter: ports.rateLimiter, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
+    rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
+    readOnly: { mode: ports.writeMode },
     admission,
     openAi: {
       answers,
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
+      usage,
+      wallNow: clock.wallNow,
     },
     route: { router, readJson },
     admin: {
@@ -298,8 +326,10 @@ export function createGateway({ config, version, providers, routing, sandbox, po
         names: breakerNames,
         upstreams: () => upstreams.values(),
         pod: config.HOSTNAME,
+        fleet,
       }),
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
+      writeMode: ports.writeMode,
       readJson,
       log,
     },
@@ -332,7 +362,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       // Names come and go with the file: those gone for good must not pile up.
       for (const name of latest.keys()) {
         if (table.providers.has(name)) continue
-        upstreams.get(name)?.stop()
+        upstreams.get(name)?.retire()
         upstreams.delete(name)
         latest.delete(name)
       }
@@ -344,6 +374,10 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
+    async close() {
+      await leasedLimits?.close()
+    },
+    settleUsage: usage.stop,
   }
 }
 

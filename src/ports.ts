@@ -3,13 +3,16 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
-import type { Principal } from './domain/principal.ts'
+import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
+import type { UsageEvent } from './domain/usage.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
+import type { FleetBoard } from './resilience/fleet-board.ts'
+import type { LimitStore } from './resilience/leased-limits.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
 
-export type { Clock, Load }
+export type { Clock, FleetBoard, LimitStore, Load }
 
 export interface Ports {
   clock: Clock
@@ -23,15 +26,21 @@ export interface Ports {
   reply: Reply
   readBody: ReadBody
   accounts: Accounts
-  rateLimiter: RateLimiter
+  /** Counts that all pods share; absent: this pod counts by itself. */
+  limitStore?: LimitStore | undefined
   /** Absent where there is none: each pod then caches for itself. */
   sharedCache?: SharedCache | undefined
+  writeMode: WriteMode
+  journal: Journal
+  usageStore: UsageStore
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
   load?: LoadProbe
+  /** What the pods of a fleet tell each other. Absent where this pod is alone. */
+  fleet?: FleetBoard
 }
 
 /** How busy the process was since the last call. */
@@ -110,21 +119,37 @@ export type ReadBody = (request: Request, bindings: unknown, maxBytes: number) =
 export interface Accounts {
   /** The principal that an API key stands for; undefined when it is unknown, expired or revoked. */
   findByApiKey(apiKey: string): Promise<Principal | undefined>
+  createAccount(account: {
+    name: string
+    role?: Principal['role']
+    limits?: LimitSettings
+  }): Promise<{ accountId: string }>
+  /** The key itself is in this answer and nowhere else. */
+  createApiKey(accountId: string, key: NewApiKey): Promise<ApiKey & { apiKey: string }>
+  /** Those that were not revoked, the newest first. What was changed through this port is seen at once. */
+  listApiKeys(accountId: string): Promise<ApiKey[]>
+  /** False: the account has no such key, or it was revoked before. */
+  revokeApiKey(accountId: string, keyId: string): Promise<boolean>
 }
 
-export interface RateLimiter {
-  /** Takes one request from `subject`'s allowance of `perMinute`. A refused call consumes nothing. */
-  take(subject: string, perMinute: number): RateDecision | Promise<RateDecision>
+export interface NewApiKey {
+  name: string
+  scopes: readonly Scope[]
+  limits?: LimitSettings
+  expiresAt?: Date | undefined
 }
 
-export interface RateDecision {
-  allowed: boolean
-  /** Requests that could be made now, after this one. */
-  remaining: number
-  /** Until the allowance is whole again. */
-  resetMs: number
-  /** Until the next request would be allowed; 0 when this one was. */
-  retryAfterMs: number
+/** What is kept of an API key, and may be shown. */
+export interface ApiKey {
+  id: string
+  name: string
+  /** Its first four letters after the mark. */
+  prefix: string
+  scopes: readonly Scope[]
+  limits: LimitSettings
+  createdAt: Date
+  expiresAt: Date | undefined
+  lastUsedAt: Date | undefined
 }
 
 /**
@@ -191,6 +216,55 @@ export interface SharedListener {
   onInvalidated(key: string): void
   /** Invalidations may have been missed. */
   onGap(): void
+}
+
+/** Whether callers may change anything. */
+export interface WriteMode {
+  /** A plain property, since it is asked for every request that writes. */
+  readonly readOnly: boolean
+  status(): WriteModeStatus
+  /** The operator's switch. In force in this pod at once and in the others within a second. */
+  set(readOnly: boolean): Promise<WriteModeStatus>
+}
+
+export interface WriteModeStatus {
+  readOnly: boolean
+  /** The first that holds: `environment` and `primary_lost` cannot be switched off. */
+  reason: 'environment' | 'operator' | 'primary_lost' | undefined
+  since: Date | undefined
+  /** False: the switch is known to this pod alone, until the primary can take it. */
+  stored: boolean
+}
+
+/** What must not be forgotten before it is in the database. One line of text an event. */
+export interface Journal {
+  /** Notes one; it survives the process a few ms later. False: the journal is full, nothing was noted. */
+  append(event: string): boolean
+  /** Resolves when all that was appended survives the machine's power, too. */
+  flush(): Promise<void>
+  /** Of those that are not settled, in their order; fewer than `max` do not mean that there are no more. */
+  oldest(max: number): Promise<readonly JournalEntry[]>
+  /** This one and all before are in the database: their room is free again. After a crash some may be offered again. */
+  settle(position: number): void
+  readonly pending: number
+  /** So nearly that nothing should be begun that would have to be noted. */
+  readonly full: boolean
+  /** Lines found unreadable at the start, as the last one of a process that was killed. */
+  readonly lost: number
+  close(): Promise<void>
+}
+
+export interface JournalEntry {
+  /** Grows from event to event, over restarts too. */
+  position: number
+  event: string
+}
+
+export interface UsageStore {
+  /** All of them or, where it rejects, perhaps some. Those that are there already change nothing. */
+  record(events: readonly UsageEvent[]): Promise<{ refused: number }>
+  /** Which primary takes them. Another one may lack what the one before had taken last. */
+  primary(): string
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

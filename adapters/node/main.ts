@@ -3,15 +3,16 @@
  * The only file that knows every adapter.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
 import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
-import { createRateLimiter } from '../memory/rate-limiter.ts'
 import { createBatching } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
+import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
@@ -27,6 +28,8 @@ import { version } from './version.ts'
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
+/** What is not settled by then is at the next start. */
+const settleTimeoutMs = 5_000
 
 try {
   await run(loadConfig(process.env, (path) => readFileSync(path, 'utf8')))
@@ -46,7 +49,14 @@ async function run(config: Config) {
   for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
   const metrics = createMetrics()
   const shared = await openSharedState(config, { clock, random, log, metrics, pod: `${config.HOSTNAME}-${newId()}` })
-  const storage = await openStorage(config, { clock, random, log, metrics })
+  const pods = shared?.fleet.pods ?? (() => 1)
+  const storage = await openStorage(config, { clock, random, log, metrics, pods })
+  const journal = await openJournal({
+    folder: join(config.DATA_DIR, 'journal'),
+    maxBytes: config.JOURNAL_MAX_MB * 1024 * 1024,
+    clock,
+    log,
+  })
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
@@ -71,23 +81,20 @@ async function run(config: Config) {
       log,
       load: createLoadProbe().probe,
       accounts: storage.accounts,
-      rateLimiter: createRateLimiter({ clock }),
+      writeMode: storage.writeMode,
+      journal,
+      usageStore: storage.usageStore,
+      limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
+      ...(shared && { fleet: shared.fleet }),
       dependencies: {
-        database: (signal) => storage.database.ping(signal),
+        database: storage.ping,
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',
       },
     },
   })
-  metrics.gauge(instruments.dbPool, () => {
-    const { max, inUse, waiting } = storage.database.pool()
-    const role = storage.database.role
-    return [
-      [{ role, state: 'max' }, max],
-      [{ role, state: 'in_use' }, inUse],
-      [{ role, state: 'waiting' }, waiting],
-    ]
-  })
+  metrics.gauge(instruments.dbPool, storage.poolStates)
+  metrics.gauge(instruments.replicaLag, storage.replicaLags)
 
   const stopWatching = new AbortController()
   if (routing) {
@@ -122,7 +129,8 @@ async function run(config: Config) {
     delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
     timeoutMs: config.DRAIN_TIMEOUT,
   })
-  await Promise.all([http.close(), closeSandbox()])
+  await gateway.settleUsage({ timeoutMs: settleTimeoutMs })
+  await Promise.all([http.close(), closeSandbox(), journal.close(), gateway.close()])
   await Promise.all([storage.close(), shared?.close()])
   log.flush()
   process.exit(0)

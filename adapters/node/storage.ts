@@ -1,17 +1,28 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics } from '../../src/ports.ts'
+import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
-import { connectPostgres, type Database, type DatabaseOptions } from './postgres/client.ts'
+import type { Database, DatabaseOptions } from './postgres/client.ts'
+import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
+import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createUsageStore } from './postgres/usage-events.ts'
+import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
-  database: Database
   accounts: Accounts
+  writeMode: WriteMode
+  usageStore: UsageStore
+  /** For `/health`. */
+  ping(signal: AbortSignal): Promise<void>
+  /** Permits by role, for `db_pool_connections`. */
+  poolStates(): [labels: { role: string; state: string }, value: number][]
+  /** In seconds, for `db_replica_lag_seconds`. */
+  replicaLags(): [labels: { replica: string }, value: number][]
   issueWelcomeKey(): Promise<string>
   close(): Promise<void>
 }
@@ -21,17 +32,24 @@ export interface StorageOptions {
   random: () => number
   log: Log
   metrics: Metrics
+  /** Pods that live, this one included. @default () => 1 */
+  pods?: () => number
 }
 
 const closeTimeoutS = 5
 
-export async function openStorage(config: Config, { clock, random, log, metrics }: StorageOptions): Promise<Storage> {
+export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
+  const { clock, random, log, metrics, pods } = options
   const { connection, stop } = await findServer(config, log)
-  const database = await connect({
+  const cluster = await connect({
     ...connection,
     clock,
     random,
     max: config.DB_MAX_CONNS,
+    min: config.DB_MIN_CONNS,
+    fleetMax: config.DB_FLEET_MAX_CONNS,
+    ...(pods && { pods }),
+    readReplicas: config.DB_READ_REPLICAS ?? [],
     acquireTimeoutMs: config.DB_ACQUIRE_TIMEOUT,
     statementTimeoutMs: config.DB_STATEMENT_TIMEOUT,
     maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
@@ -39,25 +57,59 @@ export async function openStorage(config: Config, { clock, random, log, metrics 
     pgbouncer: config.DB_PGBOUNCER,
     onQuery: (role, seconds) => metrics.observe(instruments.dbDuration, { role }, seconds),
   })
+  const { pools, replicas } = cluster
+  const database = pools.general
   await migrate({ database, log })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
   const operator = createOperatorAccounts({ database, pepper, newId })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
+  const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
+  const usageStore = createUsageStore({ database: pools.ledger, watch: cluster.watch })
+  cluster.start()
+  // The switch of before is in force from the first request on.
+  await cluster.watch.look()
   return {
-    database,
-    accounts: createAccounts({ database, pepper }),
+    accounts: createAccounts({ cluster, pepper, newId }),
+    writeMode,
+    usageStore,
+    ping: (signal) => pools.watch.ping(signal),
+    poolStates: () => [
+      ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),
+      ...(replicas.list().length > 0
+        ? stateOf(
+            'replica',
+            replicas.list().flatMap(({ database }) => database ?? []),
+          )
+        : []),
+    ],
+    replicaLags: () => replicas.list().map(({ name, lagS }) => [{ replica: name }, lagS()]),
     issueWelcomeKey: async () => (await operator.issueWelcomeKey()).apiKey,
     async close() {
-      await database.close({ timeoutS: closeTimeoutS })
+      await cluster.close({ timeoutS: closeTimeoutS })
       await stop()
     },
   }
 }
 
-async function connect(options: DatabaseOptions): Promise<Database> {
+function stateOf(role: string, databases: readonly Pick<Database, 'pool'>[]): ReturnType<Storage['poolStates']> {
+  const sum = { max: 0, inUse: 0, waiting: 0 }
+  for (const database of databases) {
+    const { max, inUse, waiting } = database.pool()
+    sum.max += max
+    sum.inUse += inUse
+    sum.waiting += waiting
+  }
+  return [
+    [{ role, state: 'max' }, sum.max],
+    [{ role, state: 'in_use' }, sum.inUse],
+    [{ role, state: 'waiting' }, sum.waiting],
+  ]
+}
+
+async function connect(options: PoolsOptions & { readReplicas: readonly string[] }): Promise<ConnectedCluster> {
   try {
-    return await connectPostgres(options)
+    return await connectCluster(options)
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? ` (${codeOf(cause.cause)})` : ''
     throw new ConfigError(`The database cannot be reached${reason}: check DATABASE_URL, or DB_HOST and the others`, {

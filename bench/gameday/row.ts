@@ -1,10 +1,7 @@
-/** A row of the fault matrix: what is broken, and what must hold while it is. */
-export interface Bar {
-  name: string
-  want: string
-  got: string
-  met: boolean
-}
+/** One row of the fault matrix: what must hold while something behind the gateway fails. */
+import type { Bar } from '../bars.ts'
+
+export type { Bar }
 
 export interface GamedayRow {
   id: string

@@ -1,5 +1,5 @@
 /** The only provider fails some calls by chance: what callers see of it with one try, and with three. */
-import { atLeast, type Bar, type StormRow, told } from './bars.ts'
+import { atLeast, type Bar, type StormRow, told } from '../bars.ts'
 import type { Caller } from './load.ts'
 import type { StormProvider } from './provider.ts'
 

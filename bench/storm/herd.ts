@@ -1,5 +1,5 @@
 /** A thousand callers fail at the same moment: their later tries must not come together again. */
-import { atLeast, atMost, type StormRow, told } from './bars.ts'
+import { atLeast, atMost, type StormRow, told } from '../bars.ts'
 import { type Caller, failuresOf } from './load.ts'
 import { type Arrival, type StormProvider, wallNow } from './provider.ts'
 

@@ -1,7 +1,7 @@
 /** The only provider goes away under steady load: how often it is tried all the same, and how soon all is well again. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { atMost, type Bar, type StormRow, told } from '../bars.ts'
 import { percentile } from '../statistics.ts'
-import { atMost, type Bar, type StormRow, told } from './bars.ts'
 import { type Caller, failuresOf, type Sent } from './load.ts'
 import { type StormProvider, wallNow } from './provider.ts'
 

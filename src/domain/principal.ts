@@ -5,9 +5,15 @@ export interface Principal {
   keyId: string
   role: 'user' | 'administrator'
   scopes: readonly Scope[]
-  /** Requests a minute; undefined = the gateway's default. */
-  rateLimitPerMinute: number | undefined
+  limits: { key: LimitSettings; account: LimitSettings }
 }
 
 export const scopes = ['inference', 'gpu', 'billing', 'admin'] as const
 export type Scope = (typeof scopes)[number]
+
+/** What is undefined is not limited, but for a key's requests: there the gateway's default holds. */
+export interface LimitSettings {
+  requestsPerMinute?: number | undefined
+  tokensPerMinute?: number | undefined
+  maxConcurrent?: number | undefined
+}

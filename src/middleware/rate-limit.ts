@@ -1,36 +1,119 @@
-/** Requests a minute per API key, told in the IETF's RateLimit headers and in OpenAI's own. */
+/**
+ * What a request may draw on: requests a minute, and where the key or its account has such limits, tokens a minute and
+ * requests at once. All of them or none; told in the IETF's RateLimit headers and in OpenAI's own.
+ */
+import type { LimitSettings, Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
-import type { Metrics, RateDecision, RateLimiter } from '../ports.ts'
+import type { Metrics } from '../ports.ts'
+import type { Claim, ClaimSet, Decision, Limits } from '../resilience/limits.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { principalOf } from './authenticate.ts'
 import type { Check } from './guard.ts'
+import { type AppContext, header } from './request-context.ts'
 
 export interface RateLimitOptions {
-  rateLimiter: RateLimiter
-  /** For keys without a limit of their own. */
+  limits: Limits
+  /** Requests a minute for keys without a limit of their own. */
   perMinute: number
   metrics: Metrics
 }
 
-export const rateLimit = ({ rateLimiter, perMinute, metrics }: RateLimitOptions): Check =>
-  function rateLimit(c) {
-    const principal = principalOf(c)
-    const limit = principal.rateLimitPerMinute ?? perMinute
-    const decide = ({ allowed, remaining, resetMs, retryAfterMs }: RateDecision): undefined => {
-      const { headers } = c.get('request')
-      const resetSeconds = Math.ceil(resetMs / 1000)
-      headers['ratelimit-policy'] = `"default";q=${limit};w=60`
-      headers.ratelimit = `"default";r=${remaining};t=${resetSeconds}`
-      headers['x-ratelimit-limit-requests'] = String(limit)
-      headers['x-ratelimit-remaining-requests'] = String(remaining)
-      headers['x-ratelimit-reset-requests'] = `${resetSeconds}s`
-      if (allowed) return undefined
-      metrics.count(instruments.rateLimited, { scope: 'key' })
-      throw new ApiError('rate_limited', {
-        message: `This API key may make ${limit} requests a minute. Slow down, or ask for a higher limit.`,
-        retryAfterMs,
+/** Of a prompt in JSON, roughly. What it was in truth is settled at the end. */
+const bytesPerToken = 4
+/** For bodies of unknown length. */
+const usualTokens = 1_000
+
+/** Before the body is read, by its length alone. */
+export function expectedTokens(c: AppContext): number {
+  const length = header(c, 'content-length')
+  return length === undefined ? usualTokens : Math.ceil(Number(length) / bytesPerToken) || 1
+}
+
+const words: Record<Claim['unit'], (limit: number) => string> = {
+  requests: (limit) => `make ${limit} requests a minute`,
+  tokens: (limit) => `use ${limit} tokens a minute`,
+  places: (limit) => `have ${limit} requests under way at once`,
+}
+const owner: Record<Claim['scope'], string> = { key: 'This API key', account: 'This account', provider: 'The provider' }
+const advice = 'Slow down, or ask for a higher limit.'
+
+export const rateLimit = ({ limits, perMinute, metrics }: RateLimitOptions): Check => {
+  // Principals are remembered for seconds, and their claims with them.
+  const sets = new WeakMap<Principal, PrincipalClaims>()
+  const setOf = (principal: Principal) => {
+    let set = sets.get(principal)
+    if (!set) {
+      set = claimsOf(principal, perMinute)
+      sets.set(principal, set)
+    }
+    return set
+  }
+
+  return function rateLimit(c) {
+    const request = c.get('request')
+    const set = setOf(principalOf(c))
+    const expected = set.countsTokens ? expectedTokens(c) : 0
+    const decide = (decision: Decision): undefined => {
+      tell(request.headers, set, decision)
+      if (decision.refusedBy) {
+        const { scope, unit, limit } = decision.refusedBy
+        metrics.count(instruments.rateLimited, { scope })
+        throw new ApiError('rate_limited', {
+          message: `${owner[scope]} may ${words[unit](limit)}. ${advice}`,
+          retryAfterMs: decision.retryAfterMs,
+        })
+      }
+      if (!set.ends) return
+      request.onEnd(() => {
+        const used = request.tokensUsed
+        limits.end(set, request.id, used === undefined ? undefined : { expected, used })
       })
     }
-    const taken = rateLimiter.take(principal.keyId, limit)
+    const taken = limits.take(set, request.id, expected)
     return taken instanceof Promise ? taken.then(decide) : decide(taken)
   }
+}
+
+interface PrincipalClaims extends ClaimSet {
+  countsTokens: boolean
+  /** Whether the end of a request changes anything. */
+  ends: boolean
+}
+
+function claimsOf(principal: Principal, perMinute: number): PrincipalClaims {
+  const { accountId, keyId, limits } = principal
+  const of = (scope: Claim['scope'], owner: string, settings: LimitSettings): Claim[] => {
+    const { requestsPerMinute, tokensPerMinute, maxConcurrent } = settings
+    const claim = (unit: Claim['unit'], limit: number | undefined): Claim[] =>
+      limit === undefined ? [] : [{ scope, unit, limit, key: `${unit}:${owner}` }]
+    return [
+      ...claim('requests', requestsPerMinute),
+      ...claim('tokens', tokensPerMinute),
+      ...claim('places', maxConcurrent),
+    ]
+  }
+  const claims = [
+    ...of('key', keyId, { ...limits.key, requestsPerMinute: limits.key.requestsPerMinute ?? perMinute }),
+    ...of('account', accountId, limits.account),
+  ]
+  const countsTokens = claims.some(({ unit }) => unit === 'tokens')
+  return { group: accountId, claims, countsTokens, ends: claims.some(({ unit }) => unit !== 'requests') }
+}
+
+/** Of the key's claims on one unit, and where there is none of the account's. */
+function tell(headers: Record<string, string>, { claims }: ClaimSet, { allowances }: Decision) {
+  for (let i = claims.length - 1; i >= 0; i--) {
+    const { unit, limit } = claims[i]!
+    const { remaining, resetMs } = allowances[i]!
+    const resetSeconds = Math.ceil(resetMs / 1000)
+    if (unit === 'places') continue
+    // The key's claims come first, so they are told last and stand.
+    if (unit === 'requests') {
+      headers['ratelimit-policy'] = `"default";q=${limit};w=60`
+      headers.ratelimit = `"default";r=${remaining};t=${resetSeconds}`
+    }
+    headers[`x-ratelimit-limit-${unit}`] = String(limit)
+    headers[`x-ratelimit-remaining-${unit}`] = String(remaining)
+    headers[`x-ratelimit-reset-${unit}`] = `${resetSeconds}s`
+  }
+}

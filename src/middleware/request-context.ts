@@ -20,11 +20,13 @@ export class RequestInFlight {
   readonly trace: CallTrace = { attempts: 0, waitedMs: 0 }
   /** What else the request's log line says. */
   readonly log: LogFields = {}
+  /** In all, where the answer said so. */
+  tokensUsed: number | undefined = undefined
   streaming = false
   private readonly startedAt: number
   /** Of a stream, until it began: what is waited for later is the provider's time. */
   private overheadMs: number | undefined = undefined
-  private endings: (() => void)[] | undefined = undefined
+  private endings: ((status: number) => void)[] | undefined = undefined
   private readonly c: AppContext
   private readonly owner: Owner
 
@@ -39,8 +41,8 @@ export class RequestInFlight {
     owner.inFlight++
   }
 
-  /** Runs when the answer has ended, in whatever way. */
-  onEnd(fn: () => void) {
+  /** Runs when the answer has ended, in whatever way: with 499 if the caller left before. */
+  onEnd(fn: (status: number) => void) {
     this.endings ??= []
     this.endings.push(fn)
   }
@@ -76,7 +78,7 @@ export class RequestInFlight {
     const { clock, metrics, log } = this.owner.options
     const { c, trace } = this
     this.owner.inFlight--
-    if (this.endings) for (const ending of this.endings) ending()
+    if (this.endings) for (const ending of this.endings) ending(status)
     const ms = clock.now() - this.startedAt
     const method = methods.has(c.req.method) ? c.req.method : 'other'
     const route = routeOf(c)

@@ -9,6 +9,7 @@ import { instruments } from '../telemetry/instruments.ts'
 import type { Attempt, GuardedCall, Target } from '../upstream/guarded-call.ts'
 import { createHedge } from '../upstream/hedge.ts'
 import { checkStatus, first, UpstreamFailure } from '../upstream/outcome.ts'
+import type { ProviderLimit } from '../upstream/provider-limit.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { type CredentialsOptions, createCredentials } from './credentials.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint, isAnswerType } from './endpoints.ts'
@@ -107,6 +108,7 @@ export interface OpenAiOptions {
   clock: Clock
   metrics: Metrics
   upstream: Upstream
+  providerLimit?: ProviderLimit | undefined
   guardedCall: GuardedCall
 }
 
@@ -122,7 +124,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
-  const { name, http, clock, metrics, upstream, guardedCall, apiKeys, onRejected } = options
+  const { name, http, clock, metrics, upstream, providerLimit, guardedCall, apiKeys, onRejected } = options
   const { origin, pathname } = new URL(options.baseUrl)
   const prefix = pathname === '/' ? '' : pathname
   const headers = {
@@ -274,6 +276,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     upstream,
     complete: (call) => ({
       upstream,
+      providerLimit,
       circuit: upstream.circuit(call.model),
       tryTimeoutMs: call.timeouts.totalMs,
       totalMs: call.timeouts.totalMs,
@@ -288,6 +291,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       const { worksBeforeItSpeaks } = endpoints[call.endpoint] as Endpoint
       return {
         upstream,
+        providerLimit,
         circuit: upstream.circuit(call.model),
         totalMs,
         send: (signal, attempt) => sendStream(call, signal, attempt),

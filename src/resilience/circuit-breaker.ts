@@ -9,6 +9,9 @@
  * open -> half-open: when the wait is over, on the next call, or earlier when an active probe succeeded.
  * half-open -> closed: after `trialCalls` successes; -> open again on any failure, or when a trial is never heard of.
  * After a close, calls return in steps, so that a fleet does not stampede what has just recovered.
+ *
+ * What other pods know comes in from outside (fleet-breaker.ts): whose turn it is to try, and their word to open, to stay
+ * open and to close.
  */
 import type { Clock } from './clock.ts'
 import { createRollingWindow } from './rolling-window.ts'
@@ -37,6 +40,12 @@ export interface CircuitBreakerOptions {
   /** Length of one step of the return after closing (25, 50, 75 %); 0 = none. @default 1_000 */
   slowStartStepMs?: number
   onTransition?: (to: BreakerState, from: BreakerState) => void
+  /** Told of each failure that leaves the circuit closed. */
+  onFailure?: () => void
+  /** Asked before each trial call: why it must not be made now. @default it may */
+  trialTurn?: () => Refusal | undefined
+  /** Pods that share the upstream: the calls that each step of the return always admits are all of theirs. @default 1 */
+  pods?: () => number
   restore?: BreakerSnapshot
 }
 
@@ -55,8 +64,15 @@ export interface Permit {
   failedLater(): void
 }
 
-/** `retryAfterMs`: when asking again may help. */
-export type Admission = { permit: Permit } | { refused: 'open' | 'trials_busy' | 'slow_start'; retryAfterMs: number }
+export interface Refusal {
+  refused: 'open' | 'trials_busy' | 'slow_start'
+  /** When asking again may help. */
+  retryAfterMs: number
+  /** The turn to try is being asked for: once this settles, which is soon, asking again may help. */
+  turn?: Promise<void>
+}
+
+export type Admission = { permit: Permit } | Refusal
 
 /** What another process needs to go on from here. Durations, not instants: clocks differ between processes. */
 export interface BreakerSnapshot {
@@ -71,8 +87,18 @@ export interface CircuitBreaker {
   acquire(leaseMs?: number): Admission
   /** Until a call may be let through; 0 = now. Asking changes nothing. */
   refusesForMs(): number
+  state(): BreakerState
+  trialsUnderWay(): number
   /** An active probe succeeded: an open circuit takes trial calls from now on. */
   probeSucceeded(): void
+  /** An open circuit has waited long enough: the next call asks for its turn. */
+  endWait(): void
+  /** Others have seen enough: opens a closed circuit whose latest `failures` calls failed; whether it did. */
+  openEarly(failures: number): boolean
+  /** Trials made elsewhere failed: an open circuit waits as if they had been its own. */
+  stayOpen(): void
+  /** Trials made elsewhere succeeded: closes the circuit, and calls return in steps. */
+  recover(): void
   /** An operator's word: keeps the circuit open or closed whatever happens, until `auto`. */
   force(state: 'open' | 'closed' | 'auto'): void
   status(): { state: BreakerState; calls: number; failureRate: number; nextTrialInMs: number }
@@ -116,6 +142,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   const trialCalls = positive('trialCalls', options.trialCalls ?? 3)
   const trialLeaseMs = positive('trialLeaseMs', options.trialLeaseMs ?? 10_000)
   const slowStartStepMs = options.slowStartStepMs ?? 1_000
+  const { onFailure, trialTurn, pods = () => 1 } = options
 
   const window = createRollingWindow({ buckets: windowBuckets, bucketMs: windowBucketMs })
   let generation = 0
@@ -211,6 +238,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     if (failed) lengthenRow(current, now)
     else current.row = 0
     if (verdict !== 'success') evaluate(current, now, retryAfterMs)
+    if (failed && state === current) onFailure?.()
   }
 
   /** Not a call more: an upstream that breaks each of its streams fails all calls, not half of them. */
@@ -219,6 +247,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     window.turnFailed(at, now)
     lengthenRow(current, now)
     evaluate(current, now, 0)
+    if (state === current) onFailure?.()
   }
 
   function lengthenRow(current: State & { name: 'closed' }, now: number) {
@@ -245,7 +274,9 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     watchLeases()
   }
 
-  /** While traffic returns: a floor of calls for quiet upstreams, a growing share of the rest. */
+  const hasRoom = (current: State & { name: 'half_open' }) => current.leases.size + current.successes < trialCalls
+
+  /** While traffic returns: a floor of calls for quiet upstreams, which is the whole fleet's, a growing share of the rest. */
   function admitReturning(current: State & { name: 'closed' }): boolean {
     const step = Math.floor((clock.now() - current.since) / slowStartStepMs)
     const admitted = slowStartShares[step]
@@ -254,13 +285,16 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       return true
     }
     if (step !== current.step) Object.assign(current, { step, stepCalls: 0 })
-    return ++current.stepCalls <= minCalls || random() < admitted
+    return ++current.stepCalls <= Math.ceil(minCalls / pods()) || random() < admitted
   }
 
   return {
     acquire(leaseMs = trialLeaseMs) {
-      if (state.name === 'open' && clock.now() >= state.until) halfOpen()
       if (state.name === 'half_open') expireLeases()
+      const due = state.name === 'open' && clock.now() >= state.until
+      const notNow = due || (state.name === 'half_open' && hasRoom(state)) ? trialTurn?.() : undefined
+      if (notNow) return notNow
+      if (due) halfOpen()
       switch (state.name) {
         case 'closed':
           if (state.returning && !admitReturning(state)) return { refused: 'slow_start', retryAfterMs: slowStartStepMs }
@@ -268,8 +302,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         case 'open':
           return { refused: 'open', retryAfterMs: state.until - clock.now() }
         case 'half_open': {
-          if (state.leases.size + state.successes >= trialCalls)
-            return { refused: 'trials_busy', retryAfterMs: trialsBusyMs }
+          if (!hasRoom(state)) return { refused: 'trials_busy', retryAfterMs: trialsBusyMs }
           const trial = permit()
           state.leases.set(trial, clock.now() + Math.min(leaseMs, trialLeaseMs))
           watchLeases()
@@ -283,11 +316,27 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     },
     refusesForMs() {
       if (state.name === 'open') return Math.max(state.until - clock.now(), 0)
-      if (state.name === 'half_open') return state.leases.size + state.successes < trialCalls ? 0 : trialsBusyMs
+      if (state.name === 'half_open') return hasRoom(state) ? 0 : trialsBusyMs
       return state.name === 'forced_open' ? openMs : 0
     },
+    state: () => state.name,
+    trialsUnderWay: () => (state.name === 'half_open' ? state.leases.size : 0),
     probeSucceeded() {
       if (state.name === 'open') halfOpen()
+    },
+    endWait() {
+      if (state.name === 'open') state.until = Math.min(state.until, clock.now())
+    },
+    openEarly(failures) {
+      if (state.name !== 'closed' || state.row < failures) return false
+      open(0)
+      return true
+    },
+    stayOpen() {
+      if (state.name === 'open') open(0)
+    },
+    recover() {
+      if (state.name === 'open' || state.name === 'half_open') close()
     },
     force(to) {
       if (to === 'open') enter({ name: 'forced_open' })

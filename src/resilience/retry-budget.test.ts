@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { createRetryBudget, type RetryBudgetOptions } from './retry-budget.ts'
 
@@ -103,4 +103,57 @@ it('refuses a ratio outside 0 to 1 by name', () => {
   expect(() => world({ ratio: Number.NaN })).toThrow('ratio must be 0 to 1, got NaN')
   expect(allowed(world({ ratio: 0 }).budget)).toBe(10)
   expect(allowed(world({ ratio: 1 }).budget)).toBe(10)
+})
+
+describe('shared by the pods of a fleet', () => {
+  it('begins with an even share of the ten, is given one of the second’s, and keeps one of the 75', () => {
+    const { clock, budget } = world({ pods: () => 5 })
+    expect(allowed(budget)).toBe(2)
+    clock.tick(4_999)
+    expect(allowed(budget)).toBe(0)
+    clock.tick(1)
+    expect(allowed(budget)).toBe(1)
+    clock.tick(3_600_000)
+    expect(allowed(budget)).toBe(15)
+  })
+
+  it('earns by its own first tries what it would earn alone', () => {
+    const { budget } = world({ pods: () => 5, initialTokens: 0 })
+    for (let i = 0; i < 100; i++) budget.firstTry()()
+    expect(allowed(budget)).toBeGreaterThanOrEqual(9)
+  })
+
+  it('has a smaller share as soon as there are more pods', () => {
+    let pods = 1
+    const { clock, budget } = world({ pods: () => pods, initialTokens: 75 })
+    pods = 25
+    expect(allowed(budget)).toBe(3)
+    clock.tick(25_000)
+    expect(allowed(budget)).toBe(1)
+  })
+
+  it('of which its share is less than one has no retry at first, and saves up for one in an outage', () => {
+    const { clock, budget } = world({ pods: () => 750, initialTokens: 0 })
+    for (let i = 0; i < 1_000; i++) budget.firstTry()()
+    clock.tick(3_600_000)
+    expect(budget.exhausted).toBe(true)
+    // A tenth is there already.
+    for (let i = 0; i < 8; i++) budget.firstTry()()
+    expect(budget.exhausted).toBe(true)
+    for (let i = 0; i < 20; i++) budget.firstTry()()
+    expect(budget.exhausted).toBe(false)
+    expect(allowed(budget)).toBe(1)
+  })
+
+  it('keeps what it saved for a minute after the last refusal', () => {
+    const saved = (ms: number) => {
+      const { clock, budget } = world({ pods: () => 750, initialTokens: 0 })
+      expect(budget.exhausted).toBe(true)
+      for (let i = 0; i < 20; i++) budget.firstTry()()
+      clock.tick(ms)
+      return allowed(budget)
+    }
+    expect(saved(59_999)).toBe(1)
+    expect(saved(60_000)).toBe(0)
+  })
 })

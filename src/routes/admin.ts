@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
-import type { Log } from '../ports.ts'
+import type { Log, WriteMode, WriteModeStatus } from '../ports.ts'
 import type { BreakerRow, Breakers } from '../services/breakers.ts'
 import { type FaultInForce, type Faults, type FaultToSet, faultKinds } from '../services/faults.ts'
 import { parseOr400 } from './parse.ts'
@@ -12,11 +12,14 @@ import { parseOr400 } from './parse.ts'
 export interface AdminRouteOptions {
   breakers: Breakers
   faults: Faults
+  writeMode: WriteMode
   readJson: ReadJson
   log: Log
 }
 
 const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
+
+const modeBody = z.strictObject({ read_only: z.boolean() })
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 }
 const maxFaultMs = unitMs.h
@@ -59,7 +62,7 @@ const faultBody = z.strictObject({
     .max(32),
 })
 
-export function adminRoutes({ breakers, faults, readJson, log }: AdminRouteOptions) {
+export function adminRoutes({ breakers, faults, writeMode, readJson, log }: AdminRouteOptions) {
   const app = new Hono<AppEnv>()
 
   app.get('/breakers', (c) => respondJson(c, 200, { breakers: breakers.list().map(breakerOut) }))
@@ -79,6 +82,14 @@ export function adminRoutes({ breakers, faults, readJson, log }: AdminRouteOptio
     log.warn('faults set by an administrator', { ...who(c), detail: detail || 'none' })
     return respondJson(c, 200, { faults: inForce.map(faultOut) })
   })
+
+  app.get('/mode', (c) => respondJson(c, 200, modeOut(writeMode.status())))
+  app.put('/mode', async (c) => {
+    const { read_only: readOnly } = parseOr400(modeBody, (await readJson(c)).value)
+    const status = await writeMode.set(readOnly)
+    log.warn('mode set by an administrator', { ...who(c), state: readOnly ? 'read_only' : 'read_write' })
+    return respondJson(c, 200, modeOut(status))
+  })
   return app
 }
 
@@ -94,6 +105,13 @@ const breakerOut = ({ name, state, failureRate, calls, nextProbeAt, pods }: Brea
   calls,
   next_probe_at: nextProbeAt?.toISOString() ?? null,
   pods,
+})
+
+const modeOut = ({ readOnly, reason, since, stored }: WriteModeStatus) => ({
+  read_only: readOnly,
+  reason: reason ?? null,
+  since: since?.toISOString() ?? null,
+  stored,
 })
 
 type FaultIn = z.infer<typeof faultBody>['faults'][number]

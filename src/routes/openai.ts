@@ -5,6 +5,7 @@ import { priorityOf } from '../middleware/admission.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadForm } from '../middleware/form-body.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
+import { expectedTokens } from '../middleware/rate-limit.ts'
 import {
   type AppContext,
   type AppEnv,
@@ -20,6 +21,7 @@ import type { RequestBody } from '../services/inference.ts'
 import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
+import type { Usage } from '../services/usage.ts'
 import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -28,14 +30,17 @@ export interface OpenAiRouteOptions {
   models: Models
   readJson: ReadJson
   readForm: ReadForm
+  usage: Pick<Usage, 'note' | 'full'>
+  wallNow: () => number
 }
 
-export function openAiRoutes({ answers, models, readJson, readForm }: OpenAiRouteOptions) {
+export function openAiRoutes({ answers, models, readJson, readForm, usage, wallNow }: OpenAiRouteOptions) {
   const app = new Hono<AppEnv>()
 
   async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
     const request = c.get('request')
     request.log.stream = asked.stream
+    if (usage.full) throw new ApiError('usage_unrecordable', { retryAfterMs: 5_000 })
     const wish = cacheWish(c)
     const asking = {
       endpoint,
@@ -48,6 +53,7 @@ export function openAiRoutes({ answers, models, readJson, readForm }: OpenAiRout
       signal: c.req.raw.signal,
       key: principalOf(c).keyId,
       priority: priorityOf(c),
+      tokens: expectedTokens(c),
       trace: request.trace,
       log: request.log,
     }
@@ -57,6 +63,24 @@ export function openAiRoutes({ answers, models, readJson, readForm }: OpenAiRout
     if (answered.cache) request.headers['x-cache'] = answered.cache
     if (answered.ageMs !== undefined) request.headers.age = String(Math.floor(answered.ageMs / 1000))
     request.log.provider = answered.provider
+    const { accountId, keyId } = principalOf(c)
+    request.onEnd((status) => {
+      // Another provider may have ended what this one began.
+      const provider = String(request.log.provider)
+      const { model } = answered
+      const streamed = asked.stream
+      usage.note({
+        accountId,
+        requestId: request.id,
+        keyId,
+        at: wallNow(),
+        endpoint,
+        provider,
+        model,
+        status,
+        streamed,
+      })
+    })
     const headers = {
       'content-type': answered.contentType,
       'x-gpuproxy-provider': answered.provider,

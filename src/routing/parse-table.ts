@@ -224,6 +224,11 @@ const file = strict({
         'API keys',
       ).default([]),
       headers: headers.default({}),
+      limits: strict({
+        requests_per_minute: integer(1, 100_000_000).optional(),
+        tokens_per_minute: integer(1, 1_000_000_000_000).optional(),
+        max_concurrent: integer(1, 1_000_000).optional(),
+      }).optional(),
     }),
     limits.providers,
     'providers',
@@ -250,6 +255,13 @@ const provider = (name: string, given: File['providers'][string]): ProviderRow =
   kind: given.kind,
   baseUrl: given.base_url,
   apiKeys: given.api_keys,
+  ...(given.limits && {
+    limits: {
+      requestsPerMinute: given.limits.requests_per_minute,
+      tokensPerMinute: given.limits.tokens_per_minute,
+      maxConcurrent: given.limits.max_concurrent,
+    },
+  }),
   headers: Object.fromEntries(Object.entries(given.headers).map(([key, value]) => [key.toLowerCase(), value])),
 })
 

@@ -16,6 +16,14 @@ export interface ProviderRow {
   apiKeys: readonly string[]
   /** Sent with every call. */
   headers: Readonly<Record<string, string>>
+  /** What the provider allows the fleet; undefined = nothing is known of a limit. */
+  limits?: ProviderLimits | undefined
+}
+
+export interface ProviderLimits {
+  requestsPerMinute: number | undefined
+  tokensPerMinute: number | undefined
+  maxConcurrent: number | undefined
 }
 
 export const strategies = ['priority', 'weighted', 'least_busy', 'latency', 'cost'] as const

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { FakeBoard } from '../../tests/support/fake-board.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
-import type { Verdict } from '../resilience/circuit-breaker.ts'
+import type { BreakerState, Verdict } from '../resilience/circuit-breaker.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import { createBreakers } from './breakers.ts'
 
-function world() {
+function world(fleet?: FakeBoard) {
   const clock = new FakeClock()
   const create = (name: string) =>
     createUpstream({
@@ -25,6 +26,7 @@ function world() {
     names: () => ['vastai:list', 'openai:other', 'billing'],
     upstreams: () => [openai, vastai],
     pod: 'pod-1',
+    fleet,
   })
   const report = (key: string, verdict: Verdict, times: number) => {
     for (let i = 0; i < times; i++) {
@@ -104,5 +106,33 @@ describe('an operator’s word', () => {
 
   it('on a service that is not configured is refused in words that say so', () => {
     expect(() => world().breakers.set('billing', 'open')).toThrow(/billing stands for a service that is not configured/)
+  })
+})
+
+describe('the other pods', () => {
+  const said = (name: string, state: BreakerState) => ({ name, state, own: true, byTrials: false, at: 0, until: 0 })
+
+  it('are listed by the names that operators know, each with the worst of its circuits, also those that say nothing', () => {
+    const board = new FakeBoard()
+    const { row } = world(board)
+    board.say('gateway-7d9f-0199f2c4-1111-7abc-8def-0123456789ab', 'openai/a', said('openai:other', 'half_open'))
+    board.say('gateway-7d9f-0199f2c4-1111-7abc-8def-0123456789ab', 'openai/b', said('openai:other', 'open'))
+    board.say('plain', 'openai/c', said('openai:org/gpt', 'open'))
+    expect(row('openai:other')?.pods).toEqual([
+      { pod: 'pod-1', state: 'closed' },
+      { pod: 'gateway-7d9f', state: 'open' },
+      { pod: 'plain', state: 'closed' },
+    ])
+    expect(row('openai:other')?.state, 'the row is this pod’s').toBe('closed')
+  })
+
+  it('are reached by an operator’s word, and by none that is refused', () => {
+    const board = new FakeBoard()
+    const { breakers } = world(board)
+    breakers.set('openai:other', 'open')
+    expect(() => breakers.set('openai:nothing', 'open')).toThrow()
+    expect([...board.given]).toEqual([['openai:other', 'open']])
+    breakers.set('openai:other', 'auto')
+    expect([...board.given]).toEqual([])
   })
 })

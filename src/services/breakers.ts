@@ -1,7 +1,8 @@
 /** What operators see of the circuit breakers, and their word on them: one row a name, whatever circuits share it. */
 import { ApiError } from '../errors.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, FleetBoard } from '../ports.ts'
 import type { BreakerState } from '../resilience/circuit-breaker.ts'
+import { alone } from '../resilience/fleet-board.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
 export interface BreakersOptions {
@@ -11,6 +12,8 @@ export interface BreakersOptions {
   upstreams: () => Iterable<Upstream>
   /** The name of this pod, whose circuits these are. */
   pod: string
+  /** What the other pods say, and where an operator's word reaches them. @default there are none */
+  fleet?: FleetBoard | undefined
 }
 
 export interface BreakerRow {
@@ -43,7 +46,10 @@ interface Sum {
 }
 const nothingYet = (): Sum => ({ state: 'closed', calls: 0, failures: 0, nextTrialInMs: Infinity })
 
-export function createBreakers({ clock, names, upstreams, pod }: BreakersOptions): Breakers {
+/** Pods are told apart by an id behind the name that operators know them by. */
+const podId = /-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+export function createBreakers({ clock, names, upstreams, pod, fleet = alone }: BreakersOptions): Breakers {
   function sums(): Map<string, Sum> {
     const byName = new Map<string, Sum>()
     const sum = (name: string) => {
@@ -72,8 +78,15 @@ export function createBreakers({ clock, names, upstreams, pod }: BreakersOptions
     failureRate: calls === 0 ? 0 : failures / calls,
     calls,
     nextProbeAt: nextTrialInMs === Infinity ? undefined : new Date(clock.wallNow() + nextTrialInMs),
-    pods: [{ pod, state }],
+    pods: [{ pod, state }, ...others(name)],
   })
+
+  const others = (name: string): BreakerRow['pods'] =>
+    [...fleet.others()].map(([id, reports]) => {
+      let state: BreakerState = 'closed'
+      for (const report of reports.values()) if (report.name === name) state = worse(state, report.state)
+      return { pod: id.replace(podId, ''), state }
+    })
 
   return {
     list: () => [...sums()].map(toRow),
@@ -84,6 +97,7 @@ export function createBreakers({ clock, names, upstreams, pod }: BreakersOptions
         throw new ApiError('unknown_breaker', { message: `${name} stands for a service that is not configured here.` })
       }
       owner.force(name, state)
+      fleet.setWord(name, state)
       // Where it is back to `auto` and has no circuit any more, nothing but its name is left of it.
       return toRow([name, sums().get(name) ?? nothingYet()])
     },

@@ -40,6 +40,8 @@ export interface InferenceRequest {
   /** Whose share of the upstreams' places this takes. */
   key: string
   priority: Priority
+  /** What it is expected to cost. */
+  tokens: number
   trace: CallTrace
   /** Told what the request's log line should say. */
   log: LogFields
@@ -109,6 +111,7 @@ export function createInference(options: InferenceOptions): Inference {
       nested: request.nested,
       key: request.key,
       priority: request.priority,
+      tokens: request.tokens,
       holds: request.stream || endpoints[endpoint].answer === 'binary',
       trace: request.trace,
     }

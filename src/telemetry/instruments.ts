@@ -96,12 +96,27 @@ export const instruments = {
     'Look-ups: memory, redis, stale, miss, bypass, error.',
   ),
   cacheBytes: gauge('cache_bytes', ['cache'], 'Bytes held in memory.'),
-  dbPool: gauge('db_pool_connections', ['role', 'state'], 'Permits of the pool: in_use, waiting, max.'),
+  dbPool: gauge(
+    'db_pool_connections',
+    ['role', 'state'],
+    'Permits for connections (max, in_use) and callers waiting for one, by what they are for.',
+  ),
   dbDuration: histogram(
     'db_query_duration_seconds',
     ['role'],
     requestSeconds,
     'Queries, waiting for a place included.',
+  ),
+  replicaLag: gauge(
+    'db_replica_lag_seconds',
+    ['replica'],
+    'How far a read replica is behind; of one that does not answer, since when. Beyond 10 s it is not read from.',
+  ),
+  ledgerPending: gauge('ledger_pending_events', [], 'Usage events in the journal that are not in the database yet.'),
+  ledgerLostEvents: counter(
+    'ledger_lost_events_total',
+    [],
+    'Usage events lost: torn by a crash, refused by the database, or more than the journal holds.',
   ),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(

@@ -31,6 +31,7 @@ const localCodes: Record<LocalReason, ErrorCode> = {
   circuit_open: 'circuit_open',
   overloaded: 'overloaded',
   throttle_gate: 'upstream_throttled',
+  provider_limit: 'upstream_throttled',
 }
 
 const defaultRetryAfterMs = 1_000

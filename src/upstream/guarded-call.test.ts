@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { FakeBoard } from '../../tests/support/fake-board.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { listening } from '../../tests/support/listening.ts'
@@ -20,11 +21,12 @@ interface WorldOptions {
   maxConcurrent?: number
   maxAttempts?: number
   breaker?: Partial<CircuitBreakerOptions>
+  fleet?: FakeBoard
 }
 
 const effectivelyOff = { minCalls: 1_000_000, consecutiveFailures: 1_000_000 }
 
-function world({ random = () => 0.5, maxConcurrent = 100, maxAttempts = 3, breaker = {} }: WorldOptions = {}) {
+function world({ random = () => 0.5, maxConcurrent = 100, maxAttempts = 3, breaker = {}, fleet }: WorldOptions = {}) {
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
   const guardedCall = createGuardedCall({
@@ -47,6 +49,7 @@ function world({ random = () => 0.5, maxConcurrent = 100, maxAttempts = 3, break
       breaker: { slowStartStepMs: 0, ...breaker },
       circuitName: () => name,
       onTransition: () => {},
+      fleet,
     })
     const sentAt: number[] = []
     return {
@@ -873,5 +876,57 @@ describe('an upstream that is down for 30 s at 200 requests a second', () => {
 
   it('is tried at most 0.05 times a request with one', async () => {
     expect(await attemptsPerRequest({})).toBeLessThanOrEqual(0.05)
+  })
+})
+
+describe('a fleet’s turn to try', () => {
+  const due = async () => {
+    const fleet = new FakeBoard()
+    const w = world({ fleet, maxAttempts: 1 })
+    const up = w.target('up', inTurn(...Array<Send>(10).fill(() => fails('server')), answers))
+    for (let i = 0; i < 10; i++) await w.run([up])
+    expect(up.circuit.breaker.state()).toBe('open')
+    await w.clock.advance(30_000)
+    fleet.answers = 'later'
+    return { ...w, fleet, up }
+  }
+
+  it('is waited for by the call that asks for it, which then is the trial', async () => {
+    const { clock, fleet, up, run } = await due()
+    const call = run([up])
+    await clock.advance(70)
+    expect(fleet.claims).toHaveLength(1)
+    fleet.claims[0]!.answer('granted')
+    const { answer, trace, tookMs } = await call
+    expect(answer?.value).toBe('answer')
+    expect(tookMs).toBeGreaterThanOrEqual(70)
+    expect(trace).toMatchObject({ attempts: 1, waitedMs: tookMs })
+  })
+
+  it('that is another’s is a refusal by our own guard, and the next target is tried', async () => {
+    const { fleet, up, run, target } = await due()
+    fleet.answers = 'held'
+    const other = target('other', answers)
+    expect((await run([up, other])).answer?.target).toBe(other)
+    const { failure } = await run([up])
+    expect(failure).toMatchObject({ class: 'local', details: { reason: 'circuit_open', retryAfterMs: 1_000 } })
+  })
+
+  it('is not waited for when the caller leaves', async () => {
+    const { clock, fleet, up, run } = await due()
+    const caller = new AbortController()
+    const listeners = listening(caller.signal)
+    const call = run([up], { signal: caller.signal })
+    await clock.advance(20)
+    expect(listeners()).toBe(1)
+    caller.abort()
+    const { failure, trace } = await call
+    expect(failure).toMatchObject({ class: 'client' })
+    expect(trace.attempts).toBe(0)
+    fleet.claims[0]!.answer('granted')
+    await settled()
+    expect(listeners()).toBe(0)
+    // The turn is there for the next.
+    expect((await run([up])).answer?.value).toBe('answer')
   })
 })

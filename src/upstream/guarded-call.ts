@@ -1,6 +1,6 @@
 /**
  * The outbound pipeline, outer to inner: deadline -> targets in order -> retry (and its budget) -> throttle gate ->
- * circuit breaker -> bulkhead -> timeout of the try -> the call itself.
+ * circuit breaker -> bulkhead -> provider limit -> timeout of the try -> the call itself.
  *
  * The breaker sees each try, but one request adds at most one failure to it. What our own guards refuse is never
  * evidence against the upstream, uses up no try, and is not asked of the same target again.
@@ -15,6 +15,7 @@ import { sleep } from '../resilience/clock.ts'
 import type { Deadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { type FailureClass, failureClasses, failureFrom, type Phase, UpstreamFailure } from './outcome.ts'
+import type { ProviderLimit } from './provider-limit.ts'
 import { type Circuit, noteStream, type Upstream } from './upstream.ts'
 
 export interface Target<T> {
@@ -32,6 +33,8 @@ export interface Target<T> {
   totalMs?: number
   /** An answer later than this counts as slow, in ms. */
   slowMs?: number
+  /** What the provider allows the fleet; undefined = as much as it takes. */
+  providerLimit?: ProviderLimit | undefined
   /** This request has reached it before: its first try here is a further one, and charged to the retry budget. */
   again?: boolean
   /** Whether it can help after this failure elsewhere. @default always */
@@ -59,6 +62,8 @@ export interface GuardedCallOptions {
   /** Whose share of an upstream's places this takes. */
   key?: string | undefined
   priority?: Priority | undefined
+  /** What the call is expected to cost, for the limit of the provider. @default 0 */
+  tokens?: number | undefined
   /** True for streams: `Answer.hold` then keeps the place and the caller's signal until released. */
   holds?: boolean
   /** Told how it went, also when the call throws. */
@@ -202,6 +207,20 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     }
   }
 
+  /** Whether it is this pod's turn to try is known in the time of one message to Redis, which is bounded. */
+  async function turnOrEnd(turn: Promise<void>, signal: AbortSignal, trace: CallTrace) {
+    const since = clock.now()
+    let onAbort = () => {}
+    const left = new Promise<void>((resolve) => {
+      onAbort = resolve
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+    await Promise.race([turn, left])
+    signal.removeEventListener('abort', onAbort)
+    trace.waitedMs += clock.now() - since
+    if (signal.aborted) throw new UpstreamFailure('client')
+  }
+
   /** The wait before going to the same target again; a hint, for which the gate is now closed, may make it longer. */
   function waitBefore({ class: failed }: UpstreamFailure, triesHere: number): number {
     if (failed === 'throttled') return backoff.afterThrottle(triesHere)
@@ -219,7 +238,11 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const { deadline, signal, trace, key, priority } = options
     const name = circuit.name
 
-    const admission = circuit.breaker.acquire(deadline.remainingMs())
+    let admission = circuit.breaker.acquire(deadline.remainingMs())
+    if ('refused' in admission && admission.turn) {
+      await turnOrEnd(admission.turn, signal, trace)
+      admission = circuit.breaker.acquire(deadline.remainingMs())
+    }
     if ('refused' in admission) {
       metrics.count(instruments.breakerCalls, { name, outcome: 'refused' })
       return local('circuit_open', admission.retryAfterMs)
@@ -251,6 +274,18 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       tell('neutral')
       release()
       return result
+    }
+    if (target.providerLimit) {
+      const taken = await target.providerLimit.take(options.tokens ?? 0)
+      if ('retryAfterMs' in taken) {
+        metrics.count(instruments.rateLimited, { scope: 'provider' })
+        return unsent(local('provider_limit', taken.retryAfterMs))
+      }
+      const leave = release
+      release = () => {
+        leave()
+        taken.end()
+      }
     }
     // The caller may have left between being given the place and taking it.
     if (signal.aborted) return unsent(new UpstreamFailure('client'))
@@ -347,7 +382,7 @@ function outOfTime(deadline: Deadline) {
   return new UpstreamFailure(deadline.byCaller ? 'deadline' : 'silent')
 }
 
-function local(reason: 'circuit_open' | 'overloaded' | 'throttle_gate', retryAfterMs: number) {
+function local(reason: 'circuit_open' | 'overloaded' | 'throttle_gate' | 'provider_limit', retryAfterMs: number) {
   return new UpstreamFailure('local', { reason, retryAfterMs })
 }
 

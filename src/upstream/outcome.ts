@@ -47,7 +47,7 @@ export const failureClasses = {
 /** The part of a call that took too long. */
 export type Phase = 'connect' | 'headers' | 'first_token' | 'idle' | 'rate' | 'total'
 
-export type LocalReason = 'circuit_open' | 'overloaded' | 'throttle_gate'
+export type LocalReason = 'circuit_open' | 'overloaded' | 'throttle_gate' | 'provider_limit'
 
 export interface FailureDetails {
   /** The upstream's status, where it gave one. */

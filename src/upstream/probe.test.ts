@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { FakeBoard } from '../../tests/support/fake-board.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { seededRandom } from '../../tests/support/seeded-random.ts'
@@ -8,9 +9,14 @@ import { instruments } from '../telemetry/instruments.ts'
 import { type Circuit, createUpstream } from './upstream.ts'
 
 const middle = (): number => 0.5
+interface Options {
+  random?: () => number
+  openMs?: number
+  fleet?: FakeBoard
+}
 type Answer = boolean | 'silence' | 'rejects'
 
-function world({ random = middle, openMs = 30_000 } = {}) {
+function world({ random = middle, openMs = 30_000, fleet }: Options = {}) {
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
   const asks: { atMs: number; signal: AbortSignal; answer: (ok: boolean) => void }[] = []
@@ -26,6 +32,7 @@ function world({ random = middle, openMs = 30_000 } = {}) {
     breaker: { slowStartStepMs: 0, trialCalls: 1, openMs },
     circuitName: (key) => `openai:${key}`,
     onTransition: () => {},
+    fleet,
     probe: (signal) =>
       new Promise((resolve, reject) => {
         asks.push({ atMs: clock.now() - startedAt, signal, answer: resolve })
@@ -251,5 +258,143 @@ describe('a provider whose probes succeed while its calls fail', () => {
     trip(sound)
     await clock.advance(4_000)
     expect([stateOf(broken), stateOf(sound)]).toEqual(['open', 'half_open'])
+  })
+})
+
+describe('in a fleet', () => {
+  const what = 'openai?'
+  const together = () => {
+    const fleet = new FakeBoard()
+    const w = world({ fleet, openMs: 300_000 })
+    const answered = (succeeded: boolean, at = w.clock.now()) => ({
+      name: what,
+      state: succeeded ? ('closed' as const) : ('open' as const),
+      own: true,
+      byTrials: false,
+      at,
+      until: at,
+    })
+    const told = () => fleet.told.filter(([circuit]) => circuit === what).map(([, report]) => report)
+    const due = () => w.circuit.breaker.refusesForMs() === 0
+    return { ...w, fleet, answered, told, due }
+  }
+
+  it('only who has claimed the interval asks, and tells the others', async () => {
+    const { clock, circuit, asks, fleet, told, answered } = together()
+    trip(circuit)
+    fleet.answers = 'held'
+    await clock.advance(8_000)
+    expect(asks).toHaveLength(0)
+    expect(fleet.claims).toMatchObject([
+      { what, ms: 3_000 },
+      { what, ms: 3_000 },
+    ])
+    fleet.answers = 'granted'
+    await clock.advance(4_000)
+    expect(asks).toHaveLength(1)
+    expect(told()).toEqual([answered(false)])
+    fleet.answers = 'unknown'
+    await clock.advance(4_000)
+    expect(asks).toHaveLength(1)
+  })
+
+  it('each asks for itself while the board is out of reach', async () => {
+    const { clock, circuit, asks, fleet } = together()
+    trip(circuit)
+    fleet.inReach = false
+    await clock.advance(4_000)
+    expect(asks).toHaveLength(1)
+    expect(fleet.claims).toHaveLength(0)
+  })
+
+  it('an answer that another got is believed like one’s own', async () => {
+    const { clock, circuit, fleet, answered, due } = together()
+    trip(circuit)
+    fleet.answers = 'held'
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(false))
+    expect(due()).toBe(false)
+    fleet.say('pod-2', what, answered(true))
+    expect(due()).toBe(true)
+    expect(stateOf(circuit)).toBe('open')
+  })
+
+  it('an answer from before the circuit opened is not', async () => {
+    const { clock, circuit, fleet, answered, due } = together()
+    await clock.advance(1_000)
+    trip(circuit)
+    fleet.say('pod-2', what, answered(true))
+    expect(due()).toBe(false)
+    fleet.say('pod-3', what, answered(true, clock.now() + 1))
+    expect(due()).toBe(true)
+  })
+
+  it('is doubted by all after the failed trials of others, and one report counts once', async () => {
+    const { clock, circuit, fleet, answered, due } = together()
+    trip(circuit)
+    fleet.answers = 'held'
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(true))
+    expect(due()).toBe(true)
+    await clock.advance(1_000)
+    for (const pod of ['pod-3', 'pod-4']) {
+      const at = clock.now()
+      const until = at + 60_000
+      fleet.say(pod, 'openai/gpt', { name: 'openai:gpt', state: 'open', own: true, byTrials: true, at, until })
+    }
+    expect(due(), 'two have failed').toBe(false)
+    await clock.advance(1_000)
+    // The first that is heard tells that it was doubted; from then on two in a row are needed.
+    fleet.say('pod-2', what, answered(true))
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(true))
+    fleet.say('pod-5', 'another', answered(true))
+    expect(due()).toBe(false)
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(true))
+    expect(due()).toBe(true)
+  })
+
+  it('waits for its turn without doubt growing meanwhile', async () => {
+    const { clock, upstream, circuit, fleet, answered, due } = together()
+    trip(circuit)
+    fleet.answers = 'held'
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(true))
+    // Another circuit opens, so that all are looked at.
+    trip(upstream.circuit('other'))
+    expect(due()).toBe(true)
+    circuit.breaker.stayOpen()
+    trip(upstream.circuit('a third'))
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(true))
+    expect(due()).toBe(false)
+    await clock.advance(1_000)
+    fleet.say('pod-2', what, answered(true))
+    expect(due()).toBe(true)
+  })
+
+  it('says nothing more once all of its circuits are closed', async () => {
+    const { clock, upstream, circuit, told } = together()
+    trip(circuit)
+    trip(upstream.circuit('other'))
+    await clock.advance(4_000)
+    circuit.breaker.recover()
+    expect(told()).toHaveLength(1)
+    upstream.circuit('other').breaker.recover()
+    expect(told().at(-1)).toBeUndefined()
+    expect(told()).toHaveLength(2)
+  })
+
+  it('asks nothing where it was stopped while it waited for its turn', async () => {
+    const { clock, upstream, circuit, asks, fleet } = together()
+    trip(circuit)
+    fleet.answers = 'later'
+    await clock.advance(4_000)
+    upstream.stop()
+    fleet.claims[0]!.answer('granted')
+    await clock.advance(30_000)
+    expect(asks).toHaveLength(0)
+    expect(clock.pendingTimers).toBe(0)
   })
 })

@@ -4,8 +4,12 @@
  *
  * A provider may answer that GET and fail every real call. After a trial that failed on a probe's word, more probes in
  * a row must succeed before the next is believed: 1, 2, 4, then 5.
+ *
+ * One probe at a time serves the fleet: whoever is the first to claim an interval asks, so that a pod whose own network
+ * is broken asks only in its turn, and all take the answer for their own.
  */
-import type { Clock } from '../ports.ts'
+import type { Clock, FleetBoard } from '../ports.ts'
+import type { CircuitReport } from '../resilience/fleet-board.ts'
 import type { Circuit } from './upstream.ts'
 
 export interface ProbeOptions {
@@ -17,11 +21,16 @@ export interface ProbeOptions {
   circuits: () => Iterable<Circuit>
   /** Told of each answer. */
   onAnswer?: (succeeded: boolean) => void
+  fleet: FleetBoard
+  /** What this is called on the fleet's board. */
+  what: string
 }
 
 export interface Probe {
   /** To be called after each change of state of one of the circuits. */
   wake(): void
+  /** Another pod has asked. */
+  heard(): void
   /** For good. */
   stop(): void
 }
@@ -33,16 +42,21 @@ interface Doubt {
   successes: number
   /** Trial calls are being let through on a probe's word. */
   believed: boolean
+  since: number
 }
 
 const intervalMs = 4_000
+/** Shorter than the shortest interval, or a pod would find its own claim in the way. */
+const claimMs = 3_000
 const timeoutMs = 2_000
 const mostNeeded = 5
 
-export function createProbe({ clock, random, ask, circuits, onAnswer }: ProbeOptions): Probe {
+export function createProbe({ clock, random, ask, circuits, onAnswer, fleet, what }: ProbeOptions): Probe {
   const doubts = new WeakMap<Circuit, Doubt>()
+  const known = new WeakSet<CircuitReport>()
   let cancelTimer: (() => void) | undefined
   let asking: AbortController | undefined
+  let busy = false
   let stopped = false
 
   /** Circuits that wait. One whose wait is over needs no probe: the next call is its trial. */
@@ -54,20 +68,22 @@ export function createProbe({ clock, random, ask, circuits, onAnswer }: ProbeOpt
   }
 
   function takeNote(circuit: Circuit) {
-    const { state } = circuit.breaker.status()
+    const { state, nextTrialInMs } = circuit.breaker.status()
     const doubt = doubts.get(circuit)
+    const since = clock.now()
     if (state === 'half_open') {
       // The record is replaced: an answer that is still under way was asked for before the trial.
-      if (doubt) doubts.set(circuit, { ...doubt, successes: 0 })
+      if (doubt) doubts.set(circuit, { ...doubt, successes: 0, since })
     } else if (state !== 'open') doubts.delete(circuit)
-    else if (!doubt) doubts.set(circuit, { needed: 1, successes: 0, believed: false })
-    else if (doubt.believed) {
-      doubts.set(circuit, { needed: Math.min(doubt.needed * 2, mostNeeded), successes: 0, believed: false })
+    else if (!doubt) doubts.set(circuit, { needed: 1, successes: 0, believed: false, since })
+    // One that waits for nothing has not been tried yet.
+    else if (doubt.believed && nextTrialInMs > 0) {
+      doubts.set(circuit, { needed: Math.min(doubt.needed * 2, mostNeeded), successes: 0, believed: false, since })
     }
   }
 
   function schedule() {
-    if (stopped || asking || cancelTimer || waiting().next().done) return
+    if (stopped || busy || cancelTimer || waiting().next().done) return
     cancelTimer = clock.setTimer(intervalMs * (0.8 + 0.4 * random()), () => {
       cancelTimer = undefined
       void probe()
@@ -75,20 +91,41 @@ export function createProbe({ clock, random, ask, circuits, onAnswer }: ProbeOpt
   }
 
   async function probe() {
+    busy = true
+    const mine = !fleet.reachable() || (await fleet.claim(what, claimMs)) === 'granted'
     const asked = [...waiting()].map((circuit) => [circuit, doubts.get(circuit)] as const)
-    if (asked.length === 0) return
-    const succeeded = await answers()
-    if (stopped) return
-    onAnswer?.(succeeded)
-    for (const [circuit, doubt] of asked) {
+    if (mine && asked.length > 0 && !stopped) {
+      const at = clock.now()
+      const succeeded = await answers()
+      if (stopped) return
+      onAnswer?.(succeeded)
+      const state = succeeded ? 'closed' : 'open'
+      fleet.tell(what, { name: what, state, own: true, byTrials: false, at, until: at })
       // Whatever has changed its state meanwhile knows better.
-      if (!doubt || doubts.get(circuit) !== doubt) continue
-      doubt.successes = succeeded ? doubt.successes + 1 : 0
-      if (doubt.successes < doubt.needed) continue
-      doubt.believed = true
-      circuit.breaker.probeSucceeded()
+      for (const [circuit, doubt] of asked) if (doubt === doubts.get(circuit)) believe(circuit, doubt, succeeded)
     }
+    busy = false
     schedule()
+  }
+
+  function heard() {
+    for (const circuit of circuits()) takeNote(circuit)
+    for (const [, report] of fleet.said(what)) {
+      if (known.has(report)) continue
+      known.add(report)
+      for (const circuit of waiting()) {
+        const doubt = doubts.get(circuit)
+        if (doubt && doubt.since < report.at) believe(circuit, doubt, report.state === 'closed')
+      }
+    }
+  }
+
+  function believe(circuit: Circuit, doubt: Doubt | undefined, succeeded: boolean) {
+    if (!doubt) return
+    doubt.successes = succeeded ? doubt.successes + 1 : 0
+    if (doubt.successes < doubt.needed) return
+    doubt.believed = true
+    circuit.breaker.probeSucceeded()
   }
 
   async function answers(): Promise<boolean> {
@@ -108,9 +145,15 @@ export function createProbe({ clock, random, ask, circuits, onAnswer }: ProbeOpt
 
   return {
     wake() {
-      for (const circuit of circuits()) takeNote(circuit)
+      let allClosed = true
+      for (const circuit of circuits()) {
+        takeNote(circuit)
+        allClosed &&= circuit.breaker.state() === 'closed'
+      }
+      if (allClosed) fleet.tell(what, undefined)
       schedule()
     },
+    heard,
     stop() {
       stopped = true
       cancelTimer?.()

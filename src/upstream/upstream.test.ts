@@ -1,10 +1,11 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { FakeBoard } from '../../tests/support/fake-board.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { breakerStates, createUpstream } from './upstream.ts'
 
-function world() {
+function world(fleet?: FakeBoard) {
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
   const transitions: string[] = []
@@ -18,6 +19,7 @@ function world() {
     breaker: {},
     circuitName: (key) => (key === 'list' ? 'openai:list' : 'openai:other'),
     onTransition: (circuit, to) => transitions.push(`${circuit} ${to}`),
+    fleet,
   })
   return { metrics, upstream, transitions }
 }
@@ -120,4 +122,94 @@ it('shows a name under an operator’s word also while it has no circuit', () =>
     [{ name: 'openai:list' }, 0],
     [{ name: 'openai:other' }, 2],
   ])
+})
+
+describe('in a fleet', () => {
+  const trip = (upstream: ReturnType<typeof world>['upstream'], key: string) => {
+    for (let i = 0; i < 10; i++) {
+      const admission = upstream.circuit(key).breaker.acquire()
+      if ('permit' in admission) admission.permit.report('failure')
+    }
+  }
+  const report = { name: 'x', state: 'closed', own: true, byTrials: true, at: 6_000, until: 6_000 } as const
+
+  it('each circuit is told by its upstream and key, and hears of its own', () => {
+    const board = new FakeBoard()
+    const { upstream } = world(board)
+    trip(upstream, 'org/gpt')
+    expect(board.told).toMatchObject([['openai/org/gpt', { name: 'openai:other', state: 'open' }]])
+    board.say('pod-2', 'vastai/org/gpt', report)
+    board.say('pod-2', 'openai/gpt', report)
+    expect(upstream.circuit('org/gpt').breaker.state()).toBe('open')
+    board.say('pod-2', 'openai/org/gpt', report)
+    expect(upstream.circuit('org/gpt').breaker.state()).toBe('closed')
+  })
+
+  it('a name that is longer than any model’s is no matter of the fleet’s', () => {
+    const board = new FakeBoard()
+    const { upstream } = world(board)
+    trip(upstream, 'x'.repeat(301))
+    expect(board.told).toEqual([])
+    trip(upstream, 'x'.repeat(300))
+    expect(board.told).toHaveLength(1)
+  })
+
+  it('an operator’s word comes from the board, for what there is and what comes later', () => {
+    const board = new FakeBoard()
+    board.given.set('openai:list', 'open').set('vastai:list', 'open')
+    const { upstream } = world(board)
+    expect([...upstream.forced]).toEqual([['openai:list', 'open']])
+    expect(upstream.circuit('list').breaker.state()).toBe('forced_open')
+    for (const listener of board.listeners) {
+      listener.onWord?.('openai:list', 'auto')
+      listener.onWord?.('openai:other', 'closed')
+      listener.onWord?.('openai', 'open')
+      listener.onWord?.('vastai:list', 'closed')
+    }
+    expect([...upstream.forced]).toEqual([
+      ['openai:other', 'closed'],
+      ['openai', 'open'],
+    ])
+    expect(upstream.circuit('list').breaker.state()).toBe('closed')
+    const forced = { own: false, byTrials: false, at: 5_000, until: 5_000 }
+    expect(board.told.filter(([, said]) => said?.state !== 'closed')).toEqual([
+      ['openai:list', { ...forced, name: 'openai:list', state: 'forced_open' }],
+      ['openai/list', undefined],
+      ['openai:list', undefined],
+      ['openai:other', { ...forced, name: 'openai:other', state: 'forced_closed' }],
+      ['openai', { ...forced, name: 'openai', state: 'forced_open' }],
+    ])
+  })
+
+  it('what is dropped for another circuit is told no more', () => {
+    const board = new FakeBoard()
+    const { upstream } = world(board)
+    upstream.circuit('0')
+    for (let i = 1; i < 256; i++) trip(upstream, `${i}`)
+    board.told.length = 0
+    upstream.circuit('one more')
+    expect(board.told).toEqual([['openai/0', undefined]])
+  })
+
+  it('says nothing and hears nothing once it is retired', () => {
+    const board = new FakeBoard()
+    const { upstream } = world(board)
+    trip(upstream, 'gpt')
+    upstream.force('openai:list', 'open')
+    board.told.length = 0
+    upstream.retire()
+    expect(board.told).toEqual([
+      ['openai/gpt', undefined],
+      ['openai:list', undefined],
+    ])
+    expect(board.listeners.size).toBe(0)
+  })
+
+  it('shares its retries with the other pods', () => {
+    const board = new FakeBoard()
+    board.count = 10
+    const { upstream } = world(board)
+    expect(upstream.budget.retry()).toBeDefined()
+    expect(upstream.budget.retry()).toBeUndefined()
+  })
 })

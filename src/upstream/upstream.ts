@@ -3,15 +3,12 @@
  * (an operation class of a market, a model of a provider) has a breaker and a throttle gate of its own, so that one
  * broken model does not take its provider with it.
  */
-import type { Clock, Metrics } from '../ports.ts'
+import type { Clock, FleetBoard, Metrics } from '../ports.ts'
 import { type AdaptiveLimit, createAdaptiveLimit } from '../resilience/adaptive-limit.ts'
 import { type Bulkhead, createBulkhead } from '../resilience/bulkhead.ts'
-import {
-  type BreakerState,
-  type CircuitBreaker,
-  type CircuitBreakerOptions,
-  createCircuitBreaker,
-} from '../resilience/circuit-breaker.ts'
+import type { BreakerState, CircuitBreakerOptions } from '../resilience/circuit-breaker.ts'
+import { alone, type Word } from '../resilience/fleet-board.ts'
+import { createFleetBreaker, type FleetBreaker } from '../resilience/fleet-breaker.ts'
 import { createRetryBudget, type RetryBudget } from '../resilience/retry-budget.ts'
 import { createThrottleGate, type ThrottleGate } from '../resilience/throttle-gate.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -24,7 +21,7 @@ export interface Circuit {
   name: string
   /** How long streams lately took to begin; undefined = not known. */
   firstTokenMs: number | undefined
-  breaker: CircuitBreaker
+  breaker: FleetBreaker
   gate: ThrottleGate
 }
 
@@ -37,14 +34,18 @@ export interface Upstream {
   /** The circuit for a key (an operation class or a model), made on first use. */
   circuit(key: string): Circuit
   circuits(): Iterable<Circuit>
+  /** What a circuit of this key would be called. */
+  circuitName(key: string): string
   /** What circuits are called has changed. */
   rename(): void
   /** An operator's word on all circuits of a name, those made later included. */
   force(circuitName: string, state: 'open' | 'closed' | 'auto'): void
   /** The names under such a word. */
-  forced: ReadonlyMap<string, 'open' | 'closed'>
+  forced: ReadonlyMap<string, Word>
   /** Ends the probing of open circuits. */
   stop(): void
+  /** Also says nothing more to the fleet, and hears nothing more. */
+  retire(): void
 }
 
 export interface UpstreamOptions {
@@ -57,21 +58,31 @@ export interface UpstreamOptions {
   /** The limit comes down when answers begin later than usual. */
   adaptive?: boolean
   retryBudgetRatio: number
-  breaker: Omit<CircuitBreakerOptions, 'clock' | 'random' | 'onTransition' | 'restore'>
+  breaker: Omit<
+    CircuitBreakerOptions,
+    'clock' | 'random' | 'onTransition' | 'restore' | 'onFailure' | 'trialTurn' | 'pods'
+  >
   /** The metric name of a circuit. Must come from a small fixed set. */
   circuitName: (key: string) => string
   onTransition: (circuit: string, to: BreakerState) => void
   /** A cheap question by which open circuits learn early that the upstream is back. @default none is asked */
   probe?: ProbeOptions['ask'] | undefined
+  /** What other pods know. @default there are none */
+  fleet?: FleetBoard | undefined
 }
+
+/** What a caller made up to be longer is no matter of the fleet's. */
+const maxSharedKeyLength = 300
 
 /** Circuits kept per upstream; the least recently used one that is closed goes. */
 const maxCircuits = 256
 
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { name, clock, random, metrics, breaker, circuitName, onTransition } = options
+  const { name, clock, random, metrics, breaker, circuitName, onTransition, fleet = alone } = options
   const circuits = new Map<string, Circuit>()
-  const forced = new Map<string, 'open' | 'closed'>()
+  const forced = new Map<string, Word>()
+  const owns = (circuitName: string) => circuitName === name || circuitName.startsWith(`${name}:`)
+  const idOf = (key: string) => `${name}/${key}`
   const probe =
     options.probe &&
     createProbe({
@@ -79,6 +90,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       random,
       ask: options.probe,
       circuits: () => circuits.values(),
+      fleet,
+      what: `${name}?`,
       onAnswer: (succeeded) =>
         metrics.count(instruments.upstreamRequests, {
           upstream: name,
@@ -94,8 +107,11 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       name,
       firstTokenMs: undefined,
       gate: createThrottleGate({ clock }),
-      breaker: createCircuitBreaker({
+      breaker: createFleetBreaker({
         ...breaker,
+        fleet: key.length > maxSharedKeyLength ? alone : fleet,
+        circuit: idOf(key),
+        name: () => circuit.name,
         clock,
         random,
         ...(state && { restore: { state: `forced_${state}` as const, opensInARow: 0, remainingMs: 0 } }),
@@ -111,11 +127,32 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
   /** Names that callers made up must not push out what is known of a model that fails. */
   const dropOne = () => {
-    for (const [key, { breaker }] of circuits) {
-      if (breaker.status().state === 'closed') return circuits.delete(key)
+    let dropped = circuits.values().next().value!
+    for (const circuit of circuits.values()) {
+      if (circuit.breaker.state() !== 'closed') continue
+      dropped = circuit
+      break
     }
-    return circuits.delete(circuits.keys().next().value!)
+    circuits.delete(dropped.key)
+    dropped.breaker.retire()
   }
+
+  const force = (ofName: string, state: Word | 'auto') => {
+    if (state === 'auto') forced.delete(ofName)
+    else forced.set(ofName, state)
+    for (const circuit of circuits.values()) if (circuit.name === ofName) circuit.breaker.force(state)
+    fleet.tell(ofName, state === 'auto' ? undefined : forcedReport(ofName, state, clock.now()))
+  }
+  for (const [ofName, word] of fleet.words()) if (owns(ofName)) force(ofName, word)
+  const stopListening = fleet.listen({
+    onReports(changed) {
+      for (const id of changed) if (id.startsWith(`${name}/`)) circuits.get(id.slice(name.length + 1))?.breaker.heard()
+      if (changed.has(`${name}?`)) probe?.heard()
+    },
+    onWord(ofName, word) {
+      if (owns(ofName)) force(ofName, word)
+    },
+  })
 
   const bulkhead = createBulkhead({ clock, limit: options.maxConcurrent })
   return {
@@ -124,7 +161,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     limit: options.adaptive
       ? createAdaptiveLimit({ clock, maxLimit: options.maxConcurrent, onChange: (limit) => bulkhead.resize(limit) })
       : undefined,
-    budget: createRetryBudget({ clock, ratio: options.retryBudgetRatio }),
+    budget: createRetryBudget({ clock, ratio: options.retryBudgetRatio, pods: fleet.pods }),
     circuit(key) {
       let circuit = circuits.get(key)
       if (circuit && circuits.size === 1) return circuit
@@ -135,18 +172,24 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       return circuit
     },
     circuits: () => circuits.values(),
+    circuitName,
     rename() {
       for (const circuit of circuits.values()) circuit.name = circuitName(circuit.key)
     },
-    force(ofName, state) {
-      if (state === 'auto') forced.delete(ofName)
-      else forced.set(ofName, state)
-      for (const circuit of circuits.values()) if (circuit.name === ofName) circuit.breaker.force(state)
-    },
+    force,
     forced,
     stop: () => probe?.stop(),
+    retire() {
+      probe?.stop()
+      stopListening()
+      for (const { breaker } of circuits.values()) breaker.retire()
+      for (const ofName of forced.keys()) fleet.tell(ofName, undefined)
+    },
   }
 }
+
+const forcedReport = (name: string, word: Word, now: number) =>
+  ({ name, state: `forced_${word}`, own: false, byTrials: false, at: now, until: now }) as const
 
 /** How much the latest stream says about the next. */
 const firstTokenWeight = 0.2

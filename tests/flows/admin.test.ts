@@ -237,7 +237,7 @@ describe('all of it', () => {
     keyId: '00000000-0000-7000-8000-000000000004',
     role: 'user' as const,
     scopes: ['inference', 'gpu', 'billing', 'admin'] as const,
-    rateLimitPerMinute: undefined,
+    limits: { key: {}, account: {} },
   }
 
   test.each(['/breakers', '/faults', '/nothing'])('is closed to strangers and users: %s', async (path) => {

@@ -21,7 +21,7 @@ beforeEach(async () => {
     keyId: 'b',
     role: 'user',
     scopes: ['inference'],
-    rateLimitPerMinute: undefined,
+    limits: { key: {}, account: {} },
   })
 })
 afterEach(() => gateway.close())

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTestPostgres } from '../support/postgres.ts'
+import { databaseEnv, startTestPostgres } from '../support/postgres.ts'
 import { removeDataDir, startGatewayProcess } from '../support/process.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -43,12 +43,6 @@ afterAll(async () => {
   for (const dir of [build, image]) removeDataDir(dir)
 })
 
-const databaseEnv = (): Record<string, string> => {
-  const { connection } = database
-  if ('url' in connection) return { DATABASE_URL: connection.url }
-  const { host, port, user, database: name } = connection
-  return { DB_HOST: host, DB_PORT: String(port), DB_USER: user, DB_NAME: name, DB_SSLMODE: 'disable' }
-}
 const value = (name: string) => instructions.findLast((instruction) => instruction.name === name)?.value
 
 test('the image runs without root, and checks itself', () => {
@@ -67,7 +61,7 @@ test('what it holds is the bundle alone, and that serves', async () => {
       NODE_ENV: 'production',
       BOOTSTRAP_API_KEY: undefined,
       JWT_SECRET: 'not-a-real-secret-but-long-enough-0001',
-      ...databaseEnv(),
+      ...databaseEnv(database),
       DATA_DIR: join(image, 'data'),
     },
   })

@@ -95,7 +95,7 @@ test('a key without the scope is refused', async () => {
     keyId: 'k',
     role: 'user',
     scopes: ['inference'],
-    rateLimitPerMinute: undefined,
+    limits: { key: {}, account: {} },
   })
   const response = await gateway.get('/api/v1/gpu/offers', { headers: { authorization: `Bearer ${key}` } })
   expect(response.status).toBe(403)

@@ -125,7 +125,7 @@ test('the SDK’s own retries get a caller over its rate limit', async () => {
     keyId: 'slow',
     role: 'user',
     scopes: ['inference'],
-    rateLimitPerMinute: 120,
+    limits: { key: { requestsPerMinute: 120 }, account: {} },
   })
   const slow = new OpenAI({ apiKey: key, baseURL: `${gateway.url}/v1` })
   const answers = await Promise.all(Array.from({ length: 121 }, () => slow.models.list().asResponse()))

@@ -1,6 +1,7 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
-import { createRateLimiter } from '../../adapters/memory/rate-limiter.ts'
+import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
 import { createMetrics } from '../../adapters/node/metrics.ts'
@@ -63,7 +64,7 @@ export async function startTestGateway({
     keyId: '00000000-0000-7000-8000-000000000002',
     role: 'administrator',
     scopes: ['inference', 'gpu', 'billing', 'admin'],
-    rateLimitPerMinute: undefined,
+    limits: { key: {}, account: {} },
   })
   const lines: LogLine[] = []
   const write =
@@ -94,7 +95,9 @@ export async function startTestGateway({
       metrics,
       log,
       accounts,
-      rateLimiter: createRateLimiter({ clock }),
+      writeMode: createMemoryWriteMode({ clock }),
+      journal: createMemoryJournal(),
+      usageStore: { record: async () => ({ refused: 0 }), primary: () => '' },
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

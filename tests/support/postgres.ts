@@ -12,6 +12,13 @@ export interface TestPostgres {
   close(): Promise<void>
 }
 
+/** For a gateway process. */
+export function databaseEnv({ connection }: TestPostgres): Record<string, string> {
+  if ('url' in connection) return { DATABASE_URL: connection.url }
+  const { host, port, user, database } = connection
+  return { DB_HOST: host, DB_PORT: String(port), DB_USER: user, DB_NAME: database, DB_SSLMODE: 'disable' }
+}
+
 /** TEST_DATABASE_URL with a database of its own in it, which needs the right to create one; else the embedded server. */
 export async function startTestPostgres(): Promise<TestPostgres> {
   const url = process.env.TEST_DATABASE_URL

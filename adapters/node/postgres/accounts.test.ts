@@ -3,12 +3,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { scopes } from '../../../src/domain/principal.ts'
 import type { Accounts } from '../../../src/ports.ts'
 import { systemClock } from '../../../src/resilience/clock.ts'
+import { accountsContract } from '../../../tests/contracts/accounts.ts'
 import type { TestPostgres } from '../../../tests/support/postgres.ts'
 import { startTestPostgres } from '../../../tests/support/postgres.ts'
+import { newId } from '../identity.ts'
 import { createAccounts } from './accounts.ts'
 import { generateApiKey, hashApiKey, prefixOf } from './api-key.ts'
 import type { Database } from './client.ts'
-import { connectPostgres } from './client.ts'
+import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
 import { migrate } from './migrations.ts'
 import type { OperatorAccounts } from './operator-accounts.ts'
 import { createOperatorAccounts } from './operator-accounts.ts'
@@ -17,20 +19,22 @@ import { loadPepper } from './pepper.ts'
 const pepper = 'pepper of the test'
 const usedKeys: string[] = []
 let server: TestPostgres
+let cluster: ConnectedCluster
 let database: Database
 let accounts: Accounts
 let operator: OperatorAccounts
 
 beforeAll(async () => {
   server = await startTestPostgres()
-  database = await connectPostgres({ ...server.connection, clock: systemClock, max: 8 })
+  cluster = await connectCluster({ ...server.connection, clock: systemClock, max: 12, min: 0 })
+  database = cluster.pools.general
   await migrate({ database, log: { info() {}, warn() {} } })
-  accounts = createAccounts({ database, pepper })
+  accounts = createAccounts({ cluster, pepper, newId })
   operator = createOperatorAccounts({ database, pepper })
 })
 
 afterAll(async () => {
-  await database.close({ timeoutS: 1 })
+  await cluster.close({ timeoutS: 1 })
   await server.close()
 })
 
@@ -52,6 +56,8 @@ async function addKey(fields: { disabled?: Date; revoked?: Date; expires?: Date;
   return { apiKey, accountId, keyId }
 }
 
+accountsContract('the accounts in PostgreSQL', () => ({ accounts }))
+
 const soon = () => new Date(Date.now() + 60_000)
 const past = new Date(0)
 
@@ -62,13 +68,13 @@ test('a key stands for its account, with its own scopes and limit', async () => 
     keyId,
     role: 'user',
     scopes: ['gpu'],
-    rateLimitPerMinute: 7,
+    limits: { key: { requestsPerMinute: 7 }, account: {} },
   })
 })
 
 test('a key without a limit of its own leaves it to the gateway', async () => {
   const { apiKey } = await addKey({})
-  expect(await accounts.findByApiKey(apiKey)).toMatchObject({ rateLimitPerMinute: undefined })
+  expect(await accounts.findByApiKey(apiKey)).toMatchObject({ limits: { key: {}, account: {} } })
 })
 
 test('unknown, revoked and expired keys and those of a disabled account stand for nobody', async () => {
@@ -81,7 +87,7 @@ test('unknown, revoked and expired keys and those of a disabled account stand fo
 
 test('under another pepper no key is known', async () => {
   const { apiKey } = await addKey({})
-  expect(await createAccounts({ database, pepper: 'other' }).findByApiKey(apiKey)).toBeUndefined()
+  expect(await createAccounts({ cluster, pepper: 'other', newId }).findByApiKey(apiKey)).toBeUndefined()
 })
 
 test('the bootstrap account has exactly the key that was configured, however often and by how many it is set', async () => {
@@ -93,7 +99,7 @@ test('the bootstrap account has exactly the key that was configured, however oft
     ...made[0],
     role: 'administrator',
     scopes: [...scopes],
-    rateLimitPerMinute: undefined,
+    limits: { key: {}, account: {} },
   })
 })
 

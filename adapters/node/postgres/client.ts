@@ -5,17 +5,21 @@
  */
 import type { ConnectionOptions } from 'node:tls'
 import type postgres from 'postgres'
-import { createBulkhead } from '../../../src/resilience/bulkhead.ts'
+import { type Bulkhead, createBulkhead } from '../../../src/resilience/bulkhead.ts'
 import type { Clock } from '../../../src/resilience/clock.ts'
+import { type Connections, createConnections } from './connections.ts'
 import type { Client, Sql } from './driver.ts'
-import { cancelQuery, inTransaction, limitTransaction, openClient } from './driver.ts'
+import { addressesOf, cancelQuery, inTransaction, limitTransaction } from './driver.ts'
 import { DatabaseUnavailable, translate } from './failures.ts'
+import { findPrimary } from './primary.ts'
 
 export type { Sql } from './driver.ts'
 export { DatabaseUnavailable, QueryFailed } from './failures.ts'
 
-type Rows = readonly (object | undefined)[]
-type Role = 'primary' | 'replica'
+export type Rows = readonly (object | undefined)[]
+export type Statement<T extends Rows> = (sql: Sql) => postgres.PendingQuery<T>
+/** Whose permits a query takes. `watch` is the look at the primary itself, which must not wait for anybody. */
+export type PoolRole = 'authentication' | 'ledger' | 'general' | 'watch' | 'replica'
 
 export interface DatabaseOptions {
   clock: Clock
@@ -30,6 +34,8 @@ export interface DatabaseOptions {
   ssl?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-full' | ConnectionOptions
   /** Most connections; never more than the server's own limit less 5. @default 100 */
   max?: number
+  /** Less than `max` while this says so; asked each second. */
+  share?: () => number
   /** Callers that wait for a connection; one more is refused. @default 4 × max */
   maxQueue?: number
   /** Longest wait for a connection. @default 250 */
@@ -46,30 +52,33 @@ export interface DatabaseOptions {
   idleTimeoutS?: number
   /** A PgBouncer in transaction mode stands between: no prepared statements and no session settings. @default false */
   pgbouncer?: boolean
-  /** @default 'primary' */
-  role?: Role
+  /** @default 'general' */
+  role?: PoolRole
   /** Uniform in [0, 1). @default Math.random */
   random?: () => number
-  onQuery?: (role: Role, seconds: number) => void
+  onQuery?: (role: PoolRole, seconds: number) => void
 }
 
 export interface Database {
-  readonly role: Role
+  readonly role: PoolRole
   /** Runs one statement. `label` names it in errors. An abort rejects at once and stops the statement at the server. */
-  query<T extends Rows>(
+  query<T extends Rows>(label: string, signal: AbortSignal | undefined, run: Statement<T>): Promise<T>
+  /**
+   * Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. An abort gives the
+   * connection up, and the error tells whether COMMIT had been sent.
+   */
+  transaction<T>(
     label: string,
-    signal: AbortSignal | undefined,
-    run: (sql: Sql) => postgres.PendingQuery<T>,
+    run: (sql: Sql) => Promise<T>,
+    options?: { timeoutMs?: number; signal?: AbortSignal },
   ): Promise<T>
-  /** Commits when `run` resolves, rolls back when it rejects. `run` must use the `sql` it is given. */
-  transaction<T>(label: string, run: (sql: Sql) => Promise<T>, options?: { timeoutMs?: number }): Promise<T>
   ping(signal: AbortSignal): Promise<void>
   pool(): { max: number; inUse: number; waiting: number }
   /** Refuses what is new and gives what runs this long to end. */
   close(options: { timeoutS: number }): Promise<void>
 }
 
-const defaults = {
+export const defaults = {
   max: 100,
   acquireTimeoutMs: 250,
   statementTimeoutMs: 3_000,
@@ -78,7 +87,7 @@ const defaults = {
   maxLifetimeS: 1_800,
   idleTimeoutS: 600,
   pgbouncer: false,
-  role: 'primary' as Role,
+  role: 'general' as PoolRole,
   random: Math.random,
 }
 /** Connections of the server that are left to others: operators, migrations, replication. */
@@ -87,33 +96,64 @@ const spareConnections = 5
 const answerGraceMs = 500
 /** A connection that does not answer a cancellation within this is given up. */
 const cancelGraceMs = 1_000
+const sweepMs = 1_000
 
 interface Work<T> {
   result: Promise<T>
   cancel(): Promise<unknown>
+  /** Instead of rejecting at an abort: the failure that this brings about tells more. */
+  abandon?(): void
   /** A connection that is lost now leaves the outcome open. */
   began(): boolean
 }
 
-/** Asks the server for its limit, so it rejects with `DatabaseUnavailable` when there is no server. */
+/** One pool, for whoever needs no more than one. Rejects with `DatabaseUnavailable` when there is no server. */
 export async function connectPostgres(options: DatabaseOptions): Promise<Database> {
   const settings = { ...defaults, ...options }
-  const { clock, role, pgbouncer, statementTimeoutMs, onQuery } = settings
-  const clients = new Set<Client>()
-  const idle: Client[] = []
-  let closed = false
+  const { connections, limit } = await connectServer(settings)
+  const allowed = () => Math.min(limit, settings.share?.() ?? limit)
+  const permits = createBulkhead({ clock: settings.clock, limit: allowed(), maxQueue: settings.maxQueue ?? 4 * limit })
+  const stopSweeping = sweepEachSecond(settings.clock, () => {
+    if (permits.limit !== allowed()) permits.resize(allowed())
+    connections.sweep({ min: 0, max: permits.limit })
+  })
+  return createDatabase(settings, { connections, permits: () => permits, onClose: stopSweeping })
+}
 
-  const open = () => {
-    const client = openClient(settings, () => clients.delete(client))
-    clients.add(client)
-    return client
-  }
-  const first = open()
+/** The connections, and how many there may be. */
+export async function connectServer(
+  settings: DatabaseOptions & typeof defaults,
+): Promise<{ connections: Connections; limit: number }> {
+  const addresses = settings.role === 'replica' ? [] : addressesOf(settings)
+  const address = addresses.length > 0 ? await findPrimary(settings, addresses) : undefined
+  if (addresses.length > 0 && !address) throw new DatabaseUnavailable('connect', 'unreachable')
+  const connections = createConnections(settings, address)
+  const first = connections.take()
   const serverMax = await serverLimit(first)
-  idle.push(first)
+  connections.putBack(first)
   // Behind PgBouncer a connection here is not one at the server.
-  const limit = pgbouncer ? settings.max : Math.max(1, Math.min(settings.max, serverMax - spareConnections))
-  const permits = createBulkhead({ clock, limit, maxQueue: settings.maxQueue ?? 4 * limit })
+  const limit = settings.pgbouncer ? settings.max : Math.max(1, Math.min(settings.max, serverMax - spareConnections))
+  return { connections, limit }
+}
+
+/** Until it is called off. */
+export function sweepEachSecond(clock: Clock, sweep: () => void): () => void {
+  let cancel = () => {}
+  const again = () => {
+    cancel = clock.setTimer(sweepMs, () => {
+      sweep()
+      again()
+    })
+  }
+  again()
+  return () => cancel()
+}
+
+export function createDatabase(
+  settings: DatabaseOptions & typeof defaults,
+  { connections, permits, onClose }: { connections: Connections; permits: () => Bulkhead; onClose?: () => void },
+): Database {
+  const { clock, role, pgbouncer, statementTimeoutMs, onQuery } = settings
 
   async function perform<T>(
     label: string,
@@ -123,10 +163,9 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
   ): Promise<T> {
     const release = await permit(label, signal)
     const startedAt = clock.now()
-    // The most recently used connection first: the others reach their idle timeout.
-    const client = idle.pop() ?? open()
+    const client = connections.take()
     const putBack = () => {
-      if (!client.isLost && !closed) idle.push(client)
+      connections.putBack(client)
       release()
     }
     let work: Work<T>
@@ -144,6 +183,7 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
         cancelled ??= work.cancel()
       }
       const onAbort = () => {
+        if (work.abandon) return work.abandon()
         reject(signal?.reason)
         stop()
       }
@@ -183,8 +223,8 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
 
   async function permit(label: string, signal: AbortSignal | undefined) {
     try {
-      const release = await permits.acquire({ maxWaitMs: settings.acquireTimeoutMs, signal })
-      if (!closed && !signal?.aborted) return release
+      const release = await permits().acquire({ maxWaitMs: settings.acquireTimeoutMs, signal })
+      if (!connections.closed && !signal?.aborted) return release
       release()
     } catch (error) {
       throw translate(label, error, false)
@@ -203,9 +243,9 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
     transaction: <T>(
       label: string,
       run: (sql: Sql) => Promise<T>,
-      { timeoutMs = settings.transactionTimeoutMs } = {},
+      { timeoutMs = settings.transactionTimeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
     ) =>
-      perform<T>(label, undefined, timeoutMs, (client) => {
+      perform<T>(label, signal, timeoutMs, (client) => {
         let committing = false
         const body = async (sql: Sql) => {
           if (pgbouncer) await limitTransaction(sql, statementTimeoutMs)
@@ -214,15 +254,18 @@ export async function connectPostgres(options: DatabaseOptions): Promise<Databas
           return value
         }
         const cancel = async () => client.giveUp()
-        return { result: inTransaction(client, body), cancel, began: () => committing }
+        return { result: inTransaction(client, body), cancel, abandon: client.giveUp, began: () => committing }
       }),
     async ping(signal) {
       await database.query('ping', signal, (sql) => sql`select 1`)
     },
-    pool: () => ({ max: permits.limit, inUse: permits.inUse, waiting: permits.waiting }),
-    async close({ timeoutS }) {
-      closed = true
-      await Promise.all([...clients].map((client) => client.sql.end({ timeout: timeoutS })))
+    pool() {
+      const { limit, inUse, waiting } = permits()
+      return { max: limit, inUse, waiting }
+    },
+    async close(options) {
+      onClose?.()
+      await connections.close(options)
     },
   }
   return database

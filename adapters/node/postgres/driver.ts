@@ -1,6 +1,7 @@
 /** One connection of postgres.js, and the places where the driver has to be handled with care. */
 import type { ConnectionOptions } from 'node:tls'
 import postgres from 'postgres'
+import { textArrays } from './text-array.ts'
 
 /** Makes statements and their parts from tagged templates. */
 export type Sql = postgres.ISql
@@ -16,35 +17,51 @@ export interface DriverOptions {
   statementTimeoutMs: number
   connectTimeoutS: number
   maxLifetimeS: number
-  idleTimeoutS: number
   pgbouncer: boolean
-  role: 'primary' | 'replica'
   random: () => number
+}
+
+/** One of the servers that `host` or `url` name. */
+export interface Address {
+  host: string
+  port: number
 }
 
 export interface Client {
   sql: postgres.Sql
   inTransaction: boolean
   isLost: boolean
+  /** Since when nobody uses it, by the clock of the pool. */
+  idleSince: number
   /** Whoever uses the connection hears of its loss here. */
   onLost: ((error: Error) => void) | undefined
   giveUp(): void
 }
 
-const lockTimeoutMs = 1_000
+/** Longer than the server's `deadlock_timeout` (1 s): two that lock each other out must not look like a slow lock. */
+const lockTimeoutMs = 1_200
 const idleInTransactionMs = 10_000
 
-export function openClient(options: DriverOptions, forget: () => void): Client {
+/** `onClosed` hears of a connection that ended outside of a transaction: the driver would make another when asked. */
+export function openClient(
+  options: DriverOptions,
+  address: Address | undefined,
+  { forget, onClosed }: { forget: (client: Client) => void; onClosed: (client: Client) => void },
+): Client {
   const client: Client = {
-    // Reconnecting within a transaction would run its rest on its own.
-    sql: openSql(options, () => client.inTransaction && client.giveUp()),
+    sql: openSql(options, address, () => {
+      // Reconnecting within a transaction would run its rest on its own.
+      if (client.inTransaction) client.giveUp()
+      else onClosed(client)
+    }),
     inTransaction: false,
     isLost: false,
+    idleSince: 0,
     onLost: undefined,
     giveUp() {
       if (client.isLost) return
       client.isLost = true
-      forget()
+      forget(client)
       client.onLost?.(Object.assign(new Error('connection given up'), { code: 'CONNECTION_DESTROYED' }))
       void client.sql.end({ timeout: 0 })
     },
@@ -53,18 +70,19 @@ export function openClient(options: DriverOptions, forget: () => void): Client {
 }
 
 function openSql(
-  { url, host = '', port, user, password, database, ssl, ...options }: DriverOptions,
+  { url, host, port, user, password, database, ssl, ...options }: DriverOptions,
+  address: Address | undefined,
   onclose: () => void,
 ) {
-  const several = (url ?? host).includes(',') && options.role === 'primary'
-  const settings: postgres.Options<Record<string, never>> = {
+  const settings: postgres.Options<{ textArrays: postgres.PostgresType }> = {
     max: 1,
     connect_timeout: options.connectTimeoutS,
-    idle_timeout: options.idleTimeoutS,
     max_lifetime: options.maxLifetimeS * (1 - options.random() / 4),
     // A breaker decides when to try again; the driver's own backoff goes up to 20 s.
     backoff: () => 0.05,
     prepare: !options.pgbouncer,
+    fetch_types: false,
+    types: { textArrays },
     onnotice: () => {},
     onclose,
     connection: {
@@ -79,13 +97,21 @@ function openSql(
           }),
     },
     ...(ssl === undefined ? {} : { ssl: ssl === 'disable' ? false : ssl }),
-    // 'read-write' would accept a standby: the driver does not ask whether the server is in recovery.
-    ...(several ? { target_session_attrs: 'primary' } : {}),
   }
-  if (url !== undefined) return postgres(url, settings)
-  const target = { host, port, user, password, database }
+  if (url !== undefined) return postgres(url, { ...settings, ...address })
+  const target = { host, port, user, password, database, ...address }
   const given = Object.fromEntries(Object.entries(target).filter(([, value]) => value !== undefined && value !== ''))
   return postgres({ ...settings, ...given })
+}
+
+/** The servers that are named, where they are several; of one the driver knows best. */
+export function addressesOf({ url, host = '', port = 5432 }: Pick<DriverOptions, 'url' | 'host' | 'port'>): Address[] {
+  const names = url === undefined ? host : (/^\w+:\/\/(?:[^@/]*@)?([^/?]*)/.exec(url)?.[1] ?? '')
+  if (!names.includes(',')) return []
+  return names.split(',').map((name) => {
+    const [, host = name, own] = /^(.*?)(?::(\d+))?$/.exec(name.trim()) ?? []
+    return { host, port: Number(own ?? port) }
+  })
 }
 
 /** Resolves when the server has taken note, or cannot. */

@@ -28,6 +28,14 @@ export class QueryFailed extends Error {
   }
 }
 
+/** COMMIT was sent and no answer came: it is done, or it is not. To do it again could be to do it twice. */
+export class OutcomeUnknown extends Error {
+  override name = 'OutcomeUnknown'
+  constructor(label: string, options: { cause: unknown }) {
+    super(`database: ${label}: the outcome of its commit is unknown`, options)
+  }
+}
+
 const noConnection = new Set([
   ...['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'],
   ...['CONNECT_TIMEOUT', 'CONNECTION_ENDED'],
@@ -41,6 +49,14 @@ const connectionLost = new Set([
   // admin_shutdown, crash_shutdown, database_dropped
   ...['57P01', '57P02', '57P04'],
 ])
+
+const serialization = new Set(['40001', '40P01'])
+
+/** Nothing of it happened, and it may go better in a moment. Our own full pool is no such thing: it is full of others. */
+export function mayBeRepeated(error: unknown): boolean {
+  if (error instanceof QueryFailed) return serialization.has(error.code)
+  return error instanceof DatabaseUnavailable && !error.mayHaveRun && !(error.cause instanceof BulkheadFull)
+}
 
 /** `began` tells whether a lost connection leaves the outcome open. What is not the database's error stays as it is. */
 export function translate(label: string, error: unknown, began: boolean): unknown {

@@ -5,6 +5,8 @@
 import type { Log } from '../../../src/ports.ts'
 import type { Database, Sql } from './client.ts'
 import { accounts } from './migrations/0001-accounts.ts'
+import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
+import { limits } from './migrations/0003-limits.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -13,7 +15,7 @@ export interface Migration {
   up(sql: Sql): Promise<void>
 }
 
-const all: readonly Migration[] = [accounts]
+const all: readonly Migration[] = [accounts, usageAndReads, limits]
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447

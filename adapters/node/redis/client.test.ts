@@ -5,7 +5,7 @@ import { startRedis, startRedisCluster, type TestRedis, type TestRedisCluster } 
 import { createRedis, type Redis, type RedisOptions } from './client.ts'
 
 const open = async (server: RedisOptions['server'], more: Partial<RedisOptions> = {}) => {
-  const redis = createRedis({ clock, random: Math.random, server, ...more })
+  const redis = createRedis({ clock, random: Math.random, server, prefix: 'test', ...more })
   await eventually(() => redis.up)
   return redis
 }
@@ -76,6 +76,10 @@ describe('a single Redis', () => {
     await eventually(() => heard.includes('(gap)'))
     await eventually(async () => (await kindOf(redis.run((c) => c.publish('news', 'two')))) === 'ok')
     await eventually(() => heard.includes('two'))
+    // The connection that listens is there already.
+    redis.subscribe('sport', { onMessage: (message) => void heard.push(message), onGap: () => {} })
+    await eventually(async () => (await redis.run((c) => c.publish('sport', 'three'))) > 0)
+    await eventually(() => heard.includes('three'))
   })
 })
 

@@ -25,6 +25,8 @@ export interface RedisOptions {
   random: () => number
   /** One server by its URL, or the nodes of a cluster of which any may be missing. */
   server: { url: string } | { nodes: readonly { host: string; port: number }[]; password: string | undefined }
+  /** What every key begins with. */
+  prefix: string
   /** Longest wait for an answer. @default 100 */
   commandTimeoutMs?: number
   onFailure?: (kind: RedisFailure) => void
@@ -51,11 +53,13 @@ const maxReconnectMs = 2_000
 const probeMs = 250
 /** So many silent probes: the connection is taken for dead, whatever the operating system thinks of it. */
 const maxSilentProbes = 8
+/** Failures that last: waited for, or repeated by each call. What is not connected refuses at once by itself. */
+const costly: ReadonlySet<RedisFailure> = new Set(['timeout', 'full', 'read_only'])
 /** Only a probe ends an open circuit: no caller waits to find out. */
 const never = 2_147_483_647
 
 export function createRedis(options: RedisOptions): Redis {
-  const { clock, random, server, commandTimeoutMs = 100, onFailure, onChange } = options
+  const { clock, random, server, prefix, commandTimeoutMs = 100, onFailure, onChange } = options
   const backoff = (attempt: number) => Math.ceil(random() * Math.min(maxReconnectMs, 50 * 2 ** attempt))
   const settings = {
     enableOfflineQueue: false,
@@ -100,10 +104,10 @@ export function createRedis(options: RedisOptions): Redis {
   const breaker = createCircuitBreaker({
     clock,
     random,
-    minCalls: 5,
+    // A row of failures is all that counts: a share would be late to see a server that has just stalled.
+    minCalls: never,
     consecutiveFailures: 3,
     consecutiveSpanMs: 0,
-    failureThreshold: 0.5,
     openMs: never / 2,
     maxOpenMs: never / 2,
     trialCalls: 1,
@@ -138,7 +142,8 @@ export function createRedis(options: RedisOptions): Redis {
   function probe(silent: number) {
     stopProbing = clock.setTimer(probeMs * (0.8 + 0.4 * random()), () => {
       if (closed || breaker.status().state !== 'open') return
-      bounded((c) => c.ping()).then(
+      // It must also take what is written; on another node of a cluster each time.
+      bounded((c) => c.set(`${prefix}:probe:${Math.floor(random() * 1_000)}`, '', 'PX', probeMs)).then(
         () => {
           breaker.probeSucceeded()
           tell()
@@ -165,8 +170,9 @@ export function createRedis(options: RedisOptions): Redis {
       admission.permit.report('success')
       return value
     } catch (error) {
-      admission.permit.report('failure')
-      throw fail(error as RedisUnavailable)
+      const failure = error as RedisUnavailable
+      admission.permit.report(costly.has(failure.kind) ? 'failure' : 'neutral')
+      throw fail(failure)
     }
   }
 
@@ -191,7 +197,7 @@ export function createRedis(options: RedisOptions): Redis {
       own.on('message', (from: string, message: string) => {
         if (from === channel) onMessage(message)
       })
-      own.on('ready', () => {
+      const begin = () => {
         // A failure closes the connection, and the next one begins here again.
         own.subscribe(channel).then(
           () => {
@@ -200,7 +206,9 @@ export function createRedis(options: RedisOptions): Redis {
           },
           () => own.disconnect(true),
         )
-      })
+      }
+      own.on('ready', begin)
+      if (own.status === 'ready') begin()
     },
     async ping(signal) {
       signal.throwIfAborted()

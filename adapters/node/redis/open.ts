@@ -1,14 +1,17 @@
 /** Redis as the configuration names it, and what this pod keeps there. */
 import { type Config, ConfigError } from '../../../src/config.ts'
-import type { Clock, Log, Metrics, SharedCache } from '../../../src/ports.ts'
+import type { Clock, FleetBoard, LimitStore, Log, Metrics, SharedCache } from '../../../src/ports.ts'
+import { createSharedBoard } from '../../../src/resilience/shared-board.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
 import type { Redis, RedisOptions } from './client.ts'
-import { type Presence, startPresence } from './presence.ts'
+import { createRedisFleetStore } from './fleet-store.ts'
+import { createLimitStore } from './limit-store.ts'
 import { createSharedCache } from './shared-cache.ts'
 
 export interface SharedState {
   redis: Redis
-  presence: Presence
+  fleet: FleetBoard
+  limitStore: LimitStore
   cache: SharedCache
   close(): Promise<void>
 }
@@ -33,21 +36,24 @@ export async function openSharedState(config: Config, options: SharedStateOption
     clock,
     random,
     server,
+    prefix: config.CACHE_KEY_PREFIX,
     commandTimeoutMs: config.REDIS_COMMAND_TIMEOUT,
     onFailure: (kind) => metrics.count(instruments.redisFailures, { kind }),
     onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
   })
-  const presence = startPresence({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX, pod })
   const cache = createSharedCache({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX })
+  const store = createRedisFleetStore({ redis, prefix: config.CACHE_KEY_PREFIX })
+  const fleet = createSharedBoard({ clock, random, pod, store })
   metrics.gauge(instruments.redisUp, () => [[{}, redis.up ? 1 : 0]])
-  metrics.gauge(instruments.fleetPods, () => [[{}, presence.pods()]])
+  metrics.gauge(instruments.fleetPods, () => [[{}, fleet.pods()]])
   return {
     redis,
-    presence,
+    fleet,
+    limitStore: createLimitStore({ redis, prefix: config.CACHE_KEY_PREFIX }),
     cache,
     async close() {
       cache.close()
-      await presence.close()
+      await fleet.close()
       redis.close()
     },
   }

@@ -8,7 +8,7 @@ import { createRedis, type Redis, type RedisOptions } from './client.ts'
 import { createSharedCache, type RedisSharedCache } from './shared-cache.ts'
 
 async function open(server: RedisOptions['server'], commandTimeoutMs = 1_000): Promise<Redis> {
-  const redis = createRedis({ clock, random: Math.random, server, commandTimeoutMs })
+  const redis = createRedis({ clock, random: Math.random, server, prefix: 'test', commandTimeoutMs })
   await eventually(() => redis.up)
   // A cluster's client connects to a node at the first command for it, and refuses others meanwhile.
   const greet = () =>

@@ -1,4 +1,4 @@
-/** What a storm must come up to, and what was found. */
+/** What must hold, and what was found. */
 export interface Bar {
   name: string
   want: string

@@ -1,0 +1,312 @@
+/**
+ * What must not be forgotten before it is in the database: one line an event, with a checksum, in files that only grow
+ * and are removed whole. `append` writes to memory; a few milliseconds later the line is with the operating system, so it
+ * survives the process, and a moment after that on the disk. What was settled is noted in the same files: after a crash
+ * at most the last group is offered again, and whoever takes it must not mind.
+ */
+import { type FileHandle, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import type { Clock, Journal, JournalEntry, Log } from '../../src/ports.ts'
+import { takeFolder } from './folder-lock.ts'
+
+export interface JournalOptions {
+  /** Made if it is not there. One process at a time. */
+  folder: string
+  /** Bytes of all files together; beyond it events are refused. */
+  maxBytes: number
+  clock: Clock
+  log: Pick<Log, 'warn' | 'error'>
+  /** A file is left for the next at this size. @default 4 MiB, and at most an eighth of `maxBytes` */
+  segmentBytes?: number
+}
+
+interface Segment {
+  path: string
+  /** The last position in it. */
+  last: number
+  bytes: number
+  /** In memory: of the oldest, which is settled from, and of the newest, which is written to. */
+  entries: JournalEntry[] | undefined
+  unwritten: number
+  file: FileHandle | undefined
+}
+
+/** Lines gather for this long before they are written together. */
+const gatherMs = 2
+/** Between two syncs that nobody waits for: while a disk syncs, writes to the same file may have to wait for it. */
+const syncEveryMs = 200
+const retryMs = 1_000
+/** Refused a little before the end, so that what was admitted finds room. */
+const fullShare = 0.95
+const suffix = '.journal'
+
+export async function openJournal(options: JournalOptions): Promise<Journal> {
+  const { folder, maxBytes, clock, log, segmentBytes = Math.min(4 * 1024 * 1024, maxBytes / 8) } = options
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const releaseFolder = await takeFolder(folder)
+  const found = await replay(folder)
+  const { lost } = found
+  let { settled } = found
+  let position = found.position
+  const segments: Segment[] = []
+  for (const segment of found.segments) {
+    if (segment.last > settled) segments.push(segment)
+    else await unlink(segment.path)
+  }
+  let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+  let pending = found.pending
+  if (lost > 0) log.warn('journal lines were unreadable and are lost', { detail: String(lost) })
+
+  const newSegment = (first: number): Segment => {
+    const path = join(folder, `${String(first).padStart(16, '0')}${suffix}`)
+    return { path, last: first - 1, bytes: 0, entries: [], unwritten: 0, file: undefined }
+  }
+  // Never behind what a dead process wrote: its last line may be torn.
+  let active = newSegment(position + 1)
+  segments.push(active)
+
+  let buffer: { segment: Segment; line: Buffer }[] = []
+  let [appended, written, synced] = [0, 0, 0]
+  let cancelGather: (() => void) | undefined
+  let writing = false
+  let syncing = false
+  /** Ends the pause between two syncs. */
+  let syncNow = () => {}
+  let failing = false
+  let closed = false
+  const dirty = new Set<Segment>()
+  let waiting: { upTo: number; resolve(): void; reject(error: unknown): void }[] = []
+
+  function add(line: Buffer) {
+    active.bytes += line.length
+    active.unwritten++
+    bytes += line.length
+    appended++
+    buffer.push({ segment: active, line })
+    cancelGather ??= clock.setTimer(gatherMs, () => {
+      cancelGather = undefined
+      void writeOut()
+    })
+  }
+
+  async function writeOut(): Promise<void> {
+    if (writing) return
+    writing = true
+    try {
+      while (buffer.length > 0) {
+        const { segment } = buffer[0]!
+        const end = buffer.findIndex((each) => each.segment !== segment)
+        // A copy: lines are added while it is written.
+        const group = buffer.slice(0, end < 0 ? buffer.length : end)
+        const all = Buffer.concat(group.map(({ line }) => line))
+        segment.file ??= await open(segment.path, 'a', 0o600)
+        for (let at = 0; at < all.length; ) at += (await segment.file.write(all, at)).bytesWritten
+        buffer = buffer.slice(group.length)
+        segment.unwritten -= group.length
+        written += group.length
+        dirty.add(segment)
+        failing = false
+        // A later one is written to now, and an earlier one is settled from: this one can be read again.
+        if (segment !== active && segment !== segments[0]) segment.entries = undefined
+        void syncOut()
+      }
+    } catch (error) {
+      // A partly written group leaves a torn line and is written again whole: replay drops the one, the key the other.
+      if (!failing) log.error('the journal cannot be written', { code: (error as NodeJS.ErrnoException).code })
+      failing = true
+      refuseWaiting(error)
+      cancelGather ??= clock.setTimer(retryMs, () => {
+        cancelGather = undefined
+        void writeOut()
+      })
+    } finally {
+      writing = false
+    }
+  }
+
+  async function syncOut(): Promise<void> {
+    if (syncing) return
+    syncing = true
+    try {
+      while (synced < written) {
+        const upTo = written
+        for (const segment of [...dirty]) {
+          dirty.delete(segment)
+          await segment.file?.datasync()
+          if (segment !== active && segment.unwritten === 0) await closeFile(segment)
+        }
+        synced = upTo
+        waiting = waiting.filter(({ upTo, resolve }) => upTo > synced || resolve())
+        if (waiting.length === 0 && !closed) await pause()
+      }
+    } catch (error) {
+      log.error('the journal cannot be synced', { code: (error as NodeJS.ErrnoException).code })
+      refuseWaiting(error)
+    } finally {
+      syncing = false
+    }
+  }
+
+  const pause = () =>
+    new Promise<void>((resolve) => {
+      const cancel = clock.setTimer(syncEveryMs, resolve)
+      syncNow = () => {
+        cancel()
+        resolve()
+      }
+    })
+
+  async function closeFile(segment: Segment) {
+    const { file } = segment
+    segment.file = undefined
+    await file?.close()
+  }
+
+  function refuseWaiting(error: unknown) {
+    for (const { reject } of waiting) reject(error)
+    waiting = []
+  }
+
+  function flush(): Promise<void> {
+    if (synced >= appended) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      waiting.push({ upTo: appended, resolve, reject })
+      syncNow()
+      void writeOut().then(syncOut)
+    })
+  }
+
+  /** All of it is settled: its room is free. */
+  function removeOldest() {
+    const segment = segments.shift()!
+    bytes -= segment.bytes
+    const remove = async () => {
+      if (segment.unwritten > 0) await flush()
+      dirty.delete(segment)
+      await closeFile(segment)
+      await unlink(segment.path)
+    }
+    // Left behind it is found to be settled at the next start.
+    remove().catch(() => {})
+  }
+
+  return {
+    append(event) {
+      if (closed || (failing && appended - written > 10_000)) return false
+      const line = encode('E', position + 1, event)
+      if (bytes + line.length > maxBytes) return false
+      position++
+      if (active.bytes + line.length > segmentBytes && active.bytes > 0) {
+        const former = active
+        active = newSegment(position)
+        segments.push(active)
+        if (former.unwritten === 0 && former !== segments[0]) former.entries = undefined
+        // Its file is closed after the next sync.
+        dirty.add(former)
+      }
+      active.entries!.push({ position, event })
+      active.last = position
+      pending++
+      add(line)
+      return true
+    },
+    flush,
+    async oldest(max) {
+      const segment = segments[0]!
+      segment.entries ??= (await readSegment(segment.path)).entries.filter((entry) => entry.position > settled)
+      return segment.entries.slice(0, max)
+    },
+    settle(upTo) {
+      if (upTo <= settled) return
+      for (;;) {
+        const segment = segments[0]!
+        const { entries } = segment
+        if (entries) {
+          const left = entries.findIndex((entry) => entry.position > upTo)
+          const done = left < 0 ? entries.length : left
+          entries.splice(0, done)
+          pending -= done
+        }
+        if (segment === active || segment.last > upTo) break
+        removeOldest()
+      }
+      settled = upTo
+      // The mark goes in even where the journal is full: it is what makes room.
+      add(encode('S', settled, ''))
+      if (pending === 0 && active.bytes > segmentBytes / 4) {
+        const former = active
+        active = newSegment(position + 1)
+        segments.push(active)
+        // The mark must outlive the file that it is about.
+        add(encode('S', settled, ''))
+        if (segments[0] === former) removeOldest()
+      }
+    },
+    get pending() {
+      return pending
+    },
+    get full() {
+      return failing || bytes > maxBytes * fullShare
+    },
+    lost,
+    async close() {
+      await flush()
+      closed = true
+      cancelGather?.()
+      for (const segment of segments) await closeFile(segment)
+      await releaseFolder()
+    },
+  }
+}
+
+/** `E 1a2b3c4d 17 {...}` for an event, `S 1a2b3c4d 17` for "settled up to". The checksum is of all behind it. */
+function encode(kind: 'E' | 'S', position: number, event: string): Buffer {
+  const rest = event === '' ? String(position) : `${position} ${event}`
+  return Buffer.from(`${kind} ${checksum(rest)} ${rest}\n`)
+}
+
+const checksum = (text: string) => crc32(text).toString(16).padStart(8, '0')
+
+interface Read {
+  entries: JournalEntry[]
+  settled: number
+  /** Unreadable lines that may have been events. */
+  lost: number
+  bytes: number
+}
+
+async function readSegment(path: string): Promise<Read> {
+  const text = await readFile(path, 'utf8')
+  const read: Read = { entries: [], settled: 0, lost: 0, bytes: Buffer.byteLength(text) }
+  for (const line of text.split('\n')) {
+    if (line === '') continue
+    const [, kind, sum, rest = '', digits, event = ''] = /^([ES]) ([0-9a-f]{8}) ((\d+)(?: (.*))?)$/s.exec(line) ?? []
+    if (sum === undefined || sum !== checksum(rest)) {
+      if (!line.startsWith('S')) read.lost++
+      continue
+    }
+    const position = Number(digits)
+    if (kind === 'S') read.settled = Math.max(read.settled, position)
+    else read.entries.push({ position, event })
+  }
+  return read
+}
+
+async function replay(folder: string) {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(suffix)).sort()
+  const state = { segments: [] as Segment[], settled: 0, position: 0, lost: 0, pending: 0 }
+  const positions: number[][] = []
+  for (const name of names) {
+    const path = join(folder, name)
+    const { entries, settled, lost, bytes } = await readSegment(path)
+    const last = entries.at(-1)?.position ?? 0
+    state.settled = Math.max(state.settled, settled)
+    state.position = Math.max(state.position, last, settled)
+    state.lost += lost
+    positions.push(entries.map((entry) => entry.position))
+    state.segments.push({ path, last, bytes, entries: undefined, unwritten: 0, file: undefined })
+  }
+  for (const each of positions) for (const position of each) if (position > state.settled) state.pending++
+  return state
+}

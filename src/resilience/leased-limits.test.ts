@@ -1,0 +1,259 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createMemoryLimitStore, type MemoryLimitStore } from '../../adapters/memory/limit-store.ts'
+import { limitsContract } from '../../tests/contracts/limits.ts'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { createLeasedLimits } from './leased-limits.ts'
+import type { Claim, ClaimSet, Decision } from './limits.ts'
+import { createLocalLimits } from './local-limits.ts'
+
+/** All that was promised without waiting for time has happened. */
+const settled = async () => {
+  for (let i = 0; i < 50; i++) await Promise.resolve()
+}
+
+const fleet = (size: number) => {
+  const clock = new FakeClock()
+  const memory = createMemoryLimitStore({ clock })
+  const calls = { lease: 0, giveBack: 0, renew: 0 }
+  /** The shared object itself is what a test switches off. */
+  const store: MemoryLimitStore = {
+    get available() {
+      return memory.available
+    },
+    set available(value) {
+      memory.available = value
+    },
+    lease(...all) {
+      calls.lease++
+      return memory.lease(...all)
+    },
+    giveBack(...all) {
+      calls.giveBack++
+      return memory.giveBack(...all)
+    },
+    renew(...all) {
+      calls.renew++
+      return memory.renew(...all)
+    },
+  }
+  const pods = Array.from({ length: size }, () =>
+    createLeasedLimits({ clock, store, local: createLocalLimits({ clock }), pods: () => size }),
+  )
+  return { clock, store, calls, pods }
+}
+const claim = (unit: Claim['unit'], limit: number, key = unit): Claim => ({ scope: 'key', unit, limit, key })
+const setOf = (...claims: Claim[]): ClaimSet => ({ group: 'g', claims })
+
+limitsContract('limits leased from a store', () => {
+  const { clock, pods } = fleet(1)
+  return {
+    limits: pods[0]!,
+    now: () => clock.now(),
+    async advance(ms) {
+      clock.tick(ms)
+      await settled()
+    },
+    async settle() {
+      // Time for what is idle to go back; the counts refill by as much.
+      clock.tick(1_500)
+      await settled()
+    },
+  }
+})
+
+describe('limits leased from a store', () => {
+  it('ask it seldom for a busy subject, and hold little of the limit', async () => {
+    const { calls, pods, store } = fleet(1)
+    const set = setOf(claim('requests', 100_000))
+    let waited = 0
+    for (let i = 0; i < 50_000; i++) {
+      const taken = pods[0]!.take(set, `${i}`)
+      if (taken instanceof Promise) waited++
+      await taken
+    }
+    expect(waited).toBe(calls.lease)
+    expect(calls.lease).toBeLessThan(70)
+    const { granted } = await store.lease('g', [{ claim: claim('requests', 100_000), need: 1, want: 100_000, ids: [] }])
+    expect(granted[0]!.amount).toBeGreaterThanOrEqual(49_000)
+  })
+
+  it('do not ask for what was refused a moment ago', async () => {
+    const { calls, pods } = fleet(1)
+    const set = setOf(claim('requests', 6))
+    for (let i = 0; i < 1_000; i++) await pods[0]!.take(set, `${i}`)
+    expect(calls.lease).toBeLessThan(10)
+  })
+
+  it('give back what is idle', async () => {
+    const { clock, pods, store } = fleet(1)
+    const set = setOf(claim('requests', 10_000))
+    for (let i = 0; i < 300; i++) await pods[0]!.take(set, `${i}`)
+    clock.tick(2_000)
+    await settled()
+    const { granted } = await store.lease('g', [{ claim: claim('requests', 10_000), need: 1, want: 10_000, ids: [] }])
+    expect(granted[0]!.amount).toBe(10_000 - 300 + Math.floor((10_000 * 2_000) / 60_000) - 33)
+  })
+
+  it('give back all when they are closed', async () => {
+    const { pods, store } = fleet(1)
+    for (let i = 0; i < 300; i++) await pods[0]!.take(setOf(claim('requests', 10_000)), `${i}`)
+    await pods[0]!.take(setOf(claim('places', 3)), 'p')
+    pods[0]!.end(setOf(claim('places', 3)), 'p')
+    await pods[0]!.close()
+    const { granted } = await store.lease('g', [
+      { claim: claim('requests', 10_000), need: 1, want: 10_000, ids: [] },
+      { claim: claim('places', 3), need: 3, want: 3, ids: ['a', 'b', 'c'] },
+    ])
+    expect(granted.map(({ amount }) => amount)).toEqual([9_700, 3])
+  })
+
+  it('renew the places of requests that last, and only those', async () => {
+    const { clock, calls, pods } = fleet(2)
+    const set = setOf(claim('places', 1))
+    await pods[0]!.take(set, 'long')
+    for (let i = 0; i < 40; i++) {
+      clock.tick(1_000)
+      await settled()
+    }
+    expect(calls.renew).toBeGreaterThanOrEqual(7)
+    expect((await pods[1]!.take(set, 'other')).refusedBy?.unit).toBe('places')
+    pods[0]!.end(set, 'long')
+    clock.tick(1_000)
+    await settled()
+    const before = calls.renew
+    expect((await pods[1]!.take(set, 'other')).refusedBy).toBeUndefined()
+    pods[1]!.end(set, 'other')
+    clock.tick(20_000)
+    await settled()
+    expect(calls.renew).toBe(before)
+  })
+
+  it('renew a place in time also where others are taken after it', async () => {
+    const { clock, pods } = fleet(2)
+    const set = setOf(claim('places', 4))
+    await pods[0]!.take(set, 'first')
+    for (let i = 0; i < 3; i++) {
+      clock.tick(4_900)
+      await settled()
+      await pods[0]!.take(set, `later ${i}`)
+    }
+    clock.tick(500)
+    await settled()
+    expect((await pods[1]!.take(set, 'other')).refusedBy?.unit).toBe('places')
+  })
+
+  it('decide by a third of the limit at least while the store is away, and by less with more pods', async () => {
+    for (const [size, admitted] of [
+      [1, 20],
+      [3, 20],
+      [6, 10],
+    ] as const) {
+      const { pods, store } = fleet(size)
+      store.available = false
+      const decisions = await Promise.all(
+        Array.from({ length: 100 }, (_, i) => pods[0]!.take(setOf(claim('requests', 60)), `${i}`)),
+      )
+      expect(decisions.filter(({ refusedBy }) => !refusedBy)).toHaveLength(admitted)
+    }
+  })
+
+  it('let one in where the share of a limit is less than one', async () => {
+    const { pods, store } = fleet(50)
+    store.available = false
+    expect((await pods[0]!.take(setOf(claim('requests', 2), claim('places', 3)), 'a')).refusedBy).toBeUndefined()
+    expect((await pods[0]!.take(setOf(claim('requests', 2), claim('places', 3)), 'b')).refusedBy).toBeDefined()
+  })
+
+  it('give local places back where they were taken, also when the store is back', async () => {
+    const { pods, store } = fleet(1)
+    const set = setOf(claim('places', 3))
+    store.available = false
+    expect((await pods[0]!.take(set, 'a')).refusedBy).toBeUndefined()
+    store.available = true
+    pods[0]!.end(set, 'a')
+    store.available = false
+    expect((await pods[0]!.take(set, 'b')).refusedBy).toBeUndefined()
+  })
+
+  it('decide locally where the store fails in the middle of an asking', async () => {
+    const { pods, store } = fleet(1)
+    const asked = pods[0]!.take(setOf(claim('requests', 60)), 'a')
+    store.available = false
+    expect((await asked).refusedBy).toBeUndefined()
+    expect((await pods[0]!.take(setOf(claim('requests', 60)), 'b')).refusedBy).toBeUndefined()
+  })
+
+  it('admit over the fleet no more than the limit and what came back, and all of that while there is demand', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 400 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.record({ pod: fc.nat(4), calls: fc.integer({ min: 1, max: 60 }), ms: fc.nat(900) }), {
+          minLength: 5,
+          maxLength: 60,
+        }),
+        async (limit, size, steps) => {
+          const { clock, pods } = fleet(size)
+          const set = setOf(claim('requests', limit))
+          const from = clock.now()
+          let admitted = 0
+          for (const { pod, calls, ms } of steps) {
+            const asked = Array.from({ length: calls }, (_, i) => pods[pod % size]!.take(set, `${i}`))
+            const decisions: Decision[] = await Promise.all(asked)
+            admitted += decisions.filter(({ refusedBy }) => !refusedBy).length
+            clock.tick(ms)
+            await settled()
+          }
+          const most = limit + (limit * (clock.now() - from)) / 60_000
+          expect(admitted).toBeLessThanOrEqual(most + 1e-6)
+          // Now everyone wants all there is: only what others hold for a moment is missing.
+          clock.tick(2_000)
+          await settled()
+          for (let i = 0; i < 2 * limit + 200; i++) {
+            if (!(await pods[i % size]!.take(set, `last ${i}`)).refusedBy) admitted++
+          }
+          const possible = limit + (limit * (clock.now() - from)) / 60_000
+          expect(admitted).toBeLessThanOrEqual(possible + 1e-6)
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+
+  it('never have more requests in places than there are, in whatever order they come and end', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(fc.record({ pod: fc.nat(3), ends: fc.boolean(), calls: fc.nat(6), ms: fc.nat(4_000) }), {
+          maxLength: 60,
+        }),
+        async (limit, size, steps) => {
+          const { clock, pods } = fleet(size)
+          const set = setOf(claim('places', limit))
+          const running: { pod: number; id: string }[] = []
+          let id = 0
+          for (const { pod, ends, calls, ms } of steps) {
+            const at = pod % size
+            const ids = Array.from({ length: calls }, () => `request ${++id}`)
+            const decisions = await Promise.all(ids.map((each) => pods[at]!.take(set, each)))
+            for (const [i, { refusedBy }] of decisions.entries()) if (!refusedBy) running.push({ pod: at, id: ids[i]! })
+            expect(running.length).toBeLessThanOrEqual(limit)
+            if (ends) for (const one of running.splice(0, 2)) pods[one.pod]!.end(set, one.id)
+            clock.tick(ms)
+            await settled()
+          }
+          for (const one of running) pods[one.pod]!.end(set, one.id)
+          for (let i = 0; i < 4; i++) {
+            clock.tick(500)
+            await settled()
+          }
+          const last = await Promise.all(Array.from({ length: limit }, (_, i) => pods[0]!.take(set, `last ${i}`)))
+          expect(last.every(({ refusedBy }) => !refusedBy)).toBe(true)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+})

@@ -1,0 +1,158 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import type { UsageEvent } from '../domain/usage.ts'
+import type { Journal } from '../ports.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { createUsage, type Usage } from './usage.ts'
+
+let clock: FakeClock
+let metrics: FakeMetrics
+let journal: Journal
+let primary: string
+let mode: { readOnly: boolean }
+let stored: Map<string, UsageEvent>
+let record: ReturnType<typeof vi.fn<(events: readonly UsageEvent[]) => Promise<{ refused: number }>>>
+const log = { debug() {}, info() {}, warn: vi.fn(), error: vi.fn() }
+
+const event = (n: number): UsageEvent => ({
+  accountId: 'account',
+  requestId: `request-${n}`,
+  keyId: 'key',
+  at: 0,
+  endpoint: 'chat/completions',
+  provider: 'openai',
+  model: 'gpt-4o',
+  status: 200,
+  streamed: false,
+})
+const create = (): Usage =>
+  createUsage({ clock, random: () => 0.5, journal, store: { record, primary: () => primary }, mode, metrics, log })
+const note = (usage: Usage, count: number, from = 0) => {
+  for (let i = 0; i < count; i++) usage.note(event(from + i))
+}
+
+beforeEach(() => {
+  clock = new FakeClock()
+  metrics = new FakeMetrics()
+  journal = createMemoryJournal()
+  mode = { readOnly: false }
+  primary = '00000001'
+  stored = new Map()
+  record = vi.fn(async (events) => {
+    for (const each of events) stored.set(each.requestId, each)
+    return { refused: 0 }
+  })
+})
+
+test('what was served is in the database 50 ms later, in one group', async () => {
+  note(create(), 3)
+  await clock.advance(49)
+  expect(record).not.toHaveBeenCalled()
+  await clock.advance(1)
+  expect(record).toHaveBeenCalledOnce()
+  expect([...stored.values()]).toEqual([event(0), event(1), event(2)])
+  expect(journal.pending).toBe(0)
+  await clock.advance(60_000)
+  expect(record).toHaveBeenCalledOnce()
+  expect(clock.pendingTimers).toBe(0)
+})
+
+test('500 do not wait, and no group is larger', async () => {
+  note(create(), 1_250)
+  await settled()
+  expect(record.mock.calls.map(([events]) => events.length).slice(0, 2)).toEqual([500, 500])
+  await clock.advance(50)
+  expect(stored.size).toBe(1_250)
+})
+
+test('while nothing may be written groups wait in the journal, and go when it may again', async () => {
+  mode.readOnly = true
+  const usage = create()
+  note(usage, 700)
+  await clock.advance(60_000)
+  expect(record).not.toHaveBeenCalled()
+  expect(journal.pending).toBe(700)
+  mode.readOnly = false
+  await clock.advance(600)
+  expect(stored.size).toBe(700)
+})
+
+test('a database that fails is tried again with growing waits, and nothing is lost', async () => {
+  const lost = new Error('lost')
+  record.mockRejectedValueOnce(lost).mockRejectedValueOnce(lost).mockRejectedValueOnce(lost)
+  note(create(), 3)
+  await clock.advance(50)
+  expect(record).toHaveBeenCalledTimes(1)
+  await clock.advance(249)
+  expect(record).toHaveBeenCalledTimes(1)
+  await clock.advance(1 + 500 + 1_000)
+  expect(stored.size).toBe(3)
+  expect(metrics.counted(instruments.ledgerLostEvents)).toBe(0)
+})
+
+test('what a former process left is settled at the start', async () => {
+  for (let i = 0; i < 3; i++) journal.append(JSON.stringify(event(i)))
+  create()
+  await clock.advance(0)
+  expect(stored.size).toBe(3)
+})
+
+test('another primary is offered again what the one before took last: it may not have got it', async () => {
+  const usage = create()
+  note(usage, 3)
+  await clock.advance(50)
+  stored.delete('request-2')
+  primary = '00000002'
+  await clock.advance(1_000)
+  expect([...stored.keys()].sort()).toEqual(['request-0', 'request-1', 'request-2'])
+  await clock.advance(60_000)
+  expect(record).toHaveBeenCalledTimes(2)
+  primary = '00000003'
+  note(usage, 1, 3)
+  await clock.advance(50)
+  expect(record).toHaveBeenCalledTimes(3)
+})
+
+describe('what is lost is counted and logged:', () => {
+  test('lines that were torn', () => {
+    journal = { ...createMemoryJournal(), lost: 2 }
+    create()
+    expect(metrics.counted(instruments.ledgerLostEvents)).toBe(2)
+  })
+
+  test('events that the database refuses; the others of their group are settled', async () => {
+    record.mockResolvedValueOnce({ refused: 1 })
+    note(create(), 3)
+    await clock.advance(50)
+    expect(metrics.counted(instruments.ledgerLostEvents)).toBe(1)
+    expect(journal.pending).toBe(0)
+  })
+
+  test('events for which the journal has no room', () => {
+    journal = createMemoryJournal({ maxBytes: 10 })
+    note(create(), 1)
+    expect(metrics.counted(instruments.ledgerLostEvents)).toBe(1)
+  })
+})
+
+describe('at the end', () => {
+  test('what is left is settled', async () => {
+    const usage = create()
+    note(usage, 3)
+    await usage.stop({ timeoutMs: 1_000 })
+    expect(stored.size).toBe(3)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  test('a database that does not answer is not waited for longer than allowed', async () => {
+    record.mockReturnValue(new Promise(() => {}))
+    const usage = create()
+    note(usage, 3)
+    const stopped = usage.stop({ timeoutMs: 1_000 })
+    await clock.advance(1_000)
+    await stopped
+    expect(journal.pending).toBe(3)
+  })
+})
