@@ -4,6 +4,7 @@ import { type Sandbox, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { type Fleet, startFleet } from '../support/fleet.ts'
 import { eventually } from '../support/gateway.ts'
+import { startRedisCluster } from '../support/redis.ts'
 
 const clients = 500
 const path = '/api/v1/gpu/offers?provider=vastai'
@@ -109,3 +110,24 @@ test('with Redis gone the pods answer from memory, and no secret was ever there'
   const alive = [0, 1, 2].filter((pod) => fleet.pods[pod]!.child.signalCode === null)
   for (const pod of alive) expect(await ask(pod)).toMatchObject({ status: 200, cache: 'memory', market: 'ok' })
 })
+
+test('500 clients cost one search over a Redis Cluster, too', async () => {
+  const cluster = await startRedisCluster()
+  const before = searches().length
+  const own = await startFleet(3, () => ({
+    REDIS_URL: '',
+    REDIS_MODE: 'cluster',
+    REDIS_NODES: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
+    VASTAI_BASE_URL: sandbox.vastai.baseUrl,
+    IONET_BASE_URL: sandbox.ionet.baseUrl,
+  }))
+  try {
+    const answers = await Promise.all(Array.from({ length: clients }, (_, i) => own.get(path, i)))
+    expect(answers.every(({ status }) => status === 200)).toBe(true)
+    expect(new Set(answers.map(({ headers }) => headers.get('x-cache')))).toEqual(new Set(['miss', 'redis']))
+    expect(searches().length - before).toBe(1)
+  } finally {
+    await own.close()
+    await cluster.close()
+  }
+}, 60_000)

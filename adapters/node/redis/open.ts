@@ -41,6 +41,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
     onFailure: (kind) => metrics.count(instruments.redisFailures, { kind }),
     onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
   })
+  const cache = createSharedCache({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX })
   const store = createRedisFleetStore({ redis, prefix: config.CACHE_KEY_PREFIX })
   const fleet = createSharedBoard({ clock, random, pod, store })
   metrics.gauge(instruments.redisUp, () => [[{}, redis.up ? 1 : 0]])
@@ -49,8 +50,9 @@ export async function openSharedState(config: Config, options: SharedStateOption
     redis,
     fleet,
     limitStore: createLimitStore({ redis, prefix: config.CACHE_KEY_PREFIX }),
-    cache: createSharedCache({ redis, prefix: config.CACHE_KEY_PREFIX }),
+    cache,
     async close() {
+      cache.close()
       await fleet.close()
       redis.close()
     },

@@ -5,7 +5,7 @@ import { sharedCacheContract } from '../../../tests/contracts/shared-cache.ts'
 import { eventually } from '../../../tests/support/gateway.ts'
 import { startRedis, startRedisCluster, type TestRedis, type TestRedisNode } from '../../../tests/support/redis.ts'
 import { createRedis, type Redis, type RedisOptions } from './client.ts'
-import { createSharedCache } from './shared-cache.ts'
+import { createSharedCache, type RedisSharedCache } from './shared-cache.ts'
 
 async function open(server: RedisOptions['server'], commandTimeoutMs = 1_000): Promise<Redis> {
   const redis = createRedis({ clock, random: Math.random, server, prefix: 'test', commandTimeoutMs })
@@ -34,12 +34,15 @@ async function advance({ admin }: TestRedisNode, ms: number) {
 
 async function world(nodes: TestRedisNode[], server: RedisOptions['server'], closeServers: () => Promise<void>) {
   const pods = [await open(server), await open(server)]
-  const [cache, other] = pods.map((redis) => createSharedCache({ redis, prefix: 'test' })) as [SharedCache, SharedCache]
+  const [cache, other] = pods.map((redis) =>
+    createSharedCache({ redis, clock, random: Math.random, prefix: 'test' }),
+  ) as [RedisSharedCache, RedisSharedCache]
   return {
     cache,
     other,
     advance: (ms: number) => advance(nodes[0]!, ms),
     async close() {
+      for (const each of [cache, other]) each.close()
       for (const redis of pods) redis.close()
       await closeServers()
     },
@@ -61,7 +64,7 @@ it('hangs on nothing when a master of the cluster is killed, and goes on with th
   const servers = await startRedisCluster()
   const nodes = servers.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
   const redis = await open({ nodes, password: undefined }, 100)
-  const cache = createSharedCache({ redis, prefix: 'test' })
+  const cache = createSharedCache({ redis, clock, random: Math.random, prefix: 'test' })
   const keys = Array.from({ length: 60 }, (_, i) => `key:${i}`)
   const entry = { value: 'x', token: undefined, ageMs: 0, tookMs: 0, ttlMs: 60_000 }
   for (const key of keys) expect(await cache.write(key, entry)).toBe(true)
@@ -78,6 +81,32 @@ it('hangs on nothing when a master of the cluster is killed, and goes on with th
   }
 })
 
+it('tells of what may have been missed when the node that a cluster’s client listens to is killed', async () => {
+  const servers = await startRedisCluster()
+  const nodes = servers.nodes.map(({ port }) => ({ host: '127.0.0.1', port }))
+  const redis = await open({ nodes, password: undefined })
+  const sender = await open({ nodes, password: undefined })
+  const cache = createSharedCache({ redis, clock, random: Math.random, prefix: 'test' })
+  const other = createSharedCache({ redis: sender, clock, random: Math.random, prefix: 'test' })
+  const heard: string[] = []
+  cache.listen({ onLoaded() {}, onInvalidated: (key) => void heard.push(key), onGap: () => void heard.push('gap') })
+  try {
+    await eventually(async () => {
+      await other.invalidate('first')
+      return heard.includes('first')
+    })
+    // The client listens to another node then, and says nothing of it.
+    for (const { admin } of servers.nodes) await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    const missed = Array.from({ length: 5 }, (_, i) => `missed ${i}`)
+    for (const key of missed) await other.invalidate(key)
+    await eventually(() => heard.includes('gap') || missed.every((key) => heard.includes(key)))
+  } finally {
+    for (const each of [cache, other]) each.close()
+    for (const each of [redis, sender]) each.close()
+    await servers.close()
+  }
+})
+
 describe('the cache in a Redis that fails', () => {
   let server: TestRedis
   let redis: Redis
@@ -85,7 +114,7 @@ describe('the cache in a Redis that fails', () => {
   beforeAll(async () => {
     server = await startRedis()
     redis = await open({ url: server.url }, 100)
-    cache = createSharedCache({ redis, prefix: 'test' })
+    cache = createSharedCache({ redis, clock, random: Math.random, prefix: 'test' })
   })
   afterAll(async () => {
     redis.close()

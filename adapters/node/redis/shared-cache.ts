@@ -5,10 +5,14 @@
  * writes of all loads that began before.
  */
 import type { SharedCache, SharedListener, SharedRead } from '../../../src/ports.ts'
+import type { Clock } from '../../../src/resilience/clock.ts'
 import type { Redis } from './client.ts'
+import { type MissedMessages, watchForMissedMessages } from './missed-messages.ts'
 
 export interface SharedCacheOptions {
   redis: Redis
+  clock: Clock
+  random: () => number
   /** What every key begins with. */
   prefix: string
 }
@@ -93,8 +97,15 @@ const invalidate = `
 
 type ReadReply = [value: string | null, version: string, ageMs: number, tookMs: number, state: string, detail: string]
 
-export function createSharedCache({ redis, prefix }: SharedCacheOptions): SharedCache {
+export interface RedisSharedCache extends SharedCache {
+  close(): void
+}
+
+export function createSharedCache({ redis, clock, random, prefix }: SharedCacheOptions): RedisSharedCache {
   const channel = `${prefix}:${layout}`
+  /** How many invalidations there were. */
+  const counter = `${channel}:invalidations`
+  const watches: MissedMessages[] = []
   const at = (key: string) => [`${prefix}:${layout}:{${key}}`]
   const scripts = {
     read: redis.script<ReadReply>(read),
@@ -125,18 +136,34 @@ export function createSharedCache({ redis, prefix }: SharedCacheOptions): Shared
       await orNothing(scripts.fail(at(key), [token, Math.ceil(restMs), channel, `loaded ${key}`]))
     },
     async invalidate(key) {
-      return (await orNothing(scripts.invalidate(at(key), [channel, `invalidated ${key}`]))) === 1
+      // Counted first: who misses the message finds it in the count.
+      const counted = await orNothing(redis.run((c) => c.incr(counter)))
+      const done = await orNothing(scripts.invalidate(at(key), [channel, `invalidated ${key}`]))
+      return counted !== undefined && done === 1
     },
     listen({ onLoaded, onInvalidated, onGap }: SharedListener) {
+      const watch = watchForMissedMessages({
+        clock,
+        random,
+        count: () => orNothing(redis.run(async (c) => Number(await c.get(counter)))),
+        onMissed: onGap,
+      })
+      watches.push(watch)
       redis.subscribe(channel, {
         onMessage(message) {
           const space = message.indexOf(' ')
           const key = message.slice(space + 1)
           if (message.startsWith('loaded ')) onLoaded(key)
-          else if (message.startsWith('invalidated ')) onInvalidated(key)
+          else if (message.startsWith('invalidated ')) {
+            watch.heard()
+            onInvalidated(key)
+          }
         },
         onGap,
       })
+    },
+    close() {
+      for (const watch of watches) watch.close()
     },
   }
 }
