@@ -91,6 +91,8 @@ export function createRedis(options: RedisOptions): Redis {
           })
     // Every failure is seen by the call that it fails; without a listener it would end the process.
     client.on('error', () => {})
+    // The driver would connect to a node of a cluster with the first command for it, and refuse that one.
+    if (client instanceof Cluster) client.on('+node', (node: Single) => void node.connect().catch(() => {}))
     return client
   }
 
