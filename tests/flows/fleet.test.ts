@@ -72,14 +72,14 @@ async function startPod(name: string) {
       RATE_LIMIT_PER_MINUTE: '1000000',
     },
   })
-  pods.push(pod)
   return pod
 }
 
 beforeAll(async () => {
   redis = await startRedis()
   baseUrl = await startProvider()
-  await Promise.all(['pod-1', 'pod-2', 'pod-3'].map(startPod))
+  // In this order, whichever is the first to listen.
+  pods.push(...(await Promise.all(['pod-1', 'pod-2', 'pod-3'].map(startPod))))
 }, 120_000)
 afterAll(async () => {
   await Promise.all(pods.map((pod) => pod.end('SIGTERM')))
@@ -172,6 +172,7 @@ test('an operator’s word reaches every pod within two seconds, and those that 
   }
   await force(pods[0]!, 'open')
   const late = await startPod('pod-4')
+  pods.push(late)
   await eventually(() => allAre('forced_open'))
   expect(await ask(late)).toBe(503)
   await eventually(

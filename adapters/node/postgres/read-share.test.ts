@@ -60,12 +60,9 @@ test('with two replicas the primary answers at most a tenth of the reads, and ea
     expect(row?.standby).toBe(true)
   }, patiently)
 
-  // Each new key was looked at once by the foreign key of its look-up; servers tell what they counted a moment later.
-  await vi.waitFor(async () => expect(await scans(servers.primary)).toBeGreaterThanOrEqual(owners.length), patiently)
   const nodes = [servers.primary, ...servers.standbys]
   const reads = 2_000
   const before = await Promise.all(nodes.map(scans))
-  let writes = 0
   const since = performance.now()
   for (let i = 0; i < reads; i += 20) {
     // Four hundred a second: who has written reads from the primary for a time, not for a number of reads.
@@ -73,7 +70,6 @@ test('with two replicas the primary answers at most a tenth of the reads, and ea
     await Promise.all(Array.from({ length: 20 }, (_, n) => accounts.listApiKeys(owners[(i + n) % owners.length]!)))
     if (i % 100 > 0) continue
     // One write for a hundred reads.
-    writes++
     await accounts.createApiKey(owners[(i / 100) % owners.length]!, key)
   }
   let counts: number[] = []
@@ -82,6 +78,6 @@ test('with two replicas the primary answers at most a tenth of the reads, and ea
     expect(counts.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(reads)
   }, patiently)
   const [primary = Infinity, ...replicas] = counts
-  expect((primary - writes) / reads).toBeLessThanOrEqual(0.1)
+  expect(primary / reads).toBeLessThanOrEqual(0.1)
   for (const replica of replicas) expect(replica / reads).toBeGreaterThan(0.35)
 }, 60_000)
