@@ -42,9 +42,9 @@ async function run(): Promise<void> {
     const [row] = await watcher.query(
       'count',
       undefined,
-      (sql) => sql<{ statements: number; connections: number; pids: number[] }[]>`
+      (sql) => sql<{ statements: number; connections: number; pids: string }[]>`
         select (select xact_commit + xact_rollback from pg_stat_database where datname = current_database())::int as statements,
-          count(*)::int as connections, array_agg(pid) as pids
+          count(*)::int as connections, string_agg(pid::text, ' ') as pids
         from pg_stat_activity where application_name = 'aiserve-gpuproxy' and pid <> pg_backend_pid()`,
     )
     return row!
@@ -82,7 +82,8 @@ async function run(): Promise<void> {
     `${busyPerSecond} completions/s`,
     async () => (await startLoad(gateway.url, [chat], seconds)).done,
   )
-  const { connections, pids } = await ofPostgres()
+  const { connections, pids: listed } = await ofPostgres()
+  const pids = listed.split(' ').map(Number)
   const atRedis = await ofRedis()
   const backendMib = (await Promise.all(pids.map(ownMib))).reduce((sum, mib) => sum + mib, 0) / pids.length
   const unit = {

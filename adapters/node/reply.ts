@@ -2,14 +2,23 @@
  * The reply port on Node. A body that is text or bytes leaves in one write; an iterable is read through `getReader`,
  * which @hono/node-server's fast path accepts in place of a web stream (checked end to end by tests/flows).
  */
+import { isUtf8 } from 'node:buffer'
 import type { Reply } from '../../src/ports.ts'
 
 export const reply: Reply = (status, headers, body) => {
   if (body === null || typeof body === 'string' || body instanceof Uint8Array) {
-    return new Response(body as BodyInit | null, { status, headers })
+    return new Response((body instanceof Uint8Array ? textOf(body) : body) as BodyInit | null, { status, headers })
   }
   return new Response(readerBody(body) as unknown as BodyInit, { status, headers })
 }
+
+/** A small text that is in bytes: Node sends it in one piece with the headers, bytes in a piece of their own. */
+function textOf(bytes: Uint8Array): string | Uint8Array {
+  if (bytes.length > maxTextBytes || !isUtf8(bytes)) return bytes
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+}
+
+const maxTextBytes = 4096
 
 type Chunk = string | Uint8Array
 
