@@ -15,6 +15,7 @@ import { type CredentialsOptions, createCredentials } from './credentials.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint, isAnswerType } from './endpoints.ts'
 import { parseRows } from './market.ts'
 import { hasToken, isPolicyRefusal, type ProviderError, readStreamEvents, type StreamEvent } from './openai-stream.ts'
+import { totalTokens } from './total-tokens.ts'
 import { isFirstToken, readTypedEvents, type TypedStreamEvent } from './typed-events.ts'
 
 export interface InferenceCall {
@@ -51,6 +52,8 @@ export interface WholeAnswer {
   status: number
   contentType: string
   body: Uint8Array
+  /** What it cost; undefined = it does not say. */
+  tokens?: number | undefined
 }
 
 /** The first events are already here. */
@@ -363,7 +366,7 @@ function whole(
     if (parsed.error) throw new UpstreamFailure('server', { status })
   }
   const contentType = parsed ? json : (said ?? 'application/octet-stream')
-  const answer: WholeAnswer = { kind: 'whole', status, contentType, body }
+  const answer: WholeAnswer = { kind: 'whole', status, contentType, body, tokens: totalTokens(parsed?.usage) }
   if (status === 400 && isTooLong(parsed?.error)) {
     throw new UpstreamFailure('too_long', { status, contextWindow, answer })
   }

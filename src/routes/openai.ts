@@ -54,6 +54,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       key: principalOf(c).keyId,
       priority: priorityOf(c),
       tokens: expectedTokens(c),
+      spent: request,
       trace: request.trace,
       log: request.log,
     }

@@ -7,6 +7,7 @@ import { ApiError } from '../errors.ts'
 import type { Clock, Metrics, ReplyBody } from '../ports.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
 import type { Payload, StreamedAnswer, WholeAnswer } from '../providers/openai.ts'
+import type { TokenUsage } from '../providers/typed-events.ts'
 import type { Priority } from '../resilience/bulkhead.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import { questionOf } from '../routing/question.ts'
@@ -42,6 +43,8 @@ export interface InferenceRequest {
   priority: Priority
   /** What it is expected to cost. */
   tokens: number
+  /** Told what it cost, where the provider says so. */
+  spent: { tokensUsed: number | undefined }
   trace: CallTrace
   /** Told what the request's log line should say. */
   log: LogFields
@@ -137,7 +140,8 @@ export function createInference(options: InferenceOptions): Inference {
       }
       case 'whole': {
         hold.release()
-        const { status, contentType, body } = value
+        const { status, contentType, body, tokens } = value
+        request.spent.tokensUsed = tokens
         return { ...named, status, contentType, body }
       }
     }
@@ -152,6 +156,9 @@ export function createInference(options: InferenceOptions): Inference {
       signal: request.signal,
       onMalformed: () => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted: () => metrics.count(instruments.streamInterrupted, { provider, rescued: 'no' }),
+      onUsage({ inputTokens, outputTokens }: TokenUsage) {
+        request.spent.tokensUsed = (request.spent.tokensUsed ?? 0) + inputTokens + outputTokens
+      },
       onEnd: () => void streams.delete(hold),
     }
   }
@@ -202,6 +209,9 @@ export function createInference(options: InferenceOptions): Inference {
         at = next.at
         source = held(next.source)
         return source
+      },
+      onTokens(tokens) {
+        request.spent.tokensUsed = tokens
       },
       onMalformed: (provider) => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted(provider, rescued) {

@@ -6,6 +6,7 @@
 import { ApiError, type ErrorCode, openAiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { isPolicyRefusal, type StreamChunk, type StreamEvent } from '../providers/openai-stream.ts'
+import { totalTokens } from '../providers/total-tokens.ts'
 import { codeOf } from '../upstream/api-error.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 import { failureFrom, UpstreamFailure } from '../upstream/outcome.ts'
@@ -38,6 +39,8 @@ export interface RelayOptions {
   memory: TranscriptMemory
   /** Another source for the rest of the answer; undefined where nobody can go on with it. */
   rescue(transcript: Transcript, broken: UpstreamFailure | 'mismatch'): Promise<Source | undefined>
+  /** What the answer cost, where the provider says so. */
+  onTokens?(tokens: number): void
   onMalformed(provider: string): void
   /** A provider broke the stream, and how the answer was saved, if it was. */
   onInterrupted(provider: string, rescued: 'prefill' | 'restart' | 'no'): void
@@ -157,12 +160,18 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
         if (chunks === 'mismatch') return { text, ending: chunks }
         if (chunks) for (const chunk of chunks) relay(chunk)
         else relay(event.chunk, event.text)
+        if (event.chunk.usage) tellTokens(event.chunk.usage, options)
         // A provider that forgets `[DONE]` may keep the connection open: the usage event is the last one anyway.
         if (isUsageEvent(event.chunk) && transcript.isWhole(true)) return { text, ending: 'whole' as const }
       }
     }
   }
   return { text, ending: undefined }
+}
+
+function tellTokens(usage: unknown, { onTokens }: RelayOptions) {
+  const tokens = totalTokens(usage)
+  if (tokens !== undefined) onTokens?.(tokens)
 }
 
 /** The event for the caller, as it came where that will do, without usage nobody asked for. */

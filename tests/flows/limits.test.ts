@@ -90,6 +90,24 @@ describe('a key', () => {
     expect((await ask('any', 'short')).status).toBe(200)
   })
 
+  test.each([{ stream: false }, { stream: true }])(
+    'has settled what an answer cost in truth (stream: $stream)',
+    async ({ stream }) => {
+      const ask = caller({ tokensPerMinute: 1_000 })
+      // A short question with a long answer: the sandbox says the same number of words again.
+      const first = await ask('any', words(150), { stream, max_tokens: 400 })
+      await first.text()
+      const before = Number(first.headers.get('x-ratelimit-remaining-tokens'))
+      const second = await ask('any', 'hi')
+      const cost = before - Number(second.headers.get('x-ratelimit-remaining-tokens'))
+      const { total_tokens: total } = (
+        (await (await ask('any', words(150), { max_tokens: 400 })).json()) as { usage: { total_tokens: number } }
+      ).usage
+      const expected = 1_000 - before
+      expect(Math.abs(cost - (total - expected))).toBeLessThan(60)
+    },
+  )
+
   test('has so many requests under way at once, and its place back when the caller leaves', async () => {
     const ask = caller({ maxConcurrent: 2 })
     const stay = { stream: true, max_tokens: 5_000 }
