@@ -83,6 +83,30 @@ describe('a single Redis', () => {
   })
 })
 
+describe('a Redis with a password', () => {
+  it('is out of reach with a wrong one, and says why without telling it', async () => {
+    const server = await startRedis()
+    await server.admin.config('SET', 'requirepass', 'right')
+    const told: (string | undefined)[] = []
+    const url = server.url.replace('redis://', 'redis://:wrong@')
+    const wrong = createRedis({
+      clock,
+      random: Math.random,
+      server: { url },
+      prefix: 'test',
+      onChange: (_, reason) => void told.push(reason),
+    })
+    await eventually(() => told.length > 0)
+    expect(told[0]).toBe('WRONGPASS')
+    expect(await kindOf(wrong.run((c) => c.get('a')))).toBe('disconnected')
+    wrong.close()
+    const right = await open({ url: server.url.replace('redis://', 'redis://:right@') })
+    expect(await kindOf(right.run((c) => c.get('a')))).toBe('ok')
+    right.close()
+    await server.close()
+  })
+})
+
 describe('a cluster', () => {
   let servers: TestRedisCluster
   let redis: Redis

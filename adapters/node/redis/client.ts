@@ -30,8 +30,8 @@ export interface RedisOptions {
   /** Longest wait for an answer. @default 100 */
   commandTimeoutMs?: number
   onFailure?: (kind: RedisFailure) => void
-  /** Each time it went away or came back. */
-  onChange?: (up: boolean) => void
+  /** Each time it went away or came back. `reason`: the last word of its connection, as in `ECONNREFUSED`, `WRONGPASS`. */
+  onChange?: (up: boolean, reason: string | undefined) => void
 }
 
 export interface Redis {
@@ -70,6 +70,7 @@ export function createRedis(options: RedisOptions): Redis {
     connectionName: 'aiserve-gpuproxy',
   }
 
+  let reason: string | undefined
   const connect = (): RedisClient => {
     const client =
       'url' in server
@@ -90,7 +91,9 @@ export function createRedis(options: RedisOptions): Redis {
             },
           })
     // Every failure is seen by the call that it fails; without a listener it would end the process.
-    client.on('error', () => {})
+    client.on('error', (error: Error) => {
+      reason = reasonOf(error)
+    })
     // The driver would connect to a node of a cluster with the first command for it, and refuse that one.
     if (client instanceof Cluster) client.on('+node', (node: Single) => void node.connect().catch(() => {}))
     return client
@@ -128,7 +131,7 @@ export function createRedis(options: RedisOptions): Redis {
     const up = isUp()
     if (up === wasUp || closed) return
     wasUp = up
-    onChange?.(up)
+    onChange?.(up, up ? undefined : reason)
   }
 
   /** Rejects in time, whatever the driver waits for. */
@@ -223,6 +226,11 @@ export function createRedis(options: RedisOptions): Redis {
       subscriber?.disconnect()
     },
   }
+}
+
+/** A code and never a sentence, which may name hosts and users. */
+function reasonOf(error: Error & { code?: unknown }): string | undefined {
+  return typeof error.code === 'string' ? error.code : /^[A-Z]{3,20}\b/.exec(error.message)?.[0]
 }
 
 function kindOf(error: unknown): RedisFailure {

@@ -39,7 +39,10 @@ export async function openSharedState(config: Config, options: SharedStateOption
     prefix: config.CACHE_KEY_PREFIX,
     commandTimeoutMs: config.REDIS_COMMAND_TIMEOUT,
     onFailure: (kind) => metrics.count(instruments.redisFailures, { kind }),
-    onChange: (up) => (up ? log.info('redis answers') : log.warn('redis does not answer; limits and caches are local')),
+    onChange(up, reason) {
+      if (up) log.info('redis answers')
+      else log.warn('redis does not answer; limits and caches are local', { code: reason })
+    },
   })
   const cache = createSharedCache({ redis, clock, random, prefix: config.CACHE_KEY_PREFIX })
   const store = createRedisFleetStore({ redis, prefix: config.CACHE_KEY_PREFIX })
