@@ -33,7 +33,7 @@ afterAll(async () => {
 async function forget() {
   const { admin } = fleet.redis
   await admin.del(entry)
-  expect(await admin.publish('aiserve:cache1', 'invalidated offers:1:vastai')).toBe(fleet.pods.length)
+  expect(await admin.publish('aiserve:cache1', 'invalidated 0 offers:1:vastai')).toBe(fleet.pods.length)
 }
 const ask = async (nth: number, headers?: Record<string, string>) => {
   const response = await fleet.get(path, nth, headers)

@@ -22,7 +22,7 @@ it('says nothing while all that is sent is heard, be it a little late', async ()
   for (let i = 0; i < 10; i++) {
     redis.sent!++
     await polls(1)
-    watch.heard()
+    watch.heard(71 + i)
     await polls(1)
   }
   expect(told).toEqual([])
@@ -44,8 +44,28 @@ it('tells of one missed among many that were heard', async () => {
   const { redis, told, watch, polls } = world()
   await polls(1)
   redis.sent! += 100
-  for (let i = 0; i < 99; i++) watch.heard()
+  for (let i = 1; i < 100; i++) watch.heard(i)
   await polls(2)
+  expect(told).toHaveLength(1)
+})
+
+it('tells of one missed where others were heard twice, and of none where all came, in any order', async () => {
+  const { redis, told, watch, polls } = world()
+  await polls(1)
+  redis.sent! += 5
+  for (const number of [5, 2, 5, 1, 1, 3, 2]) watch.heard(number)
+  await polls(1)
+  watch.heard(4)
+  await polls(3)
+  expect(told).toHaveLength(0)
+  redis.sent! += 3
+  for (const number of [8, 6, 6, 8, 6]) watch.heard(number)
+  await polls(2)
+  expect(told).toHaveLength(1)
+  watch.heard(7)
+  redis.sent!++
+  watch.heard(9)
+  await polls(3)
   expect(told).toHaveLength(1)
 })
 
@@ -56,7 +76,7 @@ it('tells of another Redis, and counts on from there', async () => {
   await polls(1)
   expect(told).toHaveLength(1)
   redis.sent++
-  watch.heard()
+  watch.heard(1)
   await polls(5)
   expect(told).toHaveLength(1)
 })

@@ -1,7 +1,7 @@
 /**
- * Whether messages of a channel were missed, told by a count of them that is kept in Redis. The client says so when its
- * connection was away; but a cluster's client changes the node it listens to without a word, and a connection may be
- * dead long before anyone notices.
+ * Whether messages of a channel were missed, told by their numbers and by how many Redis says were sent. The client says
+ * so when its connection was away; but a cluster's client changes the node it listens to without a word, hears some
+ * messages twice and others not at all, and a connection may be dead long before anyone notices.
  */
 import type { Clock } from '../../../src/resilience/clock.ts'
 
@@ -14,7 +14,8 @@ export interface MissedMessagesOptions {
 }
 
 export interface MissedMessages {
-  heard(): void
+  /** `number`: of the message, from 1 on. */
+  heard(number: number): void
   close(): void
 }
 
@@ -22,24 +23,38 @@ export interface MissedMessages {
 const pollMs = 2_000
 /** Until there is a first count, for what is missed before it is missed unnoticed. */
 const firstPollMs = 100
+/** Numbers kept that wait for those before them. */
+const maxAhead = 10_000
 
 export function watchForMissedMessages({ clock, random, count, onMissed }: MissedMessagesOptions): MissedMessages {
-  let heard = 0
-  /** The count when none had been heard. */
-  let base: number | undefined
+  /** All up to this one are heard, or given up; undefined = nothing is known yet. */
+  let settled: number | undefined
+  const ahead = new Set<number>()
   let last = 0
-  let missingBefore = 0
   let closed = false
   let cancel = () => {}
 
+  function settle(upTo: number) {
+    settled = upTo
+    for (const number of ahead) if (number <= upTo) ahead.delete(number)
+    follow()
+  }
+
+  function follow() {
+    while (settled !== undefined && ahead.delete(settled + 1)) settled++
+  }
+
   function compare(sent: number) {
-    if (base === undefined) base = sent - heard
-    const missing = sent - base - heard
-    const isLost = Math.min(missing, missingBefore) > 0
+    if (settled === undefined) settle(sent)
     // A count that has shrunk is another Redis's.
-    if (isLost || sent < last) onMissed()
-    if (isLost || missing < 0) base = sent - heard
-    missingBefore = isLost ? 0 : missing
+    else if (sent < last) {
+      ahead.clear()
+      settle(sent)
+      onMissed()
+    } else if (settled < last) {
+      settle(last)
+      onMissed()
+    }
     last = sent
   }
 
@@ -47,13 +62,18 @@ export function watchForMissedMessages({ clock, random, count, onMissed }: Misse
     const sent = await count()
     if (closed) return
     if (sent !== undefined) compare(sent)
-    const ms = base === undefined ? firstPollMs : pollMs
+    const ms = settled === undefined ? firstPollMs : pollMs
     cancel = clock.setTimer(ms * (0.8 + 0.4 * random()), () => void look())
   }
   void look()
 
   return {
-    heard: () => void heard++,
+    heard(number) {
+      if (settled !== undefined && number <= settled) return
+      // The next look finds that they are missing.
+      if (ahead.size < maxAhead) ahead.add(number)
+      follow()
+    },
     close() {
       closed = true
       cancel()

@@ -138,7 +138,7 @@ export function createSharedCache({ redis, clock, random, prefix }: SharedCacheO
     async invalidate(key) {
       // Counted first: who misses the message finds it in the count.
       const counted = await orNothing(redis.run((c) => c.incr(counter)))
-      const done = await orNothing(scripts.invalidate(at(key), [channel, `invalidated ${key}`]))
+      const done = await orNothing(scripts.invalidate(at(key), [channel, `invalidated ${counted ?? 0} ${key}`]))
       return counted !== undefined && done === 1
     },
     listen({ onLoaded, onInvalidated, onGap }: SharedListener) {
@@ -151,13 +151,11 @@ export function createSharedCache({ redis, clock, random, prefix }: SharedCacheO
       watches.push(watch)
       redis.subscribe(channel, {
         onMessage(message) {
-          const space = message.indexOf(' ')
-          const key = message.slice(space + 1)
-          if (message.startsWith('loaded ')) onLoaded(key)
-          else if (message.startsWith('invalidated ')) {
-            watch.heard()
-            onInvalidated(key)
-          }
+          if (message.startsWith('loaded ')) return onLoaded(message.slice('loaded '.length))
+          const [, number, key] = /^invalidated (\d+) (.+)$/s.exec(message) ?? []
+          if (key === undefined) return
+          watch.heard(Number(number))
+          onInvalidated(key)
         },
         onGap,
       })
