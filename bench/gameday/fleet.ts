@@ -1,9 +1,6 @@
 /** Several gateways on one core, with what they share on the other. */
 import { join } from 'node:path'
-import { connectPostgres } from '../../adapters/node/postgres/client.ts'
-import { createOperatorAccounts } from '../../adapters/node/postgres/operator-accounts.ts'
-import { loadPepper } from '../../adapters/node/postgres/pepper.ts'
-import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { makeLimitedKey } from '../../tests/support/limited-key.ts'
 import { databaseEnv, startTestPostgres } from '../../tests/support/postgres.ts'
 import { startRedis, type TestRedis } from '../../tests/support/redis.ts'
 import type { Server } from '../processes.ts'
@@ -45,28 +42,13 @@ export async function startFleet({ folder, size, env = {}, nodeFlags = () => [] 
     gateways,
     urls: gateways.map(({ url }) => url.replace('localhost', '127.0.0.1')),
     redis,
-    limitedKey: (perMinute) => limitedKey(database.connection, perMinute),
+    limitedKey: (perMinute) => makeLimitedKey(database, { requestsPerMinute: perMinute }),
     metric,
     async close() {
       await Promise.all(gateways.map(({ stop }) => stop()))
       await Promise.all([provider.stop(), redis.close(), database.close()])
     },
   }
-}
-
-/** There is no way yet to make one through the front door. */
-async function limitedKey(connection: { url: string } | object, perMinute: number): Promise<string> {
-  const database = await connectPostgres({ ...connection, clock, max: 2 })
-  const operator = createOperatorAccounts({ database, pepper: await loadPepper(database, undefined) })
-  const { apiKey, keyId, accountId } = await operator.issueWelcomeKey()
-  await database.transaction(
-    'limit key',
-    (sql) => sql`
-    update api_keys set rate_limit_per_minute = ${perMinute}
-    where account_id = ${accountId} and key_id = ${keyId}`,
-  )
-  await database.close({ timeoutS: 5 })
-  return apiKey
 }
 
 async function metric({ url }: Server, name: string): Promise<number | undefined> {

@@ -1,10 +1,7 @@
 /** Three gateways as real processes that share a Redis and a PostgreSQL. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { connectPostgres } from '../../adapters/node/postgres/client.ts'
-import { createOperatorAccounts } from '../../adapters/node/postgres/operator-accounts.ts'
-import { loadPepper } from '../../adapters/node/postgres/pepper.ts'
-import { systemClock } from '../../src/resilience/clock.ts'
 import { eventually } from '../support/gateway.ts'
+import { makeLimitedKey } from '../support/limited-key.ts'
 import { databaseEnv, startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 import { type GatewayProcess, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
@@ -27,7 +24,7 @@ beforeAll(async () => {
   // One after the other: the first one migrates.
   gateways = []
   for (let i = 0; i < 3; i++) gateways.push(await startGatewayProcess({ env }))
-  placesKey = await makePlacesKey()
+  placesKey = await makeLimitedKey(postgres, { requestsPerMinute: 10_000_000, maxConcurrent: places })
 })
 afterAll(async () => {
   const running = gateways.filter(({ child }) => child.exitCode === null && child.signalCode === null)
@@ -35,22 +32,6 @@ afterAll(async () => {
   for (const { dataDir } of gateways) removeDataDir(dataDir)
   await Promise.all([redis.close(), postgres.close()])
 })
-
-/** Of another account: any number of requests a minute, few at once. */
-async function makePlacesKey(): Promise<string> {
-  const database = await connectPostgres({ ...postgres.connection, clock: systemClock, max: 1 })
-  const operator = createOperatorAccounts({ database, pepper: await loadPepper(database, undefined) })
-  const { apiKey, accountId, keyId } = await operator.issueWelcomeKey()
-  const limit = { perMinute: 10_000_000, places }
-  await database.transaction(
-    'limit key',
-    (sql) => sql`
-      update api_keys set rate_limit_per_minute = ${limit.perMinute}, max_concurrent = ${limit.places}
-      where account_id = ${accountId} and key_id = ${keyId}`,
-  )
-  await database.close({ timeoutS: 1 })
-  return apiKey
-}
 
 const list = async (gateway: GatewayProcess) => {
   const response = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${processKey}` } })

@@ -1,0 +1,23 @@
+/** A key of another account than the administrator's, with limits of its own: there is no route yet that makes one. */
+import { connectPostgres } from '../../adapters/node/postgres/client.ts'
+import { createOperatorAccounts } from '../../adapters/node/postgres/operator-accounts.ts'
+import { loadPepper } from '../../adapters/node/postgres/pepper.ts'
+import type { LimitSettings } from '../../src/domain/principal.ts'
+import { systemClock as clock } from '../../src/resilience/clock.ts'
+import type { TestPostgres } from './postgres.ts'
+
+/** The former one is revoked. */
+export async function makeLimitedKey({ connection }: TestPostgres, limits: LimitSettings): Promise<string> {
+  const database = await connectPostgres({ ...connection, clock, max: 1 })
+  const operator = createOperatorAccounts({ database, pepper: await loadPepper(database, undefined) })
+  const { apiKey, accountId, keyId } = await operator.issueWelcomeKey()
+  const { requestsPerMinute = null, maxConcurrent = null } = limits
+  await database.transaction(
+    'limit key',
+    (sql) => sql`
+      update api_keys set rate_limit_per_minute = ${requestsPerMinute}, max_concurrent = ${maxConcurrent}
+      where account_id = ${accountId} and key_id = ${keyId}`,
+  )
+  await database.close({ timeoutS: 1 })
+  return apiKey
+}
