@@ -42,7 +42,7 @@ const fleet = (size: number) => {
   )
   return { clock, store, calls, pods }
 }
-const claim = (unit: Claim['unit'], limit: number, key = unit): Claim => ({ scope: 'key', unit, limit, key })
+const claim = (unit: Claim['unit'], limit: number, key: string = unit): Claim => ({ scope: 'key', unit, limit, key })
 const setOf = (...claims: Claim[]): ClaimSet => ({ group: 'g', claims })
 
 limitsContract('limits leased from a store', () => {
@@ -127,6 +127,118 @@ describe('limits leased from a store', () => {
     clock.tick(20_000)
     await settled()
     expect(calls.renew).toBe(before)
+  })
+
+  it('ask once for a crowd that comes at one moment', async () => {
+    const { calls, pods } = fleet(1)
+    const set = setOf(claim('requests', 1_000))
+    await Promise.all(Array.from({ length: 300 }, (_, i) => pods[0]!.take(set, `${i}`)))
+    expect(calls.lease).toBeLessThanOrEqual(2)
+  })
+
+  it('refuse one whom others leave behind at each asking, by the claim that is short', async () => {
+    const { clock, calls, store } = fleet(1)
+    const nothing = { amount: 0, remaining: 5, resetMs: 100 }
+    const limits = createLeasedLimits({
+      clock,
+      store: {
+        ...store,
+        available: true,
+        lease: async (_, demands) => {
+          calls.lease++
+          return {
+            refused: undefined,
+            granted: demands.map(({ claim, want }) => ({ ...nothing, amount: claim.key === 'enough' ? want : 0 })),
+          }
+        },
+      },
+      local: createLocalLimits({ clock }),
+      pods: () => 1,
+    })
+    const decision = await limits.take(setOf(claim('requests', 100, 'enough'), claim('requests', 100, 'short')), 'a')
+    expect(decision).toMatchObject({ refusedBy: { key: 'short' }, retryAfterMs: 1_000 })
+    expect(decision.allowances).toHaveLength(2)
+    expect(calls.lease).toBe(8)
+  })
+
+  it('tell how many places are left, which do not come back by themselves', async () => {
+    const { pods } = fleet(1)
+    const set = setOf(claim('places', 3))
+    expect((await pods[0]!.take(set, 'a')).allowances).toEqual([{ remaining: 2, resetMs: 0 }])
+    expect((await pods[0]!.take(set, 'b')).allowances).toEqual([{ remaining: 1, resetMs: 0 }])
+  })
+
+  it('let a smaller request in where a larger one was refused', async () => {
+    const { pods } = fleet(1)
+    const set = setOf(claim('tokens', 1_000))
+    expect((await pods[0]!.take(set, 'a', 600)).refusedBy).toBeUndefined()
+    expect((await pods[0]!.take(set, 'b', 600)).refusedBy).toBeDefined()
+    expect((await pods[0]!.take(set, 'c', 300)).refusedBy).toBeUndefined()
+    expect(pods[0]!.take(set, 'd', 600)).toMatchObject({ refusedBy: { unit: 'tokens' } })
+  })
+
+  it('keep a free place for a quarter of a second, and what is left of a rate for one', async () => {
+    const { clock, calls, pods } = fleet(1)
+    const place = setOf(claim('places', 3))
+    await pods[0]!.take(place, 'a')
+    pods[0]!.end(place, 'a')
+    clock.tick(200)
+    await settled()
+    expect(calls.giveBack).toBe(0)
+    expect(pods[0]!.take(place, 'b')).toMatchObject({ refusedBy: undefined })
+    pods[0]!.end(place, 'b')
+    clock.tick(550)
+    await settled()
+    expect(calls.giveBack).toBe(1)
+    const rate = setOf(claim('requests', 10_000))
+    for (let i = 0; i < 20; i++) await pods[0]!.take(rate, `${i}`)
+    clock.tick(800)
+    await settled()
+    expect(calls.giveBack).toBe(1)
+    clock.tick(700)
+    await settled()
+    expect(calls.giveBack).toBe(2)
+    // Nothing is held any more: nothing goes back, and no timer is left.
+    clock.tick(10_000)
+    await settled()
+    expect(calls.giveBack).toBe(2)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('give back what was leased of a limit that has changed', async () => {
+    const { pods, store } = fleet(1)
+    const before = claim('requests', 10_000)
+    for (let i = 0; i < 40; i++) await pods[0]!.take(setOf(before), `${i}`)
+    await pods[0]!.take(setOf({ ...before, limit: 20_000 }), 'changed')
+    await settled()
+    const { granted } = await store.lease('g', [{ claim: before, need: 1, want: 10_000, ids: [] }])
+    // 40 of the one limit and one of the other.
+    expect(granted[0]!.amount).toBe(10_000 - 41)
+  })
+
+  it('never forget a request that is in a place, however many subjects come after it', async () => {
+    const { clock, pods } = fleet(2)
+    const place = setOf(claim('places', 1))
+    await pods[0]!.take(place, 'long')
+    for (let i = 0; i < 100_100; i++) await pods[0]!.take(setOf(claim('requests', 60, `subject ${i}`)), `${i}`)
+    pods[0]!.end(place, 'long')
+    clock.tick(500)
+    await settled()
+    clock.tick(500)
+    await settled()
+    expect((await pods[1]!.take(place, 'other')).refusedBy).toBeUndefined()
+  })
+
+  it('count a request that was let in locally there until it ends, and only once', async () => {
+    const { pods, store } = fleet(1)
+    const set = setOf(claim('places', 6))
+    store.available = false
+    const ids = ['a', 'b']
+    for (const id of ids) expect((await pods[0]!.take(set, id)).refusedBy).toBeUndefined()
+    expect((await pods[0]!.take(set, 'c')).refusedBy).toBeDefined()
+    for (let i = 0; i < 3; i++) pods[0]!.end(set, 'a')
+    expect((await pods[0]!.take(set, 'c')).refusedBy).toBeUndefined()
+    expect((await pods[0]!.take(set, 'd')).refusedBy).toBeDefined()
   })
 
   it('renew a place in time also where others are taken after it', async () => {
