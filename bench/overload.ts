@@ -10,7 +10,7 @@ import { loadConfig } from '../src/config.ts'
 import { systemClock as clock } from '../src/resilience/clock.ts'
 import { chatRequest, streamEnding, streamRequest } from './answers.ts'
 import type { Flow, FlowResult, OverloadOrder, OverloadResult } from './overload-load.ts'
-import { busyShare, coreTimes, cpuSeconds, loadAverage } from './proc.ts'
+import { busyShare, coreTimes, cpuSeconds, limitCpu, loadAverage } from './proc.ts'
 import { runChild, type Server, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { total } from './statistics.ts'
@@ -23,6 +23,11 @@ interface Shape {
   tokenIntervalMs: number
   /** Held to the bars; the others are published beside them. */
   judged: boolean
+  /**
+   * Of one core, for the gateway: three times what a whole one answers is more than the generator can send from the core
+   * that it shares with the provider. @default 1
+   */
+  coreShare?: number
 }
 
 interface Row {
@@ -44,7 +49,7 @@ interface Row {
 const shapes: Shape[] = [
   { name: 'paced', body: streamRequest, ending: streamEnding, tokenIntervalMs: 10, judged: true },
   { name: 'burst', body: streamRequest, ending: streamEnding, tokenIntervalMs: 0, judged: true },
-  { name: 'small', body: chatRequest, ending: '}', tokenIntervalMs: 0, judged: false },
+  { name: 'small', body: chatRequest, ending: '}', tokenIntervalMs: 0, judged: false, coreShare: 0.25 },
 ]
 const resultsFile = fileURLToPath(new URL('results/overload.json', import.meta.url))
 const generator = fileURLToPath(new URL('overload-load.ts', import.meta.url))
@@ -83,6 +88,7 @@ async function run(): Promise<void> {
     const gatewayFolder = join(folder, shape.name)
     const quietKey = await makeSecondKey(gatewayFolder)
     const gateway = await systems.startGateway({ folder: gatewayFolder, openaiUrl: `${provider.url}/v1` })
+    const letGo = shape.coreShare === undefined ? undefined : await limitCpu(gateway.pid, shape.coreShare)
     const load = (rate: number, forSeconds: number) =>
       undisturbed(() => measure(gateway, { shape, rate, quietKey, seconds: forSeconds }))
 
@@ -98,6 +104,7 @@ async function run(): Promise<void> {
     progress.print(costs(rows))
     if (shape.judged) for (const verdict of verdicts(rows, peak)) progress.print(verdict)
     await gateway.stop()
+    await letGo?.()
     await provider.stop()
   }
   await mkdir(join(resultsFile, '..'), { recursive: true })
