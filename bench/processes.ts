@@ -187,14 +187,3 @@ export async function supervise<T>(work: () => Promise<T>, cleanUp: () => Promis
 export async function pin(pid: number, core: number): Promise<void> {
   if (canPin) await exec('taskset', ['-a', '-c', '-p', String(core), String(pid)])
 }
-
-/** A free port of the loopback; for servers that cannot choose one and tell. */
-export async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net')
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
-}

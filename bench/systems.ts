@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../tests/support/free-port.ts'
 import { findTool } from '../tests/support/tools.ts'
-import { canPin, freePort, listeningUrl, pin, runChild, type Server, startServer } from './processes.ts'
+import { canPin, listeningUrl, pin, runChild, type Server, startServer } from './processes.ts'
 
 export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http'
 

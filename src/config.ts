@@ -74,22 +74,6 @@ const redisUrl: Kind<string> = {
   allowed: 'a URL beginning with redis:// or rediss://',
   secret: true,
 }
-export interface HostAndPort {
-  host: string
-  port: number
-}
-const hostsAndPorts: Kind<readonly HostAndPort[]> = {
-  schema: z
-    .string()
-    .regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/)
-    .transform((text) =>
-      text.split(',').map((each) => {
-        const [host, port] = each.split(':') as [string, string]
-        return { host, port: Number(port) }
-      }),
-    ),
-  allowed: 'host:port, or several with commas between',
-}
 const hosts: Kind<string[]> = {
   schema: z
     .string()
@@ -217,7 +201,7 @@ export const variables = {
   REDIS_PORT: required(integer(1, 65_535), '6379', 'Redis port.'),
   REDIS_PASSWORD: optional(secret(1), 'Redis password.'),
   REDIS_MODE: required(oneOf('single', 'cluster'), 'single', 'Whether that is one server or a Redis Cluster.'),
-  REDIS_NODES: optional(hostsAndPorts, 'Nodes of a Redis Cluster, some of them at least: it tells of the others.'),
+  REDIS_NODES: optional(hosts, 'Nodes of a Redis Cluster, some of them at least: it tells of the others.'),
   REDIS_COMMAND_TIMEOUT: required(duration(1), '100ms', 'Longest wait for an answer of Redis.'),
 
   CACHE_LOCAL_SIZE_MB: required(integer(1, 100_000), '100', 'Bytes of the in-process cache, in MB.'),

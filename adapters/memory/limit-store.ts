@@ -1,8 +1,8 @@
 /** The store of a fleet's limits within one process: for simulations of several pods. */
 import type { Clock, LimitStore } from '../../src/ports.ts'
+import { placeLeaseMs } from '../../src/resilience/leased-limits.ts'
+import { minuteMs } from '../../src/resilience/limits.ts'
 
-const minuteMs = 60_000
-const placeLeaseMs = 15_000
 const roundingMs = 1e-3
 
 export interface MemoryLimitStore extends LimitStore {

@@ -64,8 +64,10 @@ export const rateLimit = ({ limits, perMinute, metrics }: RateLimitOptions): Che
         })
       }
       if (!set.ends) return
-      request.onEnd(() => {
-        const used = request.tokensUsed
+      request.onEnd((status) => {
+        // What failed has cost nothing; what a caller broke off has cost nobody knows how much.
+        const failed = status >= 400 && status !== 499
+        const used = request.tokensUsed ?? (failed ? 0 : undefined)
         limits.end(set, request.id, used === undefined ? undefined : { expected, used })
       })
     }

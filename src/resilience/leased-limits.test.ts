@@ -267,6 +267,7 @@ describe('limits leased from a store', () => {
         Array.from({ length: 100 }, (_, i) => pods[0]!.take(setOf(claim('requests', 60)), `${i}`)),
       )
       expect(decisions.filter(({ refusedBy }) => !refusedBy)).toHaveLength(admitted)
+      expect(decisions.at(-1)!.refusedBy, 'the whole limit is named, not the share').toMatchObject({ limit: 60 })
     }
   })
 

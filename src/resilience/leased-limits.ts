@@ -7,6 +7,7 @@
  */
 import type { Clock } from './clock.ts'
 import { type Allowance, amountOf, type Claim, type ClaimSet, type Decision, type Limits, minuteMs } from './limits.ts'
+import type { LocalLimits } from './local-limits.ts'
 
 export interface LimitStore {
   /** False: it would not answer now. */
@@ -46,7 +47,7 @@ export interface LeasedLimitsOptions {
   clock: Clock
   store: LimitStore
   /** Decides while the store does not answer. */
-  local: Limits
+  local: LocalLimits
   /** Pods there are. */
   pods: () => number
 }
@@ -252,13 +253,14 @@ export function createLeasedLimits({ clock, store, local, pods }: LeasedLimitsOp
     return takeLocally(set, id, tokens)
   }
 
-  function takeLocally(set: ClaimSet, id: string, tokens: number): Decision | Promise<Decision> {
+  function takeLocally(set: ClaimSet, id: string, tokens: number): Decision {
     const shares = Math.max(leastShares, pods())
     const claims = set.claims.map((claim) => ({ ...claim, limit: Math.max(claim.limit / shares, 1) }))
     const share = { ...set, claims }
     const decision = local.take(share, id, tokens)
-    const holds = claims.some(({ unit }) => unit !== 'requests')
-    if (holds && !(decision instanceof Promise) && !decision.refusedBy) localRequests.set(id, share)
+    // The caller is told of its limit, not of this pod's share.
+    if (decision.refusedBy) return { ...decision, refusedBy: set.claims[claims.indexOf(decision.refusedBy)]! }
+    if (claims.some(({ unit }) => unit !== 'requests')) localRequests.set(id, share)
     return decision
   }
 

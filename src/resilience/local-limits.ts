@@ -12,7 +12,12 @@ const roundingMs = 1e-3
 /** When to ask again for a place: nobody knows. */
 const placeRetryMs = 1_000
 
-export function createLocalLimits({ clock }: { clock: Clock }): Limits {
+/** These never have to wait. */
+export interface LocalLimits extends Limits {
+  take(set: ClaimSet, id: string, tokens?: number): Decision
+}
+
+export function createLocalLimits({ clock }: { clock: Clock }): LocalLimits {
   const wholeAt = new Map<string, number>()
   const taken = new Map<string, Set<string>>()
 

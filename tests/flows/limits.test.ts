@@ -108,6 +108,14 @@ describe('a key', () => {
     },
   )
 
+  test('pays nothing in tokens for what failed', async () => {
+    const ask = caller({ tokensPerMinute: 1_000 })
+    gateway.sandbox.openai.setFaults([{ kind: 'status', status: 400 }])
+    for (let i = 0; i < 5; i++) expect((await ask('any', words(300))).status).toBe(400)
+    gateway.sandbox.openai.setFaults([])
+    expect((await ask('any', words(300))).status).toBe(200)
+  })
+
   test('has so many requests under way at once, and its place back when the caller leaves', async () => {
     const ask = caller({ maxConcurrent: 2 })
     const stay = { stream: true, max_tokens: 5_000 }

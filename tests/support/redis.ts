@@ -1,11 +1,12 @@
 /** Real Redis servers for tests: one, or a cluster of three masters, as processes that can be killed, stalled and filled. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from './free-port.ts'
 import { findTool } from './tools.ts'
 
 export interface TestRedisNode {
@@ -122,12 +123,3 @@ async function answers(admin: Redis): Promise<void> {
 }
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, answerPollMs))
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -3,17 +3,18 @@
  * promoted. Always of the PostgreSQL that comes as an npm package: what is done to them is not done to a server of
  * somebody else.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { chown, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { findBinaries } from '../../adapters/embedded/binaries.ts'
 import { database, prepareCluster, user } from '../../adapters/embedded/cluster.ts'
 import { chooseIdentity, type Identity } from '../../adapters/embedded/identity.ts'
 import { environment } from '../../adapters/embedded/run.ts'
+import { freePort } from './free-port.ts'
 import { makeDataDir } from './postgres.ts'
 
 export interface PostgresNode {
@@ -219,13 +220,4 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
     if (performance.now() > deadline) throw new Error(`PostgreSQL was not ready within ${startTimeoutMs / 1000} s`)
     await new Promise((resolve) => setTimeout(resolve, pollMs))
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
 }

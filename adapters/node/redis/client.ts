@@ -24,7 +24,9 @@ export interface RedisOptions {
   clock: Clock
   random: () => number
   /** One server by its URL, or the nodes of a cluster of which any may be missing. */
-  server: { url: string } | { nodes: readonly { host: string; port: number }[]; password: string | undefined }
+  server:
+    | { url: string }
+    | { nodes: readonly { host: string; port: number }[]; password: string | undefined; tls?: boolean }
   /** What every key begins with. */
   prefix: string
   /** Longest wait for an answer. @default 100 */
@@ -88,6 +90,7 @@ export function createRedis(options: RedisOptions): Redis {
             redisOptions: {
               ...settings,
               ...(server.password !== undefined && { password: server.password }),
+              ...(server.tls && { tls: {} }),
             },
           })
     // Every failure is seen by the call that it fails; without a listener it would end the process.

@@ -65,9 +65,14 @@ export async function openSharedState(config: Config, options: SharedStateOption
 function serverOf(config: Config): RedisOptions['server'] | undefined {
   const { REDIS_URL: url, REDIS_HOST: host, REDIS_PORT: port, REDIS_PASSWORD: password } = config
   if (config.REDIS_MODE === 'cluster') {
-    if (config.REDIS_NODES) return { nodes: config.REDIS_NODES, password }
-    const one = url === undefined ? { host: host!, port } : endOf(url)
-    return { nodes: [one], password: password ?? (url ? URL.parse(url)?.password || undefined : undefined) }
+    const given = url === undefined ? undefined : URL.parse(url)
+    if (given === null) throw new ConfigError('REDIS_URL is not a URL')
+    const node = given?.host || `${host}:${port}`
+    return {
+      nodes: (config.REDIS_NODES ?? [node]).map(nodeOf),
+      password: password ?? (given?.password ? decodeURIComponent(given.password) : undefined),
+      tls: given?.protocol === 'rediss:',
+    }
   }
   if (url !== undefined) return { url }
   if (host === undefined) return undefined
@@ -75,8 +80,7 @@ function serverOf(config: Config): RedisOptions['server'] | undefined {
   return { url: `redis://${credential}${host.includes(':') ? `[${host}]` : host}:${port}` }
 }
 
-function endOf(url: string) {
-  const parsed = URL.parse(url)
-  if (!parsed?.hostname) throw new ConfigError('REDIS_URL is not a URL')
-  return { host: parsed.hostname, port: Number(parsed.port || 6379) }
+function nodeOf(text: string) {
+  const [host = '', port = '6379'] = text.split(':')
+  return { host, port: Number(port) }
 }
