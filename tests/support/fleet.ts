@@ -9,6 +9,8 @@ export interface Fleet {
   redis: TestRedis
   /** From one pod after the other. */
   get(path: string, nth: number, headers?: Record<string, string>): Promise<Response>
+  /** Drops a value that they share, as if it had expired in every pod at the same moment. */
+  forget(key: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -28,14 +30,18 @@ export async function startFleet(size: number, env: (pod: number) => Record<stri
   for (let pod = 0; pod < size; pod++) {
     while (!(await (await get('/metrics', pod)).text()).includes('\nredis_up 1')) await sleep(pollMs)
   }
+  const alive = () => pods.filter(({ child }) => child.exitCode === null && child.signalCode === null)
   return {
     pods,
     redis,
     get,
+    async forget(key) {
+      await redis.admin.del(`aiserve:cache1:{${key}}`)
+      const heard = await redis.admin.publish('aiserve:cache1', `invalidated 0 ${key}`)
+      if (heard !== alive().length) throw new Error(`${heard} of ${alive().length} pods heard that ${key} is gone`)
+    },
     async close() {
-      await Promise.all(
-        pods.map((pod) => pod.child.exitCode === null && pod.child.signalCode === null && pod.end('SIGTERM')),
-      )
+      await Promise.all(alive().map((pod) => pod.end('SIGTERM')))
       for (const { dataDir } of pods) removeDataDir(dataDir)
       await Promise.all([redis.close(), postgres.close()])
     },

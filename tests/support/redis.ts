@@ -93,6 +93,7 @@ async function startNode(folder: string, more: readonly string[]) {
   let child: ChildProcess
   const start = async () => {
     child = spawn(path, args, { argv0: 'redis-server', env: { ...process.env, ...env }, stdio: 'ignore' })
+    watch(child)
     await answers(admin)
   }
   const admin = new Redis(url, { lazyConnect: true, retryStrategy: () => answerPollMs, maxRetriesPerRequest: null })
@@ -120,6 +121,15 @@ async function startNode(folder: string, more: readonly string[]) {
 async function answers(admin: Redis): Promise<void> {
   if (admin.status === 'wait') await admin.connect().catch(() => {})
   await admin.ping()
+}
+
+/** Ends the server when this process is gone, in whatever way: then the pipe is closed. */
+function watch(child: ChildProcess): void {
+  const watchdog = spawn('sh', ['-c', 'read _; kill -9 "$0"', String(child.pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  // Killed and started again it has another number, and another watchdog.
+  child.once('exit', () => watchdog.kill())
 }
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, answerPollMs))
