@@ -3,6 +3,7 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
+import type { MicroUsd } from './domain/money.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
 import type { UsageEvent } from './domain/usage.ts'
 import type { Load } from './resilience/brownout.ts'
@@ -258,6 +259,19 @@ export interface JournalEntry {
   /** Grows from event to event, over restarts too. */
   position: number
   event: string
+}
+
+/** Money that comes in. */
+export interface Credits {
+  /** Once for each id and kind, however often it is told. False: it had been told before. */
+  grant(accountId: string, credit: Credit): Promise<boolean>
+}
+
+export interface Credit {
+  /** A UUID. */
+  id: string
+  kind: 'signup' | 'bootstrap' | 'granted' | 'payment'
+  amount: MicroUsd
 }
 
 export interface UsageStore {

@@ -1,0 +1,67 @@
+/**
+ * What the ledger is told. Each event is one line of JSON in the journal, and is handed on to the database as it stands;
+ * an event that is told twice changes nothing. The id of an operation is the id of its request.
+ */
+import type { MicroUsd } from './money.ts'
+import type { Receipt } from './receipt.ts'
+
+export type LedgerEvent = HoldEvent | MarkEvent | EndEvent
+
+/** Credit is set aside, before anything leaves for a provider. */
+export interface HoldEvent {
+  event: 'hold'
+  accountId: string
+  operationId: string
+  keyId: string
+  /** The account's id, or the key's where the key has a budget of its own. */
+  purseId: string
+  /** Whose lease it is taken from: of this run of this pod. */
+  processId: string
+  podId: string
+  amount: MicroUsd
+  /** In ms since 1970. */
+  at: number
+  terms: Terms
+}
+
+/** By what an operation is ended where its pod died: what it would cost, as far as was known when it began. */
+export interface Terms {
+  endpoint: string
+  /** As the provider calls it. */
+  model: string
+  provider: string
+  streamed: boolean
+  /** What it costs in any case, once anything has been delivered or may have been. */
+  base: MicroUsd
+  /** Micro-dollars for a million. */
+  outputPerMillion: MicroUsd
+  /** By the length of the prompt. */
+  inputTokens: number
+}
+
+/** A long stream has come so far. */
+export interface MarkEvent {
+  event: 'mark'
+  accountId: string
+  operationId: string
+  outputTokens: number
+}
+
+/** `settle`: it cost `amount`. `release`: it cost nothing, since nothing was delivered. */
+export interface EndEvent {
+  event: 'settle' | 'release'
+  accountId: string
+  operationId: string
+  keyId: string
+  purseId: string
+  processId: string
+  amount: MicroUsd
+  /** In ms since 1970. */
+  at: number
+  /** As the provider calls it. */
+  model: string
+  inputTokens: number
+  cachedInputTokens: number
+  outputTokens: number
+  receipt: Receipt
+}
