@@ -35,6 +35,21 @@ export const errorTable = {
     type: 'authentication_error',
     message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
   },
+  insufficient_credit: {
+    status: 402,
+    type: bad,
+    message: 'The account has too little credit for this. Add credit, or ask for less.',
+  },
+  budget_exceeded: {
+    status: 402,
+    type: bad,
+    message: "The key's budget does not allow this. Use another key, or have its budget raised.",
+  },
+  guardrail_exceeded: {
+    status: 402,
+    type: bad,
+    message: 'A guard rail of the account does not allow this. Wait until it frees, or have it raised.',
+  },
   scope_missing: {
     status: 403,
     type: 'permission_error',
@@ -123,6 +138,11 @@ export const errorTable = {
     status: 503,
     type: server,
     message: 'The gateway cannot reach its database and does not know this API key. Try again shortly.',
+  },
+  ledger_unavailable: {
+    status: 503,
+    type: server,
+    message: "The account's credit cannot be looked up at the moment. Try again after the time in Retry-After.",
   },
   read_only: {
     status: 503,

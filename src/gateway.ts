@@ -25,10 +25,12 @@ import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
 import { createInference } from './services/inference.ts'
+import { createLedger } from './services/ledger.ts'
+import { createLedgerRecovery } from './services/ledger-recovery.ts'
+import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createRouter } from './services/router.ts'
-import { createUsage } from './services/usage.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
@@ -57,6 +59,8 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
+  /** Ends what a former run left open. Before the first request. */
+  start(): Promise<void>
   fetch(request: Request, bindings: Bindings): Response | Promise<Response>
   /** Another routing table takes over; requests under way end as they began. */
   useRouting(table: RoutingTable): void
@@ -68,8 +72,8 @@ export interface Gateway {
   inFlight(): number
   /** Gives back what this pod holds of what the fleet shares. */
   close(): Promise<void>
-  /** After the last request: moves what was used to the database, as far as that goes in so long. */
-  settleUsage(options: { timeoutMs: number }): Promise<void>
+  /** After the last request: moves what the journal holds to the database, as far as that goes in so long. */
+  settleLedger(options: { timeoutMs: number }): Promise<void>
 }
 
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
@@ -235,9 +239,19 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     onLookup: lookups('offers'),
   })
 
+  const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
+  const ledger = createLedger({ ...books, ...ports.identity })
+  const recovery = createLedgerRecovery({
+    ...books,
+    ...ports.identity,
+    ledger,
+    requestTimeoutMs: config.REQUEST_TIMEOUT,
+  })
+
   const inference = createInference({
     clock,
     metrics,
+    ledger,
     guardedCall,
     router,
     requestTimeoutMs: config.REQUEST_TIMEOUT,
@@ -264,15 +278,6 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       bytesOf: ({ body }) => 2 * body.length + 400,
       onLookup: lookups('answers'),
     }),
-  })
-  const usage = createUsage({
-    clock,
-    random,
-    journal: ports.journal,
-    store: ports.usageStore,
-    mode: ports.writeMode,
-    metrics,
-    log,
   })
 
   const context = createRequestContext({
@@ -316,8 +321,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
-      usage,
-      wallNow: clock.wallNow,
+      noteKept: createNoteKept({ clock, ledger }),
     },
     route: { router, readJson },
     admin: {
@@ -374,10 +378,15 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
+    async start() {
+      await recovery.endJournalled()
+      recovery.start()
+    },
     async close() {
+      recovery.stop()
       await leasedLimits?.close()
     },
-    settleUsage: usage.stop,
+    settleLedger: ledger.stop,
   }
 }
 

@@ -3,9 +3,10 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
+import type { Blocked, WindowName } from './domain/guardrails.ts'
+import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
-import type { UsageEvent } from './domain/usage.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
 import type { FleetBoard } from './resilience/fleet-board.ts'
@@ -33,9 +34,11 @@ export interface Ports {
   sharedCache?: SharedCache | undefined
   writeMode: WriteMode
   journal: Journal
-  usageStore: UsageStore
+  ledgerStore: LedgerStore
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
+  /** Of this pod, over its restarts, and of this run of it: whose holds are whose. */
+  identity: { podId: string; processId: string }
   metrics: Metrics
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
@@ -241,10 +244,14 @@ export interface WriteModeStatus {
 export interface Journal {
   /** Notes one; it survives the process a few ms later. False: the journal is full, nothing was noted. */
   append(event: string): boolean
+  /** Resolves, within this turn of the event loop, when all that was appended survives the process. */
+  written(): Promise<void>
   /** Resolves when all that was appended survives the machine's power, too. */
   flush(): Promise<void>
   /** Of those that are not settled, in their order; fewer than `max` do not mean that there are no more. */
   oldest(max: number): Promise<readonly JournalEntry[]>
+  /** All that are not settled, in their order. For the start, before anything is settled. */
+  unsettled(): AsyncIterable<JournalEntry>
   /** This one and all before are in the database: their room is free again. After a crash some may be offered again. */
   settle(position: number): void
   readonly pending: number
@@ -274,11 +281,80 @@ export interface Credit {
   amount: MicroUsd
 }
 
-export interface UsageStore {
-  /** All of them or, where it rejects, perhaps some. Those that are there already change nothing. */
-  record(events: readonly UsageEvent[]): Promise<{ refused: number }>
+/** The ledger's books. Money is moved here and nowhere else. */
+export interface LedgerStore {
+  /**
+   * Enters events (`LedgerEvent` as JSON): all of them, or where it rejects none. What is there already changes nothing.
+   * `refused`: could not be entered, whatever was tried. `spendable`: what is left to lease, of the accounts concerned.
+   */
+  enter(events: readonly string[]): Promise<{ refused: number; spendable: ReadonlyMap<string, MicroUsd> }>
+  /** Takes a slice of an account's credit for this process. */
+  lease(ask: LeaseAsk): Promise<LeaseAnswer>
+  /** Gives back what is not needed; `all`: also what the books and this process do not agree on. */
+  giveBack(slices: readonly CreditSlice[]): Promise<void>
+  /** The slices are still in use. Answers those that are there no longer. */
+  renew(slices: readonly Omit<CreditSlice, 'amount'>[]): Promise<readonly string[]>
+  /** Holds that this pod made before this process began. At most so many. */
+  formerHolds(podId: string, processId: string, max: number): Promise<readonly OpenHold[]>
+  /** Gives back the slices of this pod's former processes. Once their events are entered. */
+  endFormerLeases(podId: string, processId: string): Promise<void>
+  /** Holds older than this whose pod did not come back, and slices that were not renewed for so long. */
+  abandoned(ask: { holdsOlderThanMs: number; max: number }): Promise<readonly OpenHold[]>
+  endAbandonedLeases(notRenewedForMs: number): Promise<number>
   /** Which primary takes them. Another one may lack what the one before had taken last. */
   primary(): string
+}
+
+export interface LeaseAsk {
+  accountId: string
+  purseId: string
+  processId: string
+  podId: string
+  /** Of the key whose purse it is. */
+  budgets: Budgets | undefined
+  /** No less will do... */
+  need: MicroUsd
+  /** ...and no more is wanted. */
+  want: MicroUsd
+}
+
+export interface Budgets {
+  keyId: string
+  perDay: MicroUsd | undefined
+  perMonth: MicroUsd | undefined
+}
+
+/** `elsewhere`: what other processes have leased and not spent. Limits that only report are told beside a grant. */
+export interface LeaseAnswer {
+  granted: MicroUsd
+  spendable: MicroUsd
+  elsewhere: MicroUsd
+  held: MicroUsd
+  blocked: LeaseBlock | undefined
+  /** The window would have refused it, but this account is only being watched. */
+  shadowed: LeaseBlock | undefined
+}
+
+export type LeaseBlock =
+  | (Omit<Blocked, 'window'> & { by: 'window'; window: WindowName })
+  | { by: 'budget'; period: 'day' | 'month'; limit: MicroUsd; spent: MicroUsd; asked: MicroUsd }
+
+export interface CreditSlice {
+  accountId: string
+  purseId: string
+  processId: string
+  amount: MicroUsd | 'all'
+}
+
+export interface OpenHold {
+  accountId: string
+  operationId: string
+  keyId: string
+  purseId: string
+  processId: string
+  amount: MicroUsd
+  terms: Terms
+  outputTokens: number
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

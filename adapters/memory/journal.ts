@@ -12,7 +12,11 @@ export function createMemoryJournal({ maxBytes = Infinity }: { maxBytes?: number
       entries.push({ position: ++position, event })
       return true
     },
+    written: async () => {},
     flush: async () => {},
+    async *unsettled() {
+      yield* [...entries]
+    },
     oldest: async (max) => entries.slice(0, max),
     settle(upTo) {
       for (const entry of entries) if (entry.position <= upTo) bytes -= entry.event.length

@@ -1,11 +1,14 @@
 /**
  * What must not be forgotten before it is in the database: one line an event, with a checksum, in files that only grow
- * and are removed whole. `append` writes to memory; a few milliseconds later the line is with the operating system, so it
- * survives the process, and a moment after that on the disk. What was settled is noted in the same files: after a crash
- * at most the last group is offered again, and whoever takes it must not mind.
+ * and are removed whole. `append` writes to memory; at the end of the turn of the event loop for those who wait for it,
+ * and a few milliseconds later otherwise, the line is with the operating system, so it survives the process, and a moment
+ * after that on the disk. What was settled is noted in the same files: after a crash at most the last group is offered
+ * again, and whoever takes it must not mind.
  */
-import { type FileHandle, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises'
+import { close, fdatasync, openSync, writeSync } from 'node:fs'
+import { mkdir, readdir, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import type { Clock, Journal, JournalEntry, Log } from '../../src/ports.ts'
 import { takeFolder } from './folder-lock.ts'
@@ -29,10 +32,13 @@ interface Segment {
   /** In memory: of the oldest, which is settled from, and of the newest, which is written to. */
   entries: JournalEntry[] | undefined
   unwritten: number
-  file: FileHandle | undefined
+  /** Its descriptor while it is open. */
+  file: number | undefined
 }
 
-/** Lines gather for this long before they are written together: each write wakes a thread that wants the same core. */
+const sync = promisify(fdatasync)
+const closeDescriptor = promisify(close)
+/** Lines that nobody waits for gather for this long. */
 const gatherMs = 10
 /** Between two syncs that nobody waits for: while a disk syncs, writes to the same file may have to wait for it. */
 const syncEveryMs = 200
@@ -40,6 +46,7 @@ const retryMs = 1_000
 /** Refused a little before the end, so that what was admitted finds room. */
 const fullShare = 0.95
 const suffix = '.journal'
+const settledPromise = Promise.resolve()
 
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { folder, maxBytes, clock, log, segmentBytes = Math.min(4 * 1024 * 1024, maxBytes / 8) } = options
@@ -66,10 +73,11 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   let active = newSegment(position + 1)
   segments.push(active)
 
-  let buffer: { segment: Segment; line: string }[] = []
+  const buffer: { segment: Segment; line: string }[] = []
   let [appended, written, synced] = [0, 0, 0]
   let cancelGather: (() => void) | undefined
-  let writing = false
+  /** Those who wait for the end of this turn. */
+  let turn: Promise<void> | undefined
   let syncing = false
   /** Ends the pause between two syncs. */
   let syncNow = () => {}
@@ -84,45 +92,69 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     bytes += size
     appended++
     buffer.push({ segment: active, line })
-    cancelGather ??= clock.setTimer(gatherMs, () => {
+    cancelGather ??= clock.setTimer(failing ? retryMs : gatherMs, () => {
       cancelGather = undefined
-      void writeOut()
+      try {
+        writeOut()
+      } catch {
+        // Told below, and tried again when the next line comes or is waited for.
+      }
     })
   }
 
-  async function writeOut(): Promise<void> {
-    if (writing) return
-    writing = true
+  /**
+   * Blocking on purpose: it is a copy into the system's memory, a few microseconds for all lines of a turn, where
+   * handing it to a thread costs tens of them, and the requests that wait for it could not leave before.
+   */
+  function writeOut(): void {
     try {
       while (buffer.length > 0) {
         const { segment } = buffer[0]!
         const end = buffer.findIndex((each) => each.segment !== segment)
-        // A copy: lines are added while it is written.
-        const group = buffer.slice(0, end < 0 ? buffer.length : end)
-        const all = Buffer.from(group.map(({ line }) => line).join(''))
-        segment.file ??= await open(segment.path, 'a', 0o600)
-        for (let at = 0; at < all.length; ) at += (await segment.file.write(all, at)).bytesWritten
-        buffer = buffer.slice(group.length)
-        segment.unwritten -= group.length
-        written += group.length
-        dirty.add(segment)
+        const group = buffer.splice(0, end < 0 ? buffer.length : end)
+        try {
+          writeGroup(segment, group)
+        } catch (error) {
+          // A partly written group leaves a torn line and is written again whole: replay drops the one, the key the other.
+          buffer.unshift(...group)
+          throw error
+        }
         failing = false
         // A later one is written to now, and an earlier one is settled from: this one can be read again.
         if (segment !== active && segment !== segments[0]) segment.entries = undefined
-        void syncOut()
       }
     } catch (error) {
-      // A partly written group leaves a torn line and is written again whole: replay drops the one, the key the other.
       if (!failing) log.error('the journal cannot be written', { code: (error as NodeJS.ErrnoException).code })
       failing = true
       refuseWaiting(error)
-      cancelGather ??= clock.setTimer(retryMs, () => {
-        cancelGather = undefined
-        void writeOut()
-      })
-    } finally {
-      writing = false
+      throw error
     }
+    void syncOut()
+  }
+
+  function writeGroup(segment: Segment, group: readonly { line: string }[]) {
+    const text = group.length === 1 ? group[0]!.line : group.map(({ line }) => line).join('')
+    const all = Buffer.from(text)
+    segment.file ??= openSync(segment.path, 'a', 0o600)
+    for (let at = 0; at < all.length; ) at += writeSync(segment.file, all, at)
+    segment.unwritten -= group.length
+    written += group.length
+    dirty.add(segment)
+  }
+
+  function endOfTurn(): Promise<void> {
+    turn ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        turn = undefined
+        try {
+          writeOut()
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+    return turn
   }
 
   async function syncOut(): Promise<void> {
@@ -133,7 +165,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
         const upTo = written
         for (const segment of [...dirty]) {
           dirty.delete(segment)
-          await segment.file?.datasync()
+          if (segment.file !== undefined) await sync(segment.file)
           if (segment !== active && segment.unwritten === 0) await closeFile(segment)
         }
         synced = upTo
@@ -160,7 +192,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   async function closeFile(segment: Segment) {
     const { file } = segment
     segment.file = undefined
-    await file?.close()
+    if (file !== undefined) await closeDescriptor(file)
   }
 
   function refuseWaiting(error: unknown) {
@@ -168,12 +200,13 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     waiting = []
   }
 
-  function flush(): Promise<void> {
-    if (synced >= appended) return Promise.resolve()
-    return new Promise((resolve, reject) => {
+  async function flush(): Promise<void> {
+    if (synced >= appended) return
+    writeOut()
+    await new Promise<void>((resolve, reject) => {
       waiting.push({ upTo: appended, resolve, reject })
       syncNow()
-      void writeOut().then(syncOut)
+      void syncOut()
     })
   }
 
@@ -212,7 +245,14 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       add(line, size)
       return true
     },
+    written: () => (buffer.length === 0 ? settledPromise : endOfTurn()),
     flush,
+    async *unsettled() {
+      for (const segment of [...segments]) {
+        const entries = segment.entries ?? (await readSegment(segment.path)).entries
+        for (const entry of [...entries]) if (entry.position > settled) yield entry
+      }
+    },
     async oldest(max) {
       const segment = segments[0]!
       segment.entries ??= (await readSegment(segment.path)).entries.filter((entry) => entry.position > settled)

@@ -16,6 +16,7 @@ import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { loadPodId } from './pod-id.ts'
 import { findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
 import { openSharedState } from './redis/open.ts'
@@ -57,6 +58,7 @@ async function run(config: Config) {
     clock,
     log,
   })
+  const podId = await loadPodId(config.DATA_DIR)
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
@@ -83,7 +85,8 @@ async function run(config: Config) {
       accounts: storage.accounts,
       writeMode: storage.writeMode,
       journal,
-      usageStore: storage.usageStore,
+      ledgerStore: storage.ledgerStore,
+      identity: { podId, processId: newId() },
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
@@ -116,6 +119,7 @@ async function run(config: Config) {
     process.on('SIGHUP', () => void watch.reload())
   }
 
+  await gateway.start()
   const server = await startServer({ gateway, host: config.HOST, port: config.PORT, log })
   // Straight to standard output: whoever starts the gateway waits for this line, at any log level.
   const line = { level: 'info', msg: 'listening', url: server.url, pid: process.pid, version }
@@ -129,7 +133,7 @@ async function run(config: Config) {
     delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
     timeoutMs: config.DRAIN_TIMEOUT,
   })
-  await gateway.settleUsage({ timeoutMs: settleTimeoutMs })
+  await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
   await Promise.all([http.close(), closeSandbox(), journal.close(), gateway.close()])
   await Promise.all([storage.close(), shared?.close()])
   log.flush()

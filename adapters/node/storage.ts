@@ -1,22 +1,24 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
+import type { Accounts, Clock, Credits, LedgerStore, Log, Metrics, WriteMode } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
+import { createCredits } from './postgres/credits.ts'
+import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
-import { createUsageStore } from './postgres/usage-events.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
   accounts: Accounts
   writeMode: WriteMode
-  usageStore: UsageStore
+  ledgerStore: LedgerStore
+  credits: Credits
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -65,14 +67,21 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
-  const usageStore = createUsageStore({ database: pools.ledger, watch: cluster.watch })
+  const credits = createCredits({ cluster })
+  const ledgerStore = createLedgerStore({
+    database: pools.ledger,
+    transact: cluster.transact,
+    watch: cluster.watch,
+    windowLimits: {},
+  })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()
   return {
     accounts: createAccounts({ cluster, pepper, newId }),
     writeMode,
-    usageStore,
+    ledgerStore,
+    credits,
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

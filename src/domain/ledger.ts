@@ -63,5 +63,6 @@ export interface EndEvent {
   inputTokens: number
   cachedInputTokens: number
   outputTokens: number
-  receipt: Receipt
+  /** Undefined where the request was never begun. */
+  receipt: Receipt | undefined
 }

@@ -1,3 +1,5 @@
+import type { MicroUsd } from './money.ts'
+
 /** Who is calling: the account behind a credential, and what that credential may do. */
 export interface Principal {
   accountId: string
@@ -5,7 +7,7 @@ export interface Principal {
   keyId: string
   role: 'user' | 'administrator'
   scopes: readonly Scope[]
-  limits: { key: LimitSettings; account: LimitSettings }
+  limits: { key: KeyLimits; account: LimitSettings }
 }
 
 export const scopes = ['inference', 'gpu', 'billing', 'admin'] as const
@@ -16,4 +18,12 @@ export interface LimitSettings {
   requestsPerMinute?: number | undefined
   tokensPerMinute?: number | undefined
   maxConcurrent?: number | undefined
+}
+
+export interface KeyLimits extends LimitSettings {
+  /** Models that may be asked for; undefined = all. */
+  models?: readonly string[] | undefined
+  /** What may be spent in a day and a month of UTC, in micro-dollars. */
+  budgetPerDay?: MicroUsd | undefined
+  budgetPerMonth?: MicroUsd | undefined
 }

@@ -74,6 +74,11 @@ export class RequestInFlight {
     }
   }
 
+  /** Since it came, in ms. */
+  elapsedMs(): number {
+    return this.owner.options.clock.now() - this.startedAt
+  }
+
   finish(status: number) {
     const { clock, metrics, log } = this.owner.options
     const { c, trace } = this

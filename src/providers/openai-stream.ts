@@ -64,8 +64,10 @@ const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
 /** Roles and empty strings are sent before anything has been generated: they are no sign that the model answers. */
 export function hasToken({ choices }: StreamChunk): boolean {
-  return choices?.some((choice) => choice.finish_reason || choice.text || hasContent(choice.delta)) ?? false
+  return choices?.some((choice) => choice.finish_reason || speaks(choice)) ?? false
 }
+
+export const speaks = ({ text, delta }: StreamChoice): boolean => Boolean(text) || hasContent(delta)
 
 function hasContent(delta: StreamChoice['delta']): boolean {
   for (const name in delta) if (name !== 'role' && !isEmpty(delta[name])) return true

@@ -15,7 +15,7 @@ import { type CredentialsOptions, createCredentials } from './credentials.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint, isAnswerType } from './endpoints.ts'
 import { parseRows } from './market.ts'
 import { hasToken, isPolicyRefusal, type ProviderError, readStreamEvents, type StreamEvent } from './openai-stream.ts'
-import { totalTokens } from './total-tokens.ts'
+import { type TokenUsage, tokenUsage } from './token-usage.ts'
 import { isFirstToken, readTypedEvents, type TypedStreamEvent } from './typed-events.ts'
 
 export interface InferenceCall {
@@ -53,7 +53,9 @@ export interface WholeAnswer {
   contentType: string
   body: Uint8Array
   /** What it cost; undefined = it does not say. */
-  tokens?: number | undefined
+  usage?: TokenUsage | undefined
+  /** Things in it, where it is a list of things, as images are. */
+  count?: number | undefined
 }
 
 /** The first events are already here. */
@@ -279,6 +281,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     upstream,
     complete: (call) => ({
       upstream,
+      model: call.model,
       providerLimit,
       circuit: upstream.circuit(call.model),
       tryTimeoutMs: call.timeouts.totalMs,
@@ -294,6 +297,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       const { worksBeforeItSpeaks } = endpoints[call.endpoint] as Endpoint
       return {
         upstream,
+        model: call.model,
         providerLimit,
         circuit: upstream.circuit(call.model),
         totalMs,
@@ -366,11 +370,17 @@ function whole(
     if (parsed.error) throw new UpstreamFailure('server', { status })
   }
   const contentType = parsed ? json : (said ?? 'application/octet-stream')
-  const answer: WholeAnswer = { kind: 'whole', status, contentType, body, tokens: totalTokens(parsed?.usage) }
+  const answer: WholeAnswer = { kind: 'whole', status, contentType, body, usage: usageIn(parsed) }
+  if (endpoint === 'images/generations' && Array.isArray(parsed?.data)) answer.count = parsed.data.length
   if (status === 400 && isTooLong(parsed?.error)) {
     throw new UpstreamFailure('too_long', { status, contextWindow, answer })
   }
   return answer
+}
+
+/** Older transcriptions tell their length beside the text. */
+function usageIn(parsed: Record<string, unknown> | undefined): TokenUsage | undefined {
+  return tokenUsage(parsed?.usage) ?? tokenUsage({ type: 'duration', seconds: parsed?.duration })
 }
 
 /** OpenAI's code, and the words of servers that have none. */

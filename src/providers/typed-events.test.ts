@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  isFirstToken,
-  isTerminal,
-  readTypedEvents,
-  type TypedEvent,
-  tokenUsage,
-  toTypedEvent,
-  usageOf,
-} from './typed-events.ts'
+import { tokenUsage } from './token-usage.ts'
+import { isFirstToken, isTerminal, readTypedEvents, type TypedEvent, toTypedEvent, usageOf } from './typed-events.ts'
 
 const typed = (data: Record<string, unknown>): TypedEvent => ({
   kind: 'typed',
@@ -106,12 +99,17 @@ describe('usage', () => {
     undefined,
     null,
     {},
-    { type: 'duration', seconds: 4 },
     { input_tokens: '7', output_tokens: 9 },
     { input_tokens: -1, output_tokens: 9 },
     { input_tokens: 1.5, output_tokens: 9 },
     { input_tokens: 1e300, output_tokens: 9 },
   ])('%j counts no tokens', (value) => expect(tokenUsage(value)).toBeUndefined())
+
+  it('of a transcription may be its length', () => {
+    expect(tokenUsage({ type: 'duration', seconds: 4.5 })).toMatchObject({ outputTokens: 0, seconds: 4.5 })
+    expect(tokenUsage({ type: 'duration', seconds: -1 })).toBeUndefined()
+    expect(tokenUsage({ type: 'duration', seconds: 'long' })).toBeUndefined()
+  })
 
   it('never has more cached tokens than tokens', () => {
     const odd = { input_tokens: 7, input_tokens_details: { cached_tokens: 70 }, output_tokens: 0 }

@@ -4,6 +4,7 @@
  */
 import { readEvents, type SseEvent } from '../upstream/sse.ts'
 import type { ProviderError } from './openai-stream.ts'
+import { type TokenUsage, tokenUsage } from './token-usage.ts'
 
 /** `text` is the event as it goes out. */
 export interface TypedEvent {
@@ -69,26 +70,9 @@ export const isTerminal = ({ type }: TypedEvent): boolean => terminal.has(type)
 export const isFirstToken = (type: string): boolean =>
   !/^(?:response\.(?:created|queued|in_progress)|keepalive|.*\.added)$/.test(type)
 
-export interface TokenUsage {
-  inputTokens: number
-  /** Of the input tokens, those that were cheaper. */
-  cachedInputTokens: number
-  outputTokens: number
-}
-
 /** What the event that ends an answer says of it; undefined where it counts no tokens. */
 export const usageOf = ({ data }: TypedEvent): TokenUsage | undefined =>
   tokenUsage((asObject(data.response) ?? data).usage)
-
-/** A `usage` object of these endpoints, in an event or in a whole answer. */
-export function tokenUsage(usage: unknown): TokenUsage | undefined {
-  const { input_tokens: input, output_tokens: output, input_tokens_details: details } = asObject(usage) ?? {}
-  if (!isCount(input) || !isCount(output)) return undefined
-  const cached = asObject(details)?.cached_tokens
-  return { inputTokens: input, cachedInputTokens: isCount(cached) ? Math.min(cached, input) : 0, outputTokens: output }
-}
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {

@@ -1,5 +1,6 @@
 /** OpenAI's own API: what its SDKs send is what this takes. */
 import { Hono } from 'hono'
+import { formatUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
 import { priorityOf } from '../middleware/admission.ts'
 import { principalOf } from '../middleware/authenticate.ts'
@@ -18,10 +19,10 @@ import {
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { Answers, CacheWish } from '../services/answers.ts'
 import type { RequestBody } from '../services/inference.ts'
+import type { NoteKept } from '../services/meter.ts'
 import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
-import type { Usage } from '../services/usage.ts'
 import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -30,18 +31,18 @@ export interface OpenAiRouteOptions {
   models: Models
   readJson: ReadJson
   readForm: ReadForm
-  usage: Pick<Usage, 'note' | 'full'>
-  wallNow: () => number
+  /** An answer that was given before costs nothing, and is told of all the same. */
+  noteKept: NoteKept
 }
 
-export function openAiRoutes({ answers, models, readJson, readForm, usage, wallNow }: OpenAiRouteOptions) {
+export function openAiRoutes({ answers, models, readJson, readForm, noteKept }: OpenAiRouteOptions) {
   const app = new Hono<AppEnv>()
 
   async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
     const request = c.get('request')
     request.log.stream = asked.stream
-    if (usage.full) throw new ApiError('usage_unrecordable', { retryAfterMs: 5_000 })
     const wish = cacheWish(c)
+    const principal = principalOf(c)
     const asking = {
       endpoint,
       stream: asked.stream,
@@ -51,11 +52,10 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       timeoutMs: callerTimeoutMs(c),
       nested: Number(header(c, 'x-gpuproxy-attempt')) > 1,
       signal: c.req.raw.signal,
-      key: principalOf(c).keyId,
+      principal,
       priority: priorityOf(c),
       tokens: expectedTokens(c),
-      spent: request,
-      trace: request.trace,
+      metered: request,
       log: request.log,
     }
     // An error says it, too.
@@ -64,29 +64,13 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
     if (answered.cache) request.headers['x-cache'] = answered.cache
     if (answered.ageMs !== undefined) request.headers.age = String(Math.floor(answered.ageMs / 1000))
     request.log.provider = answered.provider
-    const { accountId, keyId } = principalOf(c)
-    request.onEnd((status) => {
-      // Another provider may have ended what this one began.
-      const provider = String(request.log.provider)
-      const { model } = answered
-      const streamed = asked.stream
-      usage.note({
-        accountId,
-        requestId: request.id,
-        keyId,
-        at: wallNow(),
-        endpoint,
-        provider,
-        model,
-        status,
-        streamed,
-      })
-    })
+    if (answered.ageMs !== undefined) noteKept(request, principal, { endpoint, stream: asked.stream, ...answered })
     const headers = {
       'content-type': answered.contentType,
       'x-gpuproxy-provider': answered.provider,
       'x-gpuproxy-model': headerSafe(answered.model),
       'x-gpuproxy-attempts': String(request.trace.attempts),
+      ...(answered.cost !== undefined && { 'x-gpuproxy-cost-usd': formatUsd(answered.cost) }),
     }
     return respond(c, answered.status, headers, answered.body)
   }
@@ -98,6 +82,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       return answer(c, endpoint, asked, {
         value: json.value,
         ambiguous: json.ambiguous,
+        bytes: json.bytes.length,
         write: (fields) => ({ bytes: rewriteBody(json, fields), contentType: 'application/json' }),
       })
     })
@@ -109,6 +94,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       return answer(c, endpoint, asked, {
         value: form.fields,
         ambiguous: false,
+        bytes: form.bytes.length,
         write: (fields) => rewriteForm(form, fields as Record<string, string | undefined>),
       })
     })

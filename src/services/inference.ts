@@ -3,20 +3,24 @@
  * change. Before the first byte has gone to the caller any target may be tried; after it another one may go on with the
  * answer, and one that broke off never looks complete.
  */
+
+import type { MicroUsd } from '../domain/money.ts'
+import type { Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Metrics, ReplyBody } from '../ports.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
 import type { Payload, StreamedAnswer, WholeAnswer } from '../providers/openai.ts'
-import type { TokenUsage } from '../providers/typed-events.ts'
+import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Priority } from '../resilience/bulkhead.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import { questionOf } from '../routing/question.ts'
 import type { Price, TargetTimeouts } from '../routing/table.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
-import type { Answer, CallTrace, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
+import type { Answer, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import type { Circuit } from '../upstream/upstream.ts'
+import { type Meter, type MeteredRequest, type MeterOptions, type Seller, startMeter } from './meter.ts'
 import { relayBytes } from './relay-bytes.ts'
 import { relayStream, type Source } from './relay-stream.ts'
 import { createRescue, sourceOf } from './rescue.ts'
@@ -38,14 +42,13 @@ export interface InferenceRequest {
   /** The caller is a gateway that tries again by itself. */
   nested: boolean
   signal: AbortSignal
-  /** Whose share of the upstreams' places this takes. */
-  key: string
+  /** Who pays, and whose share of the upstreams' places this takes. */
+  principal: Principal
   priority: Priority
   /** What it is expected to cost. */
   tokens: number
-  /** Told what it cost, where the provider says so. */
-  spent: { tokensUsed: number | undefined }
-  trace: CallTrace
+  /** What its bill and its receipt go by. */
+  metered: MeteredRequest
   /** Told what the request's log line should say. */
   log: LogFields
 }
@@ -55,6 +58,8 @@ export interface RequestBody {
   value: Record<string, unknown>
   /** A key stands twice at the top: what it says is not all that the provider may read. */
   ambiguous: boolean
+  /** Length of it. */
+  bytes: number
   /** Its bytes with other fields; an undefined one is left out. */
   write(fields: Record<string, unknown>): Payload | Promise<Payload>
 }
@@ -65,11 +70,14 @@ export interface Answered {
   body: ReplyBody
   provider: string
   model: string
+  /** Where it is known before the body goes out. */
+  cost?: MicroUsd
 }
 
 export interface InferenceOptions {
   clock: Clock
   metrics: Metrics
+  ledger: MeterOptions['ledger']
   router: Router
   guardedCall: GuardedCall
   /** Longest time for one request, in ms. */
@@ -95,7 +103,7 @@ export interface Inference {
 const maxTranscriptChars = 64 * 1024 * 1024
 
 export function createInference(options: InferenceOptions): Inference {
-  const { clock, metrics, router, guardedCall, requestTimeoutMs, timeouts } = options
+  const { clock, metrics, ledger, router, guardedCall, requestTimeoutMs, timeouts } = options
   const streams = new Set<Hold>()
   const memory = new TranscriptMemory(maxTranscriptChars)
   const refusesPrefill = new WeakSet<Circuit>()
@@ -107,16 +115,20 @@ export function createInference(options: InferenceOptions): Inference {
     request.log.model = question.models[0]
     const choices = router.choose(question).filter(({ planned }) => isSold(endpoint, planned.row.price))
     if (choices.length === 0) throw new ApiError('model_not_priced', { param: 'model' })
+    const { metered, principal } = request
+    const { trace } = metered
+    const job = { endpoint, body: body.value, bytes: body.bytes }
+    const meter = await startMeter({ clock, ledger }, metered, principal, job, choices.map(sellerOf), request)
     const calls: GuardedCallOptions = {
       deadline: createDeadline(clock, { limitMs: requestTimeoutMs, callerMs: request.timeoutMs }),
       signal: request.signal,
       repeat: 'inference',
       nested: request.nested,
-      key: request.key,
+      key: principal.keyId,
       priority: request.priority,
       tokens: request.tokens,
       holds: request.stream || endpoints[endpoint].answer === 'binary',
-      trace: request.trace,
+      trace,
     }
     const targets = choices.map((choice) => targetOf(request, choice, changes(request, choice)))
     const answer = await guardedCall(targets, calls).catch(theirsToSee)
@@ -125,30 +137,39 @@ export function createInference(options: InferenceOptions): Inference {
     const choice = choices[at]!
     const { value, hold } = answer
     const named = nameOf(choice)
+    if (value.kind !== 'whole' || value.status < 400) meter.answeredBy(sellerOf(choice))
     const events = { ...named, status: 200, contentType: 'text/event-stream; charset=utf-8' }
     switch (value.kind) {
       case 'stream':
-        return { ...events, body: relay(request, value, answer, choices, at, calls) }
+        return { ...events, body: relay(request, meter, value, answer, choices, at, calls) }
       case 'typed':
         return {
           ...events,
-          body: relayTypedStream(value, { ...watched(request, hold, named.provider), answers: request.answers }),
+          body: relayTypedStream(value, { ...watched(request, meter, hold, named.provider), answers: request.answers }),
         }
       case 'bytes': {
         const { contentType } = value
-        return { ...named, status: 200, contentType, body: relayBytes(value, watched(request, hold, named.provider)) }
+        const watch = watched(request, meter, hold, named.provider)
+        const onInterrupted = () => {
+          watch.onInterrupted()
+          // Half of a sound is worth nothing.
+          meter.unanswered()
+        }
+        return { ...named, status: 200, contentType, body: relayBytes(value, { ...watch, onInterrupted }) }
       }
       case 'whole': {
         hold.release()
-        const { status, contentType, body, tokens } = value
-        request.spent.tokensUsed = tokens
-        return { ...named, status, contentType, body }
+        const { status, contentType, body, usage, count } = value
+        if (usage) meter.usage(usage)
+        if (count !== undefined) meter.images(count)
+        await meter.end(status)
+        return { ...named, status, contentType, body, cost: meter.cost }
       }
     }
   }
 
   /** For answers that nobody else can go on with. */
-  function watched(request: InferenceRequest, hold: Hold, provider: string) {
+  function watched(request: InferenceRequest, meter: Meter, hold: Hold, provider: string) {
     streams.add(hold)
     return {
       clock,
@@ -156,9 +177,12 @@ export function createInference(options: InferenceOptions): Inference {
       signal: request.signal,
       onMalformed: () => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted: () => metrics.count(instruments.streamInterrupted, { provider, rescued: 'no' }),
-      onUsage({ inputTokens, outputTokens }: TokenUsage) {
-        request.spent.tokensUsed = (request.spent.tokensUsed ?? 0) + inputTokens + outputTokens
+      onUsage: (usage: TokenUsage) => meter.addUsage(usage),
+      onDelivered(pieces: number, answers: number) {
+        meter.reached(pieces)
+        meter.images(answers)
       },
+      onLast: () => meter.end(200),
       onEnd: () => void streams.delete(hold),
     }
   }
@@ -177,6 +201,7 @@ export function createInference(options: InferenceOptions): Inference {
 
   function relay(
     request: InferenceRequest,
+    meter: Meter,
     stream: StreamedAnswer,
     answer: Answer<unknown>,
     choices: readonly Choice[],
@@ -208,11 +233,12 @@ export function createInference(options: InferenceOptions): Inference {
         if (!next) return undefined
         at = next.at
         source = held(next.source)
+        meter.answeredBy(sellerOf(choices[at]!))
         return source
       },
-      onTokens(tokens) {
-        request.spent.tokensUsed = tokens
-      },
+      onUsage: (usage) => meter.usage(usage),
+      onText: (tokens) => meter.reached(tokens),
+      onLast: () => meter.end(200),
       onMalformed: (provider) => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted(provider, rescued) {
         metrics.count(instruments.streamInterrupted, { provider, rescued })
@@ -254,6 +280,13 @@ function isSold(endpoint: InferenceEndpoint, price: Price): boolean {
       return true
   }
 }
+
+const sellerOf = ({ provider, planned }: Choice): Seller => ({
+  provider: provider.name,
+  model: planned.model,
+  price: planned.row.price,
+  contextWindow: planned.row.contextWindow,
+})
 
 const nameOf = ({ provider, planned }: Choice) => ({ provider: provider.name, model: planned.model })
 

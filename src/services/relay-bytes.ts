@@ -16,6 +16,8 @@ export interface BytesRelayOptions {
   signal: AbortSignal
   /** The provider broke the answer. */
   onInterrupted(): void
+  /** All is out but the end of the answer. */
+  onLast?(): Promise<void> | undefined
   onEnd(): void
 }
 
@@ -28,7 +30,10 @@ export async function* relayBytes(
     yield begun
     for (;;) {
       const next = await rest.next()
-      if (next.done) return
+      if (next.done) {
+        await options.onLast?.()
+        return
+      }
       yield next.value
     }
   } catch (cause) {

@@ -6,7 +6,7 @@
 import { ApiError, type ErrorCode, openAiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { isPolicyRefusal, type StreamChunk, type StreamEvent } from '../providers/openai-stream.ts'
-import { totalTokens } from '../providers/total-tokens.ts'
+import { type TokenUsage, tokenUsage } from '../providers/token-usage.ts'
 import { codeOf } from '../upstream/api-error.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 import { failureFrom, UpstreamFailure } from '../upstream/outcome.ts'
@@ -39,8 +39,12 @@ export interface RelayOptions {
   memory: TranscriptMemory
   /** Another source for the rest of the answer; undefined where nobody can go on with it. */
   rescue(transcript: Transcript, broken: UpstreamFailure | 'mismatch'): Promise<Source | undefined>
-  /** What the answer cost, where the provider says so. */
-  onTokens?(tokens: number): void
+  /** What the answer cost, where the provider says so; the last word counts. */
+  onUsage?(usage: TokenUsage): void
+  /** So many pieces of text are about to have gone out, in all. */
+  onText?(tokens: number): void
+  /** Before what makes the answer complete goes out. */
+  onLast?(): Promise<void> | undefined
   onMalformed(provider: string): void
   /** A provider broke the stream, and how the answer was saved, if it was. */
   onInterrupted(provider: string, rescued: 'prefill' | 'restart' | 'no'): void
@@ -69,7 +73,9 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
     const pace = source.minTokensPerSecond === undefined ? undefined : createPace(clock, source.minTokensPerSecond)
     try {
       for (let events = source.begun; ; ) {
-        const { text, ending } = absorb(events, source, transcript, options)
+        const { text, ending, last } = absorb(events, source, transcript, options)
+        options.onText?.(transcript.tokens)
+        if (last || ending === 'whole') await options.onLast?.()
         if (text) {
           // What it says fits to what was sent.
           if (source.rescuedBy) resolved(source.rescuedBy)
@@ -103,7 +109,10 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
     for (;;) {
       const broken = yield* relay()
       if (signal.aborted) return
-      if (broken === undefined) return yield done
+      if (broken === undefined) {
+        await options.onLast?.()
+        return yield done
+      }
       if (broken instanceof ApiError) return yield toError(broken)
       if (broken instanceof UpstreamFailure) {
         source.hold.failed()
@@ -138,6 +147,7 @@ type Broken = UpstreamFailure | ApiError | 'mismatch' | { passOn: string }
 /** Takes note of what the events tell; answers the text to relay, and the ending where one of them is the last. */
 function absorb(events: readonly StreamEvent[], source: Source, transcript: Transcript, options: RelayOptions) {
   let text = ''
+  let last = false
   const relay = (chunk: StreamChunk, asItCame?: string) => {
     transcript.add(chunk)
     text += toRelay(chunk, options.wantsUsage, asItCame)
@@ -148,30 +158,32 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
         options.onMalformed(source.provider)
         break
       case 'error':
-        if (transcript.isWhole(false)) return { text, ending: 'whole' as const }
+        if (transcript.isWhole(false)) return { text, ending: 'whole' as const, last }
         return {
           text,
           ending: isPolicyRefusal(event.error) ? { passOn: toEvent(event.text) } : new UpstreamFailure('server'),
+          last,
         }
       case 'done':
-        return { text, ending: transcript.isWhole(true) ? ('whole' as const) : new UpstreamFailure('poison') }
+        return { text, ending: transcript.isWhole(true) ? ('whole' as const) : new UpstreamFailure('poison'), last }
       case 'chunk': {
         const chunks = source.splice?.take(event.chunk)
-        if (chunks === 'mismatch') return { text, ending: chunks }
+        if (chunks === 'mismatch') return { text, ending: chunks, last }
         if (chunks) for (const chunk of chunks) relay(chunk)
         else relay(event.chunk, event.text)
-        if (event.chunk.usage) tellTokens(event.chunk.usage, options)
+        if (event.chunk.usage) tellUsage(event.chunk.usage, options)
+        last ||= isUsageEvent(event.chunk)
         // A provider that forgets `[DONE]` may keep the connection open: the usage event is the last one anyway.
-        if (isUsageEvent(event.chunk) && transcript.isWhole(true)) return { text, ending: 'whole' as const }
+        if (isUsageEvent(event.chunk) && transcript.isWhole(true)) return { text, ending: 'whole' as const, last }
       }
     }
   }
-  return { text, ending: undefined }
+  return { text, ending: undefined, last }
 }
 
-function tellTokens(usage: unknown, { onTokens }: RelayOptions) {
-  const tokens = totalTokens(usage)
-  if (tokens !== undefined) onTokens?.(tokens)
+function tellUsage(said: unknown, { onUsage }: RelayOptions) {
+  const usage = tokenUsage(said)
+  if (usage) onUsage?.(usage)
 }
 
 /** The event for the caller, as it came where that will do, without usage nobody asked for. */

@@ -2,7 +2,7 @@
  * What a caller has been sent of a streamed completion, so that another provider can go on with it: the text of each
  * channel (content, refusal, a tool call's arguments...) of each choice, and which choices have finished.
  */
-import { isEmpty, type StreamChoice, type StreamChunk } from '../providers/openai-stream.ts'
+import { isEmpty, type StreamChoice, type StreamChunk, speaks } from '../providers/openai-stream.ts'
 
 /** Why an answer cannot be gone on with by another provider. */
 export type Obstacle = 'too_long' | 'unknown_field' | 'logprobs'
@@ -55,6 +55,7 @@ export class Transcript {
       if (this.seen.size >= maxChoices && !this.seen.has(index)) continue
       this.seen.add(index)
       if (this.obstacle === undefined) this.keep(choice, index)
+      else if (speaks(choice)) this.tokens++
       if (choice.finish_reason) this.finished.set(index, choice.finish_reason)
     }
   }

@@ -5,13 +5,8 @@
 import { ApiError, openAiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { isPolicyRefusal } from '../providers/openai-stream.ts'
-import {
-  isTerminal,
-  type TokenUsage,
-  type TypedEvent,
-  type TypedStreamEvent,
-  usageOf,
-} from '../providers/typed-events.ts'
+import type { TokenUsage } from '../providers/token-usage.ts'
+import { isTerminal, type TypedEvent, type TypedStreamEvent, usageOf } from '../providers/typed-events.ts'
 import { codeOf } from '../upstream/api-error.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 import { failureFrom, UpstreamFailure } from '../upstream/outcome.ts'
@@ -32,6 +27,10 @@ export interface TypedRelayOptions {
   answers?: number
   /** For each of them, where the provider says it. */
   onUsage?(usage: TokenUsage): void
+  /** So many pieces of text, and whole answers, are about to have gone out, in all. */
+  onDelivered?(pieces: number, answers: number): void
+  /** Before what makes the answer complete goes out. */
+  onLast?(): Promise<void> | undefined
   onMalformed(): void
   /** The provider broke the stream. */
   onInterrupted(): void
@@ -51,6 +50,8 @@ export async function* relayTypedStream(
     try {
       for (let events = begun; ; ) {
         const { text, ending } = answer.take(events)
+        options.onDelivered?.(answer.pieces(), answer.finished())
+        if (ending === 'whole' || answer.isWhole()) await options.onLast?.()
         if (text) yield text
         if (ending) return ending === 'whole' ? undefined : ending
         const next = rest.next()
@@ -96,6 +97,7 @@ type Broken = UpstreamFailure | ApiError | { passOn: string }
 
 function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) {
   let finished = 0
+  let pieces = 0
   let lastNumber: number | undefined
   let skipped = false
 
@@ -112,6 +114,8 @@ function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) 
 
   return {
     isWhole: () => finished >= answers,
+    finished: () => finished,
+    pieces: () => pieces,
     /** Takes note of what the events tell; answers the text to relay, and the ending where one of them is the last. */
     take(events: readonly TypedStreamEvent[]): { text: string; ending?: Broken | 'whole' } {
       let text = ''
@@ -134,6 +138,7 @@ function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) 
           case 'typed': {
             if (isPieceMissing(event)) return { text, ending: new UpstreamFailure('poison') }
             text += event.text
+            if (event.type.endsWith('.delta')) pieces++
             if (!isTerminal(event)) break
             finished++
             const usage = usageOf(event)

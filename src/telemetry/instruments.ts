@@ -112,11 +112,17 @@ export const instruments = {
     ['replica'],
     'How far a read replica is behind; of one that does not answer, since when. Beyond 10 s it is not read from.',
   ),
-  ledgerPending: gauge('ledger_pending_events', [], 'Usage events in the journal that are not in the database yet.'),
+  ledgerPending: gauge('ledger_pending_events', [], 'Ledger events in the journal that are not in the database yet.'),
+  ledgerEntries: counter('ledger_entries_total', ['kind'], 'Holds, and ends of them: settle, release.'),
+  guardrailBlocked: counter(
+    'guardrail_blocked_total',
+    ['window'],
+    'Requests that a guard rail refused, or in shadow mode would have.',
+  ),
   ledgerLostEvents: counter(
     'ledger_lost_events_total',
     [],
-    'Usage events lost: torn by a crash, refused by the database, or more than the journal holds.',
+    'Ledger events lost: torn by a crash, refused by the database, or more than the journal holds.',
   ),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(

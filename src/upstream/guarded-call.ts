@@ -20,6 +20,8 @@ import { type Circuit, noteStream, type Upstream } from './upstream.ts'
 
 export interface Target<T> {
   upstream: Upstream
+  /** What is asked there, for the trace. */
+  model?: string
   circuit: Circuit
   /** Makes the call. Rejects with `HttpFailure`, `UpstreamFailure`, or the signal's reason. */
   send(signal: AbortSignal, attempt: Attempt): Promise<T>
@@ -78,6 +80,18 @@ export interface CallTrace {
   waitedMs: number
   /** Breakers that have had their one failure of this request. */
   strikes?: Set<CircuitBreaker>
+  /** In their order; of very many the first. */
+  tries?: CallTry[]
+}
+
+export interface CallTry {
+  provider: string
+  model: string
+  /** `ok`, `slow_ok`, the class of the failure, or `refused` where it was not sent. */
+  outcome: string
+  /** Why it was tried, or why it was not sent. */
+  reason: string
+  ms: number
 }
 
 export interface Answer<T> {
@@ -158,7 +172,10 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         if (!(outcome instanceof UpstreamFailure)) return outcome
 
         failure = worse(failure, outcome)
-        if (outcome.class === 'local') break
+        if (outcome.class === 'local') {
+          noteTry(trace, target, 'refused', outcome.details.reason ?? 'local', 0)
+          break
+        }
         triesHere++
         // A hint closes the gate also when this request does not come back: others must not call early.
         if (outcome.details.retryAfterMs !== undefined) target.circuit.gate.closeFor(outcome.details.retryAfterMs)
@@ -310,6 +327,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       endTry()
       trace.attempts++
       trace.waitedMs += ms
+      const reason = retryOf ? `again after ${retryOf}` : attempt.number === 1 ? 'first choice' : 'next target'
+      noteTry(trace, target, outcome, reason, ms)
       metrics.count(instruments.upstreamRequests, { upstream: upstream.name, outcome })
       metrics.observe(instruments.upstreamDuration, { upstream: upstream.name }, ms / 1000)
     }
@@ -397,6 +416,14 @@ function isFirstStrike(trace: CallTrace, breaker: CircuitBreaker): boolean {
   if (trace.strikes.has(breaker)) return false
   trace.strikes.add(breaker)
   return true
+}
+
+const maxTries = 32
+
+function noteTry(trace: CallTrace, target: Target<unknown>, outcome: string, reason: string, ms: number) {
+  trace.tries ??= []
+  if (trace.tries.length >= maxTries) return
+  trace.tries.push({ provider: target.upstream.name, model: target.model ?? '', outcome, reason, ms })
 }
 
 const takesCalls = ({ breaker }: Circuit) => breaker.refusesForMs() === 0

@@ -84,11 +84,22 @@ export function journalContract(
       expect(await settleAll(50)).toHaveLength(100)
     })
 
+    it('tells all that is not settled, in its order', async () => {
+      append(300)
+      journal.settle((await journal.oldest(7)).at(-1)!.position)
+      const events: string[] = []
+      for await (const { event } of journal.unsettled()) events.push(event)
+      expect(events).toEqual(Array.from({ length: 293 }, (_, i) => `event ${i + 7}`))
+    })
+
     it('can be waited for', async () => {
+      append(1)
+      await journal.written()
+      await journal.written()
       append(10)
       await journal.flush()
       await journal.flush()
-      expect(journal.pending).toBe(10)
+      expect(journal.pending).toBe(11)
     })
   })
 }

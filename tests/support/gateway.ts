@@ -1,6 +1,7 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { createMemoryLedgerStore, type MemoryLedgerStore, plenty } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
@@ -27,6 +28,7 @@ export interface TestGateway {
   url: string
   sandbox: Required<Omit<Sandbox, 'close'>>
   accounts: MemoryAccounts
+  ledger: MemoryLedgerStore
   log: LogLine[]
   metric(name: string, labels?: Record<string, string>): Promise<number | undefined>
   metricsText(): Promise<string>
@@ -66,6 +68,8 @@ export async function startTestGateway({
     scopes: ['inference', 'gpu', 'billing', 'admin'],
     limits: { key: {}, account: {} },
   })
+  const ledgerStore = createMemoryLedgerStore({ wallNow: clock.wallNow })
+  await ledgerStore.grant('00000000-0000-7000-8000-000000000001', plenty)
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -97,7 +101,8 @@ export async function startTestGateway({
       accounts,
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
-      usageStore: { record: async () => ({ refused: 0 }), primary: () => '' },
+      ledgerStore,
+      identity: { podId: newId(), processId: newId() },
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
@@ -116,6 +121,7 @@ export async function startTestGateway({
     url,
     sandbox,
     accounts,
+    ledger: ledgerStore,
     log: lines,
     metricsText,
     async metric(name, labels = {}) {

@@ -5,10 +5,11 @@ import { type Cluster, createCluster } from './cluster.ts'
 import { connectPools, fleetShare, type Pools, type PoolsOptions } from './pools.ts'
 import { createPrimaryWatch, type PrimaryWatch } from './primary-watch.ts'
 import { createReplicas, type Replicas } from './replicas.ts'
-import { createTransact } from './transactions.ts'
+import { createTransact, type Transact } from './transactions.ts'
 import { createWrittenAccounts } from './written-accounts.ts'
 
 export interface ConnectedCluster extends Cluster {
+  transact: Transact
   pools: Pools
   watch: PrimaryWatch
   replicas: Replicas
@@ -51,6 +52,7 @@ export async function connectCluster(
       answering: watch.answering,
       onLost: () => void watch.look(),
     }),
+    transact,
     pools,
     watch,
     replicas,

@@ -1,36 +1,36 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { createMemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
-import type { UsageEvent } from '../domain/usage.ts'
-import type { Journal } from '../ports.ts'
+import type { MarkEvent } from '../domain/ledger.ts'
+import type { Journal, LedgerStore } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { createUsage, type Usage } from './usage.ts'
+import { createLedger, type Ledger } from './ledger.ts'
 
 let clock: FakeClock
 let metrics: FakeMetrics
 let journal: Journal
 let primary: string
 let mode: { readOnly: boolean }
-let stored: Map<string, UsageEvent>
-let record: ReturnType<typeof vi.fn<(events: readonly UsageEvent[]) => Promise<{ refused: number }>>>
+let stored: Map<string, MarkEvent>
+let record: ReturnType<typeof vi.fn<LedgerStore['enter']>>
 const log = { debug() {}, info() {}, warn: vi.fn(), error: vi.fn() }
 
-const event = (n: number): UsageEvent => ({
+const event = (n: number): MarkEvent => ({
+  event: 'mark',
   accountId: 'account',
-  requestId: `request-${n}`,
-  keyId: 'key',
-  at: 0,
-  endpoint: 'chat/completions',
-  provider: 'openai',
-  model: 'gpt-4o',
-  status: 200,
-  streamed: false,
+  operationId: `request-${n}`,
+  outputTokens: n,
 })
-const create = (): Usage =>
-  createUsage({ clock, random: () => 0.5, journal, store: { record, primary: () => primary }, mode, metrics, log })
-const note = (usage: Usage, count: number, from = 0) => {
-  for (let i = 0; i < count; i++) usage.note(event(from + i))
+const done = { refused: 0, spendable: new Map() }
+const create = (): Ledger => {
+  const store = { ...createMemoryLedgerStore(), enter: record, primary: () => primary }
+  const identity = { podId: 'pod', processId: 'process' }
+  return createLedger({ clock, random: () => 0.5, journal, store, mode, metrics, log, ...identity })
+}
+const note = (ledger: Ledger, count: number, from = 0) => {
+  for (let i = 0; i < count; i++) ledger.append([event(from + i)])
 }
 
 beforeEach(() => {
@@ -41,12 +41,12 @@ beforeEach(() => {
   primary = '00000001'
   stored = new Map()
   record = vi.fn(async (events) => {
-    for (const each of events) stored.set(each.requestId, each)
-    return { refused: 0 }
+    for (const each of events.map((line) => JSON.parse(line))) stored.set(each.operationId, each)
+    return done
   })
 })
 
-test('what was served is in the database 50 ms later, in one group', async () => {
+test('what was told is in the books 50 ms later, in one group', async () => {
   note(create(), 3)
   await clock.advance(49)
   expect(record).not.toHaveBeenCalled()
@@ -69,8 +69,8 @@ test('500 do not wait, and no group is larger', async () => {
 
 test('while nothing may be written groups wait in the journal, and go when it may again', async () => {
   mode.readOnly = true
-  const usage = create()
-  note(usage, 700)
+  const ledger = create()
+  note(ledger, 700)
   await clock.advance(60_000)
   expect(record).not.toHaveBeenCalled()
   expect(journal.pending).toBe(700)
@@ -100,8 +100,8 @@ test('what a former process left is settled at the start', async () => {
 })
 
 test('another primary is offered again what the one before took last: it may not have got it', async () => {
-  const usage = create()
-  note(usage, 3)
+  const ledger = create()
+  note(ledger, 3)
   await clock.advance(50)
   stored.delete('request-2')
   primary = '00000002'
@@ -110,7 +110,7 @@ test('another primary is offered again what the one before took last: it may not
   await clock.advance(60_000)
   expect(record).toHaveBeenCalledTimes(2)
   primary = '00000003'
-  note(usage, 1, 3)
+  note(ledger, 1, 3)
   await clock.advance(50)
   expect(record).toHaveBeenCalledTimes(3)
 })
@@ -123,7 +123,7 @@ describe('what is lost is counted and logged:', () => {
   })
 
   test('events that the database refuses; the others of their group are settled', async () => {
-    record.mockResolvedValueOnce({ refused: 1 })
+    record.mockResolvedValueOnce({ ...done, refused: 1 })
     note(create(), 3)
     await clock.advance(50)
     expect(metrics.counted(instruments.ledgerLostEvents)).toBe(1)
@@ -139,18 +139,18 @@ describe('what is lost is counted and logged:', () => {
 
 describe('at the end', () => {
   test('what is left is settled', async () => {
-    const usage = create()
-    note(usage, 3)
-    await usage.stop({ timeoutMs: 1_000 })
+    const ledger = create()
+    note(ledger, 3)
+    await ledger.stop({ timeoutMs: 1_000 })
     expect(stored.size).toBe(3)
     expect(clock.pendingTimers).toBe(0)
   })
 
   test('a database that does not answer is not waited for longer than allowed', async () => {
     record.mockReturnValue(new Promise(() => {}))
-    const usage = create()
-    note(usage, 3)
-    const stopped = usage.stop({ timeoutMs: 1_000 })
+    const ledger = create()
+    note(ledger, 3)
+    const stopped = ledger.stop({ timeoutMs: 1_000 })
     await clock.advance(1_000)
     await stopped
     expect(journal.pending).toBe(3)

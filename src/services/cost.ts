@@ -1,0 +1,134 @@
+/**
+ * What a request may cost at most, which is held, and what it did cost. Parts of a micro-dollar are rounded up, so that
+ * nothing is sold below its price.
+ */
+import type { MicroUsd } from '../domain/money.ts'
+import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
+import type { TokenUsage } from '../providers/token-usage.ts'
+import type { Price } from '../routing/table.ts'
+
+/** A request, as far as its cost goes by it. */
+export interface Job {
+  endpoint: InferenceEndpoint
+  body: Readonly<Record<string, unknown>>
+  /** Length of the body; of a form, about that of its file. */
+  bytes: number
+}
+
+/** Of a prompt in JSON, roughly. */
+const bytesPerToken = 4
+/** Where the caller sets no bound. */
+const usualMaxOutput = 16_384
+/** More than any model gives. */
+const maxTokens = 2_000_000
+/** Speech of 8 kbit/s is the longest that a file can hold; that of 128 kbit/s is usual. */
+const bytesPerSecond = { least: 1_000, usual: 16_000 }
+
+type Sold = 'tokens' | 'images' | 'characters' | 'minutes'
+const soldBy: Partial<Record<InferenceEndpoint, Sold>> = {
+  'images/generations': 'images',
+  'audio/speech': 'characters',
+  'audio/transcriptions': 'minutes',
+  'audio/translations': 'minutes',
+}
+const unitOf = (endpoint: InferenceEndpoint): Sold => soldBy[endpoint] ?? 'tokens'
+
+/** What it was in the end. */
+export interface Delivered {
+  /** As the provider says; undefined = it did not. */
+  usage: TokenUsage | undefined
+  /** Pieces of text that reached the caller: about as many tokens. */
+  outputTokens: number
+  /** Of images, those that reached the caller. */
+  images: number
+}
+
+/** A token is a byte of the prompt at the least, so there are no more of them than bytes. */
+export function mostItCosts(job: Job, price: Price, contextWindow: number | undefined): MicroUsd {
+  const window = contextWindow ?? maxTokens
+  switch (unitOf(job.endpoint)) {
+    case 'images':
+      return countOf(job.body.n, 1, 128) * (price.perImage ?? 0)
+    case 'characters':
+      return characters(job, price)
+    case 'minutes':
+      return perMinute(price, job.bytes / bytesPerSecond.least)
+    case 'tokens':
+      return tokens(price, Math.min(job.bytes, window), 0, price.outputPerMillion > 0 ? mostOutput(job, window) : 0)
+  }
+}
+
+export function costOf(job: Job, price: Price, delivered: Delivered): MicroUsd {
+  const { usage } = delivered
+  switch (unitOf(job.endpoint)) {
+    case 'images':
+      return delivered.images * (price.perImage ?? 0)
+    case 'characters':
+      return characters(job, price)
+    case 'minutes':
+      return perMinute(price, usage?.seconds ?? job.bytes / bytesPerSecond.usual)
+    case 'tokens':
+      return usage
+        ? tokens(price, usage.inputTokens, usage.cachedInputTokens, usage.outputTokens)
+        : tokens(price, estimatedInput(job), 0, delivered.outputTokens)
+  }
+}
+
+/** Without the provider's word. */
+export const estimatedInput = ({ endpoint, bytes }: Job): number =>
+  unitOf(endpoint) === 'tokens' ? Math.ceil(bytes / bytesPerToken) : 0
+
+/** Whether the provider has said all that the cost goes by. */
+export function isExact({ endpoint }: Job, { usage }: Delivered): boolean {
+  const unit = unitOf(endpoint)
+  return unit === 'tokens' ? usage !== undefined : unit === 'minutes' ? usage?.seconds !== undefined : true
+}
+
+function mostOutput({ endpoint, body }: Job, window: number): number {
+  const asked = body.max_completion_tokens ?? body.max_tokens ?? body.max_output_tokens
+  const each = countOf(asked, Math.min(usualMaxOutput, window), Math.min(maxTokens, window))
+  const { prompt } = body
+  const prompts =
+    endpoint === 'completions' && Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1
+  return each * Math.max(countOf(body.n, 1, 128), countOf(body.best_of, 1, 128)) * prompts
+}
+
+const countOf = (value: unknown, byDefault: number, most: number) =>
+  typeof value === 'number' && value >= 0 ? Math.min(Math.ceil(value), most) : byDefault
+
+export const tokens = (price: Price, input: number, cached: number, output: number): MicroUsd =>
+  Math.ceil(
+    ((input - cached) * price.inputPerMillion +
+      cached * price.cachedInputPerMillion +
+      output * price.outputPerMillion) /
+      1e6,
+  )
+
+/** `[...text]` would make an array of a long text: its surrogate pairs are counted instead. */
+function characters({ body }: Job, { perMillionCharacters = 0 }: Price): MicroUsd {
+  const text = typeof body.input === 'string' ? body.input : ''
+  let count = text.length
+  for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xd800) count--
+  return Math.ceil((count * perMillionCharacters) / 1e6)
+}
+
+const perMinute = ({ perMinute = 0 }: Price, seconds: number): MicroUsd => Math.ceil((seconds * perMinute) / 60)
+
+/** What a receipt says of the price: the rates that this endpoint is sold by, in dollars. */
+export function rule({ endpoint }: Job, price: Price): Partial<Price> {
+  switch (unitOf(endpoint)) {
+    case 'images':
+      return { perImage: price.perImage }
+    case 'characters':
+      return { perMillionCharacters: price.perMillionCharacters }
+    case 'minutes':
+      return { perMinute: price.perMinute }
+    case 'tokens': {
+      const { inputPerMillion, cachedInputPerMillion, outputPerMillion } = price
+      return { inputPerMillion, cachedInputPerMillion, outputPerMillion }
+    }
+  }
+}
+
+/** Whether it sends text as it is made, so that what has been delivered can be counted. */
+export const streamsText = (endpoint: InferenceEndpoint) => (endpoints[endpoint] as Endpoint).events !== undefined

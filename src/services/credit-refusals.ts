@@ -1,0 +1,36 @@
+/** Why there is no credit for a request, in words that say what to do. */
+
+import { formatUsd, type MicroUsd } from '../domain/money.ts'
+import { ApiError } from '../errors.ts'
+import type { LeaseAnswer } from '../ports.ts'
+
+const dollars = (amount: MicroUsd) => `$${formatUsd(amount)}`
+const minuteMs = 60_000
+
+export function refusalOf({ blocked, spendable, elsewhere, held }: LeaseAnswer, asked: MicroUsd, wallNow: number) {
+  if (!blocked) {
+    const available = dollars(Math.max(0, spendable))
+    const more = held + elsewhere > 0 ? `, and ${dollars(held + elsewhere)} is held by requests under way` : ''
+    return new ApiError('insufficient_credit', {
+      message: `This request may cost up to ${dollars(asked)}; ${available} of credit is available${more}. Add credit, or ask for fewer tokens.`,
+      shouldRetry: false,
+    })
+  }
+  const { limit, spent } = blocked
+  const sums = `${dollars(spent)} of ${dollars(limit)} is spent or held, and this request may cost up to ${dollars(asked)}`
+  if (blocked.by === 'budget') {
+    return new ApiError('budget_exceeded', {
+      message: `The key's budget of this ${blocked.period} does not allow it: ${sums}.`,
+      shouldRetry: false,
+    })
+  }
+  const { freesAtMinute, window } = blocked
+  const frees = freesAtMinute === undefined ? undefined : freesAtMinute * minuteMs
+  const when =
+    frees === undefined ? 'It will not fit however long you wait' : `Room at ${new Date(frees).toISOString()}`
+  return new ApiError('guardrail_exceeded', {
+    message: `The guard rail ${window} does not allow it: ${sums}. ${when}.`,
+    shouldRetry: false,
+    ...(frees !== undefined && { retryAfterMs: Math.max(1_000, frees - wallNow) }),
+  })
+}

@@ -1,0 +1,331 @@
+/**
+ * What requests cost, exactly once. Credit is held in memory, the hold is in the journal before anything leaves for a
+ * provider, and the end before the last byte leaves for the caller; the books get both in groups. Every event has a key,
+ * so one that is told twice changes nothing, and what a dead process left open is ended by the next one.
+ */
+import type { EndEvent, HoldEvent, LedgerEvent, MarkEvent, Terms } from '../domain/ledger.ts'
+import type { MicroUsd } from '../domain/money.ts'
+import type { Principal } from '../domain/principal.ts'
+import { ApiError } from '../errors.ts'
+import type { Clock, Journal, LedgerStore, Log, Metrics, WriteMode } from '../ports.ts'
+import { createBackoff } from '../resilience/backoff.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { createPurses, type Purse, type Purses } from './purses.ts'
+
+export interface LedgerOptions {
+  clock: Clock
+  random: () => number
+  journal: Journal
+  store: LedgerStore
+  mode: Pick<WriteMode, 'readOnly'>
+  metrics: Metrics
+  log: Log
+  /** Of the folder that the journal is in. */
+  podId: string
+  /** Of this run. */
+  processId: string
+}
+
+export interface Ledger {
+  /** Resolves when `amount` is held and the hold outlives this process. @throws ApiError where it may not be spent. */
+  hold(request: {
+    id: string
+    principal: Principal
+    amount: MicroUsd
+    terms: Terms
+    signal: AbortSignal
+  }): Promise<Operation>
+  /** An operation that cost nothing, and held nothing. */
+  note(principal: Principal, end: Omit<OperationEnd, 'cost'>, id: string): void
+  /** For what ends operations that nobody else can end. */
+  append(events: readonly LedgerEvent[]): boolean
+  /** Nothing more can be noted: what would have to be must not be served. */
+  readonly full: boolean
+  /** Resolves when all that is in the journal now is in the books. */
+  entered(signal: AbortSignal): Promise<void>
+  /** Enters what is left, for as long as that makes progress and at most so long, and gives credit back. */
+  stop(options: { timeoutMs: number }): Promise<void>
+}
+
+export interface OperationEnd {
+  cost: MicroUsd
+  /** False: nothing was delivered. */
+  delivered: boolean
+  usage: Pick<EndEvent, 'model' | 'inputTokens' | 'cachedInputTokens' | 'outputTokens'>
+  receipt: EndEvent['receipt']
+}
+
+/** Credit that is held for one request. A class, since one is made for each. */
+export class Operation {
+  readonly held: MicroUsd
+  readonly purse: Purse
+  private ended = false
+  private markedTokens = 0
+  private readonly id: string
+  private readonly keyId: string
+  private readonly owner: Owner
+  constructor(owner: Owner, purse: Purse, keyId: string, id: string, held: MicroUsd) {
+    this.owner = owner
+    this.purse = purse
+    this.keyId = keyId
+    this.id = id
+    this.held = held
+  }
+
+  /** So much has been delivered. What a pod that dies leaves is billed by the last of these. */
+  mark(outputTokens: number) {
+    if (this.ended || outputTokens < this.markedTokens + markEveryTokens) return
+    this.markedTokens = outputTokens
+    const { accountId } = this.purse
+    this.owner.append({ event: 'mark', accountId, operationId: this.id, outputTokens } satisfies MarkEvent)
+    void this.owner.hurry()
+  }
+
+  /** The first call counts. Resolves when the end outlives this process, or cannot. */
+  end({ cost, delivered, usage, receipt }: OperationEnd): Promise<void> | undefined {
+    if (this.ended) return undefined
+    this.ended = true
+    const { accountId, id: purseId } = this.purse
+    this.owner.purses.spend(this.purse, this.held, cost)
+    this.purse.lastEvent = this.owner.append({
+      event: delivered ? 'settle' : 'release',
+      accountId,
+      operationId: this.id,
+      keyId: this.keyId,
+      purseId,
+      processId: this.owner.processId,
+      amount: cost,
+      at: this.owner.clock.wallNow(),
+      ...usage,
+      receipt,
+    } satisfies EndEvent)
+    return this.owner.hurry()
+  }
+}
+
+interface Owner {
+  clock: Clock
+  processId: string
+  purses: Purses
+  append(event: LedgerEvent): number
+  hurry(): Promise<void>
+}
+
+/** Of a stream, between two checkpoints. */
+export const markEveryTokens = 50
+const groupSize = 500
+const groupEveryMs = 50
+/** While nothing may be written. */
+const pausedMs = 500
+/**
+ * Replication is a moment late, so a promoted standby may lack the groups that its primary took last: they are told
+ * again. Those of so long are kept for that, and at most so many events.
+ */
+const keepMs = 30_000
+const maxKept = 20_000
+const keptCheckMs = 1_000
+
+const neverBegun: OperationEnd = {
+  cost: 0,
+  delivered: false,
+  usage: { model: '', inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 },
+  receipt: undefined,
+}
+
+export function createLedger(options: LedgerOptions): Ledger {
+  const { clock, random, journal, store, mode, metrics, log, podId, processId } = options
+  const purses = createPurses(options)
+  const backoff = createBackoff({ random, initialMs: 500, maxMs: 10_000 })
+  let cancel: (() => void) | undefined
+  let entering: Promise<void> | undefined
+  let failures = 0
+  const kept: { at: number; events: string[] }[] = []
+  let keptEvents = 0
+  let cancelKept: (() => void) | undefined
+  let primary = store.primary()
+  let stopped = false
+  /** Counts of this process. */
+  let appended = 0
+  let enteredCount = 0
+  const found = journal.pending
+  let waiting: { upTo: number; resolve(): void }[] = []
+
+  const lose = (count: number, why: string) => {
+    if (count === 0) return
+    metrics.count(instruments.ledgerLostEvents, {}, count)
+    log.error('ledger events are lost', { detail: `${count}: ${why}` })
+  }
+  lose(journal.lost, 'unreadable in the journal')
+
+  function append(event: LedgerEvent): number {
+    if (!journal.append(JSON.stringify(event))) lose(1, 'the journal is full')
+    else appended++
+    if (event.event !== 'mark') metrics.count(instruments.ledgerEntries, { kind: event.event })
+    if (journal.pending >= groupSize && failures === 0 && !mode.readOnly) void enter()
+    else wakeIn(groupEveryMs)
+    return appended
+  }
+
+  const unwritten = (error: unknown) => {
+    // The line is in memory, on its way to the books; only a crash now would lose it.
+    log.error('the journal did not take a line in time', { error: String(error) })
+  }
+  const owner: Owner = { clock, processId, purses, append, hurry: () => journal.written().catch(unwritten) }
+
+  const wakeIn = (ms: number) => {
+    if (stopped) return
+    cancel ??= clock.setTimer(ms, () => {
+      cancel = undefined
+      void enter()
+    })
+  }
+
+  const enter = () => {
+    entering ??= run().finally(() => {
+      entering = undefined
+    })
+    return entering
+  }
+
+  async function run(): Promise<void> {
+    try {
+      if (mode.readOnly) return wakeIn(pausedMs)
+      await tellAgain()
+      while (journal.pending > 0) {
+        if (mode.readOnly) return wakeIn(pausedMs)
+        if (!(await enterGroup())) return
+        if (journal.pending < groupSize && !stopped && waiting.length === 0) break
+      }
+      failures = 0
+      if (journal.pending > 0) wakeIn(groupEveryMs)
+    } catch (error) {
+      failures++
+      if (failures === 1) log.warn('ledger events wait in the journal', { error: String(error) })
+      wakeIn(backoff.afterFailure(failures))
+    }
+  }
+
+  async function enterGroup(): Promise<boolean> {
+    const entries = await journal.oldest(groupSize)
+    const last = entries.at(-1)
+    if (!last) return false
+    const events = entries.map(({ event }) => event)
+    const { refused, spendable } = await store.enter(events)
+    keep(events)
+    lose(refused, 'refused by the database')
+    journal.settle(last.position)
+    enteredCount += events.length
+    purses.entered(enteredCount - found, spendable)
+    waiting = waiting.filter(({ upTo, resolve }) => upTo > enteredCount || resolve())
+    return true
+  }
+
+  function keep(events: string[]) {
+    kept.push({ at: clock.now(), events })
+    keptEvents += events.length
+    forgetOld()
+    if (!stopped) cancelKept ??= clock.setTimer(keptCheckMs, checkKept)
+  }
+
+  function forgetOld() {
+    const keptSince = clock.now() - keepMs
+    while (kept.length > 0 && (kept[0]!.at < keptSince || keptEvents > maxKept)) {
+      keptEvents -= kept.shift()!.events.length
+    }
+  }
+
+  /** Also where nothing more is served. */
+  function checkKept() {
+    cancelKept = undefined
+    forgetOld()
+    if (kept.length === 0) return
+    cancelKept = clock.setTimer(keptCheckMs, checkKept)
+    if (store.primary() !== primary) wakeIn(0)
+  }
+
+  async function tellAgain() {
+    const now = store.primary()
+    if (now === primary) return
+    forgetOld()
+    for (const { events } of [...kept]) await store.enter(events)
+    primary = now
+  }
+
+  metrics.gauge(instruments.ledgerPending, () => [[{}, journal.pending]])
+  if (journal.pending > 0) wakeIn(0)
+
+  return {
+    async hold({ id, principal, amount, terms, signal }) {
+      if (journal.full) throw new ApiError('usage_unrecordable', { retryAfterMs: 5_000 })
+      const purse = purses.of(principal)
+      const taken = purses.take(purse, amount, signal)
+      if (taken) await taken
+      const { accountId, keyId } = principal
+      purse.lastEvent = append({
+        ...{ event: 'hold', accountId, operationId: id, keyId, purseId: purse.id, processId, podId, amount },
+        at: clock.wallNow(),
+        terms,
+      } satisfies HoldEvent)
+      const operation = new Operation(owner, purse, keyId, id, amount)
+      try {
+        await journal.written()
+      } catch (cause) {
+        void operation.end(neverBegun)
+        throw new ApiError('usage_unrecordable', { cause, retryAfterMs: 5_000 })
+      }
+      return operation
+    },
+    note({ accountId, keyId }, { delivered, usage, receipt }, id) {
+      append({
+        ...{
+          event: delivered ? 'settle' : 'release',
+          accountId,
+          operationId: id,
+          keyId,
+          purseId: accountId,
+          processId,
+        },
+        ...{ amount: 0, at: clock.wallNow(), ...usage, receipt },
+      } satisfies EndEvent)
+    },
+    append(events) {
+      if (journal.full) return false
+      for (const event of events) append(event)
+      return true
+    },
+    get full() {
+      return journal.full
+    },
+    entered(signal) {
+      const upTo = enteredCount + journal.pending
+      if (journal.pending === 0) return Promise.resolve()
+      return new Promise((resolve, reject) => {
+        const wait = { upTo, resolve }
+        waiting.push(wait)
+        signal.addEventListener('abort', () => {
+          waiting = waiting.filter((each) => each !== wait)
+          reject(signal.reason)
+        })
+        void enter()
+      })
+    },
+    async stop({ timeoutMs }) {
+      cancel?.()
+      cancel = undefined
+      cancelKept?.()
+      cancelKept = undefined
+      stopped = true
+      let cancelTimer = () => {}
+      const late = new Promise<void>((resolve) => {
+        cancelTimer = clock.setTimer(timeoutMs, resolve)
+      })
+      const all = async () => {
+        await entering
+        await enter()
+        if (journal.pending === 0) await purses.stop()
+      }
+      await Promise.race([all(), late])
+      cancelTimer()
+    },
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * Credit that this pod may spend without asking. A slice of the account's balance is leased from the books, about two
+ * seconds of what it spends, and requests are admitted from it in memory; near the end of the credit a slice is what one
+ * request needs. Guard rails and budgets are checked where a slice is leased, so no request can pass them.
+ *
+ * A purse is an account's credit, or what a key with a budget of its own may spend of it.
+ */
+
+import type { MicroUsd } from '../domain/money.ts'
+import type { Principal } from '../domain/principal.ts'
+import { ApiError } from '../errors.ts'
+import type { Budgets, Clock, CreditSlice, LeaseAnswer, LedgerStore, Log, Metrics, WriteMode } from '../ports.ts'
+import { sleep } from '../resilience/clock.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { refusalOf } from './credit-refusals.ts'
+
+export interface PursesOptions {
+  clock: Clock
+  store: Pick<LedgerStore, 'lease' | 'giveBack' | 'renew'>
+  mode: Pick<WriteMode, 'readOnly'>
+  metrics: Metrics
+  log: Log
+  podId: string
+  processId: string
+}
+
+export interface Purses {
+  of(principal: Principal): Purse
+  /** Undefined: taken. @throws ApiError where the account, its guard rails or the key's budget do not allow it. */
+  take(purse: Purse, amount: MicroUsd, signal: AbortSignal): undefined | Promise<void>
+  /** What was taken has become this. */
+  spend(purse: Purse, taken: MicroUsd, cost: MicroUsd): void
+  /** All events of the purses before `event` are in the books, and so much is left to lease. */
+  entered(event: number, spendable: ReadonlyMap<string, MicroUsd>): void
+  /** Gives everything back. */
+  stop(): Promise<void>
+}
+
+export interface Purse {
+  readonly accountId: string
+  readonly id: string
+  budgets: Budgets | undefined
+  /** May be below zero, where something cost more than it was expected to. */
+  free: MicroUsd
+  /** The least of it since the last tick: that much was not needed. */
+  lowest: MicroUsd
+  /** Operations that have not ended. */
+  open: number
+  spentSinceTick: MicroUsd
+  /** Spent in a second, of late. */
+  rate: MicroUsd
+  largest: MicroUsd
+  /** As the books said last. */
+  spendable: MicroUsd
+  usedAt: number
+  /** The number of its last event. */
+  lastEvent: number
+  waiting: Waiting[]
+  leasing: boolean
+  refused: { until: number; amount: MicroUsd; answer: LeaseAnswer } | undefined
+}
+
+interface Waiting {
+  amount: MicroUsd
+  settle(error?: unknown): void
+}
+
+const tickMs = 1_000
+const sliceSeconds = 2
+/** After so long without a request nothing is kept. */
+const idleMs = 1_000
+const forgetMs = 10_000
+const renewEveryTicks = 15
+const maxWaiting = 2_000
+const maxPurses = 100_000
+/** What others hold and do not need comes back within this, so that it is worth asking again. */
+const patience = { tries: 3, ms: 100 }
+/** So long a refusal holds, for as much and for more. */
+const refusalMs = 500
+
+export function createPurses({ clock, store, mode, metrics, log, podId, processId }: PursesOptions): Purses {
+  const purses = new Map<string, Purse>()
+  const stopping = new AbortController()
+  let cancelTick: (() => void) | undefined
+  let ticks = 0
+  let enteredUpTo = 0
+
+  function of({ accountId, keyId, limits }: Principal): Purse {
+    const { budgetPerDay: perDay, budgetPerMonth: perMonth } = limits.key
+    const budgets = perDay === undefined && perMonth === undefined ? undefined : { keyId, perDay, perMonth }
+    const id = budgets ? keyId : accountId
+    let purse = purses.get(id)
+    if (!purse) {
+      if (purses.size >= maxPurses) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
+      purse = {
+        ...{ accountId, id, budgets, free: 0, lowest: 0, open: 0, spentSinceTick: 0, rate: 0, largest: 0 },
+        ...{ spendable: 0, usedAt: 0, lastEvent: 0, waiting: [], leasing: false, refused: undefined },
+      }
+      purses.set(id, purse)
+      cancelTick ??= clock.setTimer(tickMs, tick)
+    }
+    purse.budgets = budgets
+    return purse
+  }
+
+  function take(purse: Purse, amount: MicroUsd, signal: AbortSignal): undefined | Promise<void> {
+    purse.usedAt = clock.now()
+    if (amount > purse.largest) purse.largest = amount
+    // What costs nothing needs no credit.
+    if (amount === 0 || (purse.waiting.length === 0 && purse.free >= amount)) {
+      purse.open++
+      purse.free -= amount
+      if (purse.free < purse.lowest) purse.lowest = purse.free
+      return undefined
+    }
+    const { refused } = purse
+    if (refused && refused.until > purse.usedAt && amount >= refused.amount) {
+      throw refusalOf(refused.answer, amount, clock.wallNow())
+    }
+    if (purse.waiting.length >= maxWaiting) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = {
+        amount,
+        settle(error) {
+          signal.removeEventListener('abort', onAbort)
+          if (error === undefined) resolve()
+          else reject(error)
+        },
+      }
+      const onAbort = () => {
+        purse.waiting = purse.waiting.filter((each) => each !== waiting)
+        reject(new ApiError('client_closed'))
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      purse.waiting.push(waiting)
+      if (!purse.leasing) void lease(purse)
+    })
+  }
+
+  async function lease(purse: Purse) {
+    purse.leasing = true
+    let tries = patience.tries
+    try {
+      for (;;) {
+        serve(purse)
+        const first = purse.waiting[0]
+        if (!first) return
+        const all = purse.waiting.reduce((sum, { amount }) => sum + amount, 0) - purse.free
+        const answer = await store.lease({
+          accountId: purse.accountId,
+          purseId: purse.id,
+          processId,
+          podId,
+          budgets: purse.budgets,
+          need: first.amount - purse.free,
+          want: all + spare(purse, purse.spendable - all),
+        })
+        purse.free += answer.granted
+        purse.lowest = Math.min(purse.lowest, purse.free)
+        purse.spendable = answer.spendable
+        if (answer.shadowed?.by === 'window') tellBlocked(purse, answer.shadowed.window, 'shadow')
+        if (answer.granted > 0) continue
+        if (!answer.blocked && answer.elsewhere > 0 && tries-- > 0) {
+          await sleep(clock, patience.ms, stopping.signal)
+          continue
+        }
+        refuse(purse, first.amount, answer)
+      }
+    } catch (cause) {
+      const error = new ApiError('ledger_unavailable', { cause, retryAfterMs: 1_000 })
+      for (const { settle } of purse.waiting.splice(0)) settle(error)
+    } finally {
+      purse.leasing = false
+    }
+  }
+
+  function serve(purse: Purse) {
+    while (purse.waiting.length > 0 && purse.free >= purse.waiting[0]!.amount) {
+      const { amount, settle } = purse.waiting.shift()!
+      purse.free -= amount
+      purse.open++
+      settle()
+    }
+    if (purse.free < purse.lowest) purse.lowest = purse.free
+  }
+
+  /** The first and all that ask for as much: they would hear the same. */
+  function refuse(purse: Purse, amount: MicroUsd, answer: LeaseAnswer) {
+    purse.refused = { until: clock.now() + refusalMs, amount, answer }
+    const refused = purse.waiting.filter((each) => each.amount >= amount)
+    purse.waiting = purse.waiting.filter((each) => each.amount < amount)
+    for (const each of refused) {
+      if (answer.blocked?.by === 'window') tellBlocked(purse, answer.blocked.window, 'refused')
+      each.settle(refusalOf(answer, each.amount, clock.wallNow()))
+    }
+  }
+
+  function tellBlocked(purse: Purse, window: string, outcome: 'refused' | 'shadow') {
+    metrics.count(instruments.guardrailBlocked, { window })
+    if (outcome === 'shadow')
+      log.warn('guard rail passed in shadow mode', { account_id: purse.accountId, detail: window })
+  }
+
+  /** What is kept above what is asked for now, so that the next requests need not wait. */
+  const spare = ({ rate }: Purse, spendable: MicroUsd) =>
+    Math.max(0, Math.floor(Math.min(sliceSeconds * rate, spendable / 4)))
+
+  function tick() {
+    cancelTick = undefined
+    ticks++
+    const now = clock.now()
+    const slices: CreditSlice[] = []
+    for (const purse of purses.values()) {
+      purse.rate = (purse.rate + (purse.spentSinceTick * 1000) / tickMs) / 2
+      purse.spentSinceTick = 0
+      if (mode.readOnly) continue
+      const idle = purse.open === 0 && !purse.leasing && now - purse.usedAt >= idleMs
+      if (idle && now - purse.usedAt >= forgetMs && purse.lastEvent <= enteredUpTo) {
+        purses.delete(purse.id)
+        slices.push({ ...nameOf(purse), amount: 'all' })
+        continue
+      }
+      const keep = idle ? 0 : spare(purse, purse.spendable)
+      const excess = Math.min(purse.lowest, purse.free) - keep
+      if (excess > 0) slices.push(giveUp(purse, excess))
+      purse.lowest = purse.free
+    }
+    void giveBack(slices)
+    if (ticks % renewEveryTicks === 0 && !mode.readOnly) void renew()
+    if (purses.size > 0 && !stopping.signal.aborted) cancelTick ??= clock.setTimer(tickMs, tick)
+  }
+
+  const nameOf = ({ accountId, id }: Purse) => ({ accountId, purseId: id, processId })
+
+  function giveUp(purse: Purse, amount: MicroUsd): CreditSlice {
+    purse.free -= amount
+    purse.lowest -= amount
+    return { ...nameOf(purse), amount }
+  }
+
+  async function giveBack(slices: CreditSlice[]) {
+    if (slices.length === 0) return
+    try {
+      await store.giveBack(slices)
+    } catch (error) {
+      log.warn('credit could not be given back', { error: String(error) })
+      // While the books are away, what this pod has is all that its callers can use.
+      for (const { purseId, amount } of slices) {
+        const purse = purses.get(purseId)
+        if (purse && amount !== 'all') purse.free += amount
+      }
+    }
+  }
+
+  async function renew() {
+    const all = [...purses.values()]
+    try {
+      const lost = new Set(await store.renew(all.map(nameOf)))
+      // Nobody had heard of this pod for long, and its credit was taken back.
+      for (const purse of all) if (lost.has(purse.id)) purse.free = Math.min(purse.free, 0)
+    } catch (error) {
+      log.warn('credit leases could not be renewed', { error: String(error) })
+    }
+  }
+
+  return {
+    of,
+    take,
+    spend(purse, taken, cost) {
+      purse.open--
+      purse.free += taken - cost
+      purse.spentSinceTick += cost
+      if (purse.free < purse.lowest) purse.lowest = purse.free
+      if (purse.waiting.length > 0) serve(purse)
+    },
+    entered(event, spendable) {
+      enteredUpTo = event
+      const slices: CreditSlice[] = []
+      for (const purse of purses.values()) {
+        const left = spendable.get(purse.accountId)
+        if (left === undefined) continue
+        purse.spendable = left
+        // Near the end nobody keeps what another pod may be asked for.
+        if (left < 8 * purse.largest && purse.free > 0 && purse.waiting.length === 0) {
+          slices.push(giveUp(purse, purse.free))
+        }
+      }
+      void giveBack(slices)
+    },
+    async stop() {
+      stopping.abort()
+      cancelTick?.()
+      await giveBack([...purses.values()].map((purse) => ({ ...nameOf(purse), amount: 'all' as const })))
+    },
+  }
+}

@@ -1,0 +1,41 @@
+/** Looks into the books, and says what is wrong with them. */
+import type { Database } from '../../adapters/node/postgres/client.ts'
+
+export interface Books {
+  available: number
+  held: number
+  leased: number
+}
+
+export async function booksOf(database: Database, accountId: string): Promise<Books> {
+  const [row] = await database.query(
+    'books',
+    undefined,
+    (sql) => sql<Record<keyof Books, string>[]>`
+      select available, held, leased from balances where account_id = ${accountId}`,
+  )
+  return { available: Number(row?.available ?? 0), held: Number(row?.held ?? 0), leased: Number(row?.leased ?? 0) }
+}
+
+/** Empty: every balance is the sum of its entries, of the open holds and of the leases. */
+export async function faultsInBooks(database: Database): Promise<string[]> {
+  const rows = await database.query(
+    'check books',
+    undefined,
+    (sql) => sql<{ fault: string }[]>`
+      with sums as (
+        select account_id, sum(available) as available, sum(held) as held,
+          sum(available + held + revenue + funding + written_off) as all_books
+        from ledger_entries group by account_id
+      ), open as (select account_id, sum(amount) as amount from holds group by account_id),
+      leases as (select account_id, sum(amount) as amount from credit_leases group by account_id)
+      select format('%s: available %s, by its entries %s; held %s, by its entries %s, by its holds %s; leased %s, by its leases %s',
+        balances.account_id, balances.available, sums.available, balances.held, sums.held, open.amount, balances.leased,
+        leases.amount) as fault
+      from balances left join sums using (account_id) left join open using (account_id) left join leases using (account_id)
+      where balances.available <> coalesce(sums.available, 0) or balances.held <> coalesce(sums.held, 0)
+        or balances.held <> coalesce(open.amount, 0) or balances.leased <> coalesce(leases.amount, 0)
+        or coalesce(sums.all_books, 0) <> 0`,
+  )
+  return rows.map(({ fault }) => fault)
+}
