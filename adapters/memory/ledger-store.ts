@@ -1,5 +1,4 @@
 /** The ledger's books of a single process, gone with it: for tests and benches. */
-import { randomUUID } from 'node:crypto'
 import { blockedBy, type WindowLimits } from '../../src/domain/guardrails.ts'
 import type { EndEvent, LedgerEvent } from '../../src/domain/ledger.ts'
 import type { Receipt } from '../../src/domain/receipt.ts'
@@ -15,9 +14,12 @@ export interface MemoryLedgerStore extends LedgerStore, Credits {
 export function createMemoryLedgerStore({
   wallNow = () => 0,
   windowLimits = {},
+  everyoneHas = 0,
 }: {
   wallNow?: () => number
   windowLimits?: WindowLimits
+  /** Credit of accounts that were never granted any. @default 0 */
+  everyoneHas?: number
 } = {}): MemoryLedgerStore {
   const balances = new Map<string, { available: number; held: number; leased: number }>()
   const leases = new Map<string, { accountId: string; processId: string; amount: number }>()
@@ -28,7 +30,7 @@ export function createMemoryLedgerStore({
   const shadow = new Set<string>()
   const receipts = new Map<string, Receipt>()
   const balance = (accountId: string) => {
-    const known = balances.get(accountId) ?? { available: 0, held: 0, leased: 0 }
+    const known = balances.get(accountId) ?? { available: everyoneHas, held: 0, leased: 0 }
     balances.set(accountId, known)
     return known
   }
@@ -146,6 +148,3 @@ export function createMemoryLedgerStore({
     primary: () => '',
   }
 }
-
-/** An account's worth of credit that no test runs out of. */
-export const plenty = { id: randomUUID(), kind: 'granted', amount: 1_000_000_000_000 } as const

@@ -3,7 +3,7 @@
  * nothing is sold below its price.
  */
 import type { MicroUsd } from '../domain/money.ts'
-import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
+import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Price } from '../routing/table.ts'
 
@@ -96,7 +96,7 @@ function mostOutput({ endpoint, body }: Job, window: number): number {
 const countOf = (value: unknown, byDefault: number, most: number) =>
   typeof value === 'number' && value >= 0 ? Math.min(Math.ceil(value), most) : byDefault
 
-export const tokens = (price: Price, input: number, cached: number, output: number): MicroUsd =>
+const tokens = (price: Price, input: number, cached: number, output: number): MicroUsd =>
   Math.ceil(
     ((input - cached) * price.inputPerMillion +
       cached * price.cachedInputPerMillion +
@@ -129,6 +129,3 @@ export function rule({ endpoint }: Job, price: Price): Partial<Price> {
     }
   }
 }
-
-/** Whether it sends text as it is made, so that what has been delivered can be counted. */
-export const streamsText = (endpoint: InferenceEndpoint) => (endpoints[endpoint] as Endpoint).events !== undefined

@@ -1,7 +1,7 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
-import { createMemoryLedgerStore, type MemoryLedgerStore, plenty } from '../../adapters/memory/ledger-store.ts'
+import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
@@ -68,8 +68,7 @@ export async function startTestGateway({
     scopes: ['inference', 'gpu', 'billing', 'admin'],
     limits: { key: {}, account: {} },
   })
-  const ledgerStore = createMemoryLedgerStore({ wallNow: clock.wallNow })
-  await ledgerStore.grant('00000000-0000-7000-8000-000000000001', plenty)
+  const ledgerStore = createMemoryLedgerStore({ wallNow: clock.wallNow, everyoneHas: 1_000_000_000_000 })
   const lines: LogLine[] = []
   const write =
     (level: string) =>
