@@ -164,22 +164,24 @@ export class Meter {
 
   /** The first call counts. Resolves when it is certain to be billed. */
   end(status: number): Promise<void> | undefined {
-    const { answered, delivered, job, seller, operation } = this
-    const { cost } = this
-    const usage = !answered
+    const { answered, delivered, job, seller, operation, request } = this
+    // Whoever leaves has had the provider read the prompt.
+    const spent = answered || (status === 499 && request.trace.attempts > 0)
+    const cost = spent ? costOf(job, seller.price, delivered) : 0
+    const usage = !spent
       ? none
       : (delivered.usage ?? { ...none, inputTokens: estimatedInput(job), outputTokens: delivered.outputTokens })
     const { inputTokens, cachedInputTokens, outputTokens } = usage
     return operation.end({
       cost,
-      delivered: answered,
+      delivered: spent,
       usage: { model: storable(seller.model), inputTokens, cachedInputTokens, outputTokens },
-      receipt: this.receipt(status, usage, cost),
+      receipt: this.receipt(status, spent, usage, cost),
     })
   }
 
-  private receipt(status: number, usage: TokenUsage, cost: MicroUsd): Receipt {
-    const { request, job, seller, answered, delivered, operation } = this
+  private receipt(status: number, spent: boolean, usage: TokenUsage, cost: MicroUsd): Receipt {
+    const { request, job, seller, delivered, operation } = this
     return receiptOf(request, this.keyId, {
       at: this.clock.wallNow(),
       status,
@@ -187,7 +189,7 @@ export class Meter {
       job,
       seller,
       usage,
-      source: !answered ? 'none' : isExact(job, delivered) ? 'provider' : 'estimated',
+      source: !spent ? 'none' : isExact(job, delivered) ? 'provider' : 'estimated',
       cost,
       held: operation.held,
       cache: request.headers['x-cache'] ?? 'bypass',
