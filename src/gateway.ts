@@ -10,6 +10,7 @@ import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
 import { createBodyBudget } from './middleware/body-budget.ts'
 import { createReadForm } from './middleware/form-body.ts'
+import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
 import type { Ports } from './ports.ts'
@@ -24,6 +25,7 @@ import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
+import { createKeyedExecutions } from './services/idempotency.ts'
 import { createInference } from './services/inference.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
@@ -275,6 +277,16 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     log,
   })
 
+  const keyedExecutions = createKeyedExecutions({
+    clock,
+    random,
+    store: ports.idempotency,
+    outcomeOf: ports.outcomeOf ?? (async () => 'spent'),
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -316,6 +328,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
+      idempotent: createIdempotent(keyedExecutions),
       usage,
       wallNow: clock.wallNow,
     },
@@ -375,6 +388,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
     async close() {
+      keyedExecutions.stop()
       await leasedLimits?.close()
     },
     settleUsage: usage.stop,

@@ -3,6 +3,7 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
+import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
 import type { UsageEvent } from './domain/usage.ts'
 import type { Load } from './resilience/brownout.ts'
@@ -33,6 +34,9 @@ export interface Ports {
   writeMode: WriteMode
   journal: Journal
   usageStore: UsageStore
+  idempotency: Idempotency
+  /** @default every execution counts as spent, so that none is repeated */
+  outcomeOf?: OutcomeOf
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
@@ -266,6 +270,31 @@ export interface UsageStore {
   /** Which primary takes them. Another one may lack what the one before had taken last. */
   primary(): string
 }
+
+/**
+ * Which request an Idempotency-Key was executed for, and what came of it. Always asked of the primary; every call rejects
+ * where that cannot answer. Times are the store's own clock's.
+ */
+export interface Idempotency {
+  /** `claimed`: the key is this execution's now. Otherwise nothing has changed. */
+  claim(key: HeldKey, fingerprint: string): Promise<Claim>
+  /** From an execution that has gone silent to this one. False: another was first, or it was heard of again. */
+  takeOver(key: HeldKey, silent: { requestId: string }): Promise<boolean>
+  /** Only while the key is this execution's. What was given up as lost may still be answered. */
+  end(key: HeldKey, ending: Ending): Promise<void>
+  /** Nothing came of it: the key is free. */
+  release(key: HeldKey): Promise<void>
+  /** These executions are under way. */
+  beat(keys: readonly HeldKey[]): Promise<void>
+  /** Forgets at most `max` keys that are older than they are kept; answers how many. */
+  purge(max: number): Promise<number>
+}
+
+/**
+ * What came of an execution whose process is gone. `none`: nothing was sent to a provider or paid, and nothing will be;
+ * `spent`: it was, or nobody knows.
+ */
+export type OutcomeOf = (accountId: string, requestId: string) => Promise<'none' | 'spent'>
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>
 

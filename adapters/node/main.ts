@@ -57,6 +57,8 @@ async function run(config: Config) {
     clock,
     log,
   })
+  // Now that the folder is this process's own, the one before it is gone.
+  await storage.idempotency.endFormer()
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
@@ -84,6 +86,7 @@ async function run(config: Config) {
       writeMode: storage.writeMode,
       journal,
       usageStore: storage.usageStore,
+      idempotency: storage.idempotency,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),

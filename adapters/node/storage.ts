@@ -3,9 +3,11 @@ import { type Config, ConfigError } from '../../src/config.ts'
 import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
+import { loadPodId } from './pod-id.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
+import { createIdempotency, type PostgresIdempotency } from './postgres/idempotency.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
@@ -17,6 +19,7 @@ export interface Storage {
   accounts: Accounts
   writeMode: WriteMode
   usageStore: UsageStore
+  idempotency: PostgresIdempotency
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -66,6 +69,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
 
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
   const usageStore = createUsageStore({ database: pools.ledger, watch: cluster.watch })
+  const idempotency = createIdempotency({ database: pools.general, pod: await loadPodId(config.DATA_DIR, newId) })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()
@@ -73,6 +77,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     accounts: createAccounts({ cluster, pepper, newId }),
     writeMode,
     usageStore,
+    idempotency,
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

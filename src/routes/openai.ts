@@ -3,8 +3,9 @@ import { Hono } from 'hono'
 import { ApiError } from '../errors.ts'
 import { priorityOf } from '../middleware/admission.ts'
 import { principalOf } from '../middleware/authenticate.ts'
-import type { ReadForm } from '../middleware/form-body.ts'
-import type { ReadJson } from '../middleware/json-body.ts'
+import type { FormBody, ReadForm } from '../middleware/form-body.ts'
+import { type Idempotent, keyedForm, keyedJson } from '../middleware/idempotency.ts'
+import type { JsonBody, ReadJson } from '../middleware/json-body.ts'
 import { expectedTokens } from '../middleware/rate-limit.ts'
 import {
   type AppContext,
@@ -30,11 +31,13 @@ export interface OpenAiRouteOptions {
   models: Models
   readJson: ReadJson
   readForm: ReadForm
+  idempotent: Idempotent
   usage: Pick<Usage, 'note' | 'full'>
   wallNow: () => number
 }
 
-export function openAiRoutes({ answers, models, readJson, readForm, usage, wallNow }: OpenAiRouteOptions) {
+export function openAiRoutes(options: OpenAiRouteOptions) {
+  const { answers, models, readJson, readForm, idempotent, usage, wallNow } = options
   const app = new Hono<AppEnv>()
 
   async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
@@ -50,7 +53,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       body,
       timeoutMs: callerTimeoutMs(c),
       nested: Number(header(c, 'x-gpuproxy-attempt')) > 1,
-      signal: c.req.raw.signal,
+      signal: request.signal,
       key: principalOf(c).keyId,
       priority: priorityOf(c),
       tokens: expectedTokens(c),
@@ -92,26 +95,26 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
   }
 
   for (const endpoint of Object.keys(jsonBodies) as (keyof typeof jsonBodies)[]) {
-    app.post(`/${endpoint}`, async (c) => {
-      const json = await readJson(c)
+    const handle = (c: AppContext, json: JsonBody) => {
       const asked = parseOr400(jsonBodies[endpoint], json.value)
       return answer(c, endpoint, asked, {
         value: json.value,
         ambiguous: json.ambiguous,
         write: (fields) => ({ bytes: rewriteBody(json, fields), contentType: 'application/json' }),
       })
-    })
+    }
+    app.post(`/${endpoint}`, idempotent.optional(keyedJson(readJson), handle))
   }
   for (const endpoint of Object.keys(formBodies) as (keyof typeof formBodies)[]) {
-    app.post(`/${endpoint}`, async (c) => {
-      const form = await readForm(c)
+    const handle = (c: AppContext, form: FormBody) => {
       const asked = parseOr400(formBodies[endpoint], form.fields)
       return answer(c, endpoint, asked, {
         value: form.fields,
         ambiguous: false,
         write: (fields) => rewriteForm(form, fields as Record<string, string | undefined>),
       })
-    })
+    }
+    app.post(`/${endpoint}`, idempotent.optional(keyedForm(readForm), handle))
   }
 
   app.get('/models', async (c) => {

@@ -1,5 +1,6 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
@@ -97,6 +98,7 @@ export async function startTestGateway({
       accounts,
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
+      idempotency: createMemoryIdempotency({ clock }),
       usageStore: { record: async () => ({ refused: 0 }), primary: () => '' },
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
