@@ -1,4 +1,5 @@
 /** Real processes that are killed in each phase of a request with a key, and what the next one makes of it. */
+import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually } from '../support/gateway.ts'
@@ -50,7 +51,8 @@ const send = (gateway: GatewayProcess, key: string, stream = false) =>
 const codeOf = async (response: Response) => ((await response.json()) as { error: { code: string } }).error.code
 
 test('killed before the provider was called: the same pod executes it at its next start, once', async () => {
-  const command: [string, ...string[]] = [process.execPath, 'tests/support/keyed-gateway.ts']
+  const entry = fileURLToPath(new URL('../support/keyed-gateway.ts', import.meta.url))
+  const command: [string, string] = [process.execPath, entry]
   const first = await start({ command, env: { HOLD: 'true' } })
   const sent = send(first, 'before').catch(() => undefined)
   await eventually(() => first.output().includes('held'))
