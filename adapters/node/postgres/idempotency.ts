@@ -60,7 +60,9 @@ export function createIdempotency({ database, pod }: IdempotencyOptions): Postgr
       }
     },
     async purge(max) {
-      return (await database.query('purge keys', undefined, (sql) => deleteOldKeys(sql, max))).length
+      const old = await database.query('find old keys', undefined, (sql) => selectOldKeys(sql, max))
+      if (old.length > 0) await database.query('purge keys', undefined, (sql) => deleteKeys(sql, old))
+      return old.length
     },
     async endFormer() {
       await database.query('end former keys', undefined, (sql) => updateFormer(sql, pod))
@@ -156,15 +158,17 @@ const updateHeartbeats = (sql: Sql, held: readonly HeldKey[]) => sql`
   where keys.account_id = held."accountId" and keys.key_digest = held.digest and keys.request_id = held."requestId"
     and keys.outcome is null`
 
-/** What another pod deletes at the same moment is passed over. */
-const deleteOldKeys = (sql: Sql, max: number) => sql<object[]>`
-  delete from idempotency_keys
-  where (account_id, key_digest) in (
-    select account_id, key_digest from idempotency_keys
-    where created_at <= now() - make_interval(secs => ${keptMs / 1000})
-    order by created_at limit ${max} for update skip locked
-  )
-  returning account_id`
+const selectOldKeys = (sql: Sql, max: number) => sql<IdempotencyKey[]>`
+  select account_id as "accountId", key_digest as digest from idempotency_keys
+  where created_at <= now() - make_interval(secs => ${keptMs / 1000})
+  order by created_at limit ${max}`
+
+/** Meanwhile one may have been claimed anew. */
+const deleteKeys = (sql: Sql, old: readonly IdempotencyKey[]) => sql`
+  delete from idempotency_keys as keys
+  using jsonb_to_recordset(${JSON.stringify(old)}::text::jsonb) as old ("accountId" uuid, digest text)
+  where keys.account_id = old."accountId" and keys.key_digest = old.digest
+    and keys.created_at <= now() - make_interval(secs => ${keptMs / 1000})`
 
 const updateFormer = (sql: Sql, pod: string) => sql`
   update idempotency_keys set heartbeat_at = '-infinity' where pod = ${pod} and outcome is null`
