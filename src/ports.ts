@@ -280,7 +280,7 @@ export interface Idempotency {
   claim(key: HeldKey, fingerprint: string): Promise<Claim>
   /** From an execution that has gone silent to this one. False: another was first, or it was heard of again. */
   takeOver(key: HeldKey, silent: { requestId: string }): Promise<boolean>
-  /** Only while the key is this execution's. What was given up as lost may still be answered. */
+  /** Only while the key is this execution's. What was given up as lost may still be answered, or released. */
   end(key: HeldKey, ending: Ending): Promise<void>
   /** Nothing came of it: the key is free. */
   release(key: HeldKey): Promise<void>

@@ -20,6 +20,8 @@ export function createMemoryIdempotency({ clock }: { clock: Clock }): Idempotenc
     return row?.requestId === key.requestId ? row : undefined
   }
 
+  const isOpen = ({ ending }: Row) => !ending || ending.outcome === 'lost'
+
   return {
     async claim(key, fingerprint): Promise<Claim> {
       const now = clock.now()
@@ -43,11 +45,11 @@ export function createMemoryIdempotency({ clock }: { clock: Clock }): Idempotenc
     },
     async end(key, ending) {
       const row = held(key)
-      if (row && (!row.ending || row.ending.outcome === 'lost')) row.ending = ending
+      if (row && isOpen(row)) row.ending = ending
     },
     async release(key) {
       const row = held(key)
-      if (row && !row.ending) rows.delete(nameOf(key))
+      if (row && isOpen(row)) rows.delete(nameOf(key))
     },
     async beat(keys) {
       for (const key of keys) {

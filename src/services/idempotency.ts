@@ -5,9 +5,9 @@
 import type { Ending, HeldKey, IdempotencyKey, StoredAnswer } from '../domain/idempotency.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Idempotency, Log, Metrics, OutcomeOf, WriteMode } from '../ports.ts'
-import { createBackoff } from '../resilience/backoff.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { createHeldKeys } from './held-keys.ts'
+import { startKeyPurge } from './key-purge.ts'
 
 export interface IdempotencyOptions {
   clock: Clock
@@ -46,44 +46,14 @@ export interface Execution {
 }
 
 const maxHeld = 10_000
-/** Endings that wait for the database: each may hold an answer. */
-const maxWaiting = 200
-const maxTries = 8
 const maxClaims = 3
 const retryAfterMs = 1_000
-const purgeEveryMs = 10 * 60_000
-const purgeGroup = 1_000
-const maxPurgeGroups = 100
 
 export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecutions {
   const { clock, random, store, outcomeOf, mode, metrics, log } = options
-  const held = createHeldKeys({ clock, store })
-  const backoff = createBackoff({ random, initialMs: 1_000, maxMs: 30_000 })
-  const waiting = new Set<() => void>()
+  const held = createHeldKeys({ clock, random, store, log })
+  const stopPurge = startKeyPurge({ clock, random, store, mode })
   const count = (result: string) => metrics.count(instruments.idempotentRequests, { result })
-
-  /** The first try is waited for, since a caller who asks again at once is to find it. The key is held all the while. */
-  async function settle(key: HeldKey, write: () => Promise<unknown>, tries = 1): Promise<void> {
-    try {
-      await write()
-      held.delete(key)
-    } catch (error) {
-      if (tries === maxTries || waiting.size >= maxWaiting) {
-        // It goes silent, and is reconciled by whoever asks next.
-        held.delete(key)
-        log.warn('the outcome for an Idempotency-Key could not be stored', {
-          request_id: key.requestId,
-          error: String(error),
-        })
-        return
-      }
-      const cancel = clock.setTimer(backoff.afterFailure(tries), () => {
-        waiting.delete(cancel)
-        void settle(key, write, tries + 1)
-      })
-      waiting.add(cancel)
-    }
-  }
 
   function execution(key: HeldKey): Execution {
     count('executed')
@@ -92,10 +62,10 @@ export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecuti
     const release = () => store.release(key)
     return {
       kind: 'execution',
-      end: (ending) => settle(key, () => store.end(key, ending)),
-      release: () => settle(key, release),
+      end: (ending) => held.settle(key, () => store.end(key, ending)),
+      release: () => held.settle(key, release),
       doubt: () =>
-        settle(key, async () => {
+        held.settle(key, async () => {
           const outcome = await outcomeOf(key.accountId, key.requestId)
           await (outcome === 'none' ? release() : lost())
         }),
@@ -154,32 +124,11 @@ export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecuti
     }
   }
 
-  let stopped = false
-  let cancelPurge = () => {}
-  const purgeLater = () => {
-    if (stopped) return
-    // Pods that began together do not purge together.
-    cancelPurge = clock.setTimer(purgeEveryMs * (0.5 + random()), () => {
-      // What is not purged now is purged next time.
-      void purge()
-        .catch(() => {})
-        .finally(purgeLater)
-    })
-  }
-  async function purge() {
-    if (mode.readOnly) return
-    for (let i = 0; i < maxPurgeGroups; i++) if ((await store.purge(purgeGroup)) < purgeGroup) return
-  }
-  purgeLater()
-
   return {
     begin,
     stop() {
-      stopped = true
-      cancelPurge()
+      stopPurge()
       held.stop()
-      for (const cancel of waiting) cancel()
-      waiting.clear()
     },
   }
 }

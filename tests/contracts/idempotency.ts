@@ -96,6 +96,13 @@ export function idempotencyContract(name: string, create: () => Promise<World>):
       expect(await store.claim(other(key), 'another body')).toMatchObject({ state: 'ended' })
     })
 
+    it('is free also where it was given up as lost and the execution comes back to say that nothing came of it', async () => {
+      const key = await claimed()
+      await store.end(key, { outcome: 'lost' })
+      await store.release(key)
+      expect(await store.claim(other(key), 'f')).toEqual({ state: 'claimed' })
+    })
+
     it('notices an execution that has gone silent, and lets one of many take it over', async () => {
       const key = await claimed()
       await world.age(silentMs - 5_000)

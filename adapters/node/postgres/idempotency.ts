@@ -51,7 +51,7 @@ export function createIdempotency({ database, pod }: IdempotencyOptions): Postgr
       await database.query('end key', undefined, (sql) => updateEnded(sql, key, ending))
     },
     async release(key) {
-      await database.query('release key', undefined, (sql) => deleteRunning(sql, key))
+      await database.query('release key', undefined, (sql) => deleteUnanswered(sql, key))
     },
     async beat(keys) {
       for (let from = 0; from < keys.length; from += groupSize) {
@@ -145,9 +145,10 @@ function updateEnded(sql: Sql, { accountId, digest, requestId }: HeldKey, ending
     and (outcome is null or outcome = 'lost')`
 }
 
-const deleteRunning = (sql: Sql, { accountId, digest, requestId }: HeldKey) => sql`
+const deleteUnanswered = (sql: Sql, { accountId, digest, requestId }: HeldKey) => sql`
   delete from idempotency_keys
-  where account_id = ${accountId} and key_digest = ${digest} and request_id = ${requestId} and outcome is null`
+  where account_id = ${accountId} and key_digest = ${digest} and request_id = ${requestId}
+    and (outcome is null or outcome = 'lost')`
 
 /** A key that has passed to another execution is not kept alive by the former one. */
 const updateHeartbeats = (sql: Sql, held: readonly HeldKey[]) => sql`
