@@ -125,6 +125,10 @@ export function idempotencyContract(name: string, create: () => Promise<World>):
       await world.age(silentMs)
       await store.beat([key])
       expect(await store.claim(other(key), 'f')).toEqual({ state: 'silent', requestId: heir.requestId })
+      // Nor is it what somebody who saw it silent before may take over.
+      expect(await store.takeOver(other(key), key)).toBe(false)
+      await store.end(heir, answered)
+      expect(await store.takeOver(other(key), heir)).toBe(false)
     })
 
     it('hears of those under way together, and of no others', async () => {
