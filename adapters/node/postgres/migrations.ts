@@ -16,7 +16,7 @@ export interface Migration {
   up(sql: Sql): Promise<void>
 }
 
-const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, idempotency]
+export const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, idempotency]
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447
