@@ -69,7 +69,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
 
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
   const usageStore = createUsageStore({ database: pools.ledger, watch: cluster.watch })
-  const idempotency = createIdempotency({ database: pools.general, pod: await loadPodId(config.DATA_DIR, newId) })
+  const idempotency = createIdempotency({ database: pools.general, pod: await loadPodId(config.DATA_DIR) })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()
