@@ -291,10 +291,11 @@ export interface Idempotency {
 }
 
 /**
- * What came of an execution whose process is gone. `none`: nothing was sent to a provider or paid, and nothing will be;
- * `spent`: it was, or nobody knows.
+ * What came of an execution that has not told. `none`: nothing was sent to a provider or paid, and nothing will be;
+ * `spent`: it was, or nobody knows. `podId`: the pod it ran in, which may have noted what is not in the database yet;
+ * undefined = this process.
  */
-export type OutcomeOf = (accountId: string, requestId: string) => Promise<'none' | 'spent'>
+export type OutcomeOf = (accountId: string, requestId: string, podId: string | undefined) => Promise<'none' | 'spent'>
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>
 

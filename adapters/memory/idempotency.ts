@@ -2,6 +2,9 @@
 import { type Claim, type Ending, type HeldKey, keptMs, silentMs } from '../../src/domain/idempotency.ts'
 import type { Clock, Idempotency } from '../../src/ports.ts'
 
+/** There is one pod, whose memory this is. */
+const podId = 'memory'
+
 interface Row {
   fingerprint: string
   requestId: string
@@ -34,7 +37,9 @@ export function createMemoryIdempotency({ clock }: { clock: Clock }): Idempotenc
       const { requestId, ending } = row
       if (row.fingerprint !== fingerprint) return { state: 'mismatch' }
       if (ending) return { state: 'ended', requestId, ending }
-      return { state: isOlder(row.heartbeatAt, silentMs) ? 'silent' : 'running', requestId }
+      return isOlder(row.heartbeatAt, silentMs)
+        ? { state: 'silent', requestId, podId }
+        : { state: 'running', requestId }
     },
     async takeOver(key, { requestId }) {
       const row = held({ ...key, requestId })

@@ -30,6 +30,6 @@ export type Claim =
   | { state: 'claimed' }
   | { state: 'mismatch' }
   | { state: 'running'; requestId: string }
-  /** It has gone silent. */
-  | { state: 'silent'; requestId: string }
+  /** It has gone silent. `podId`: the pod it ran in. */
+  | { state: 'silent'; requestId: string; podId: string }
   | { state: 'ended'; requestId: string; ending: Ending }

@@ -3,7 +3,7 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { type Ending, type HeldKey, keptMs, silentMs } from '../domain/idempotency.ts'
-import type { Idempotency } from '../ports.ts'
+import type { Idempotency, OutcomeOf } from '../ports.ts'
 import { createKeyedExecutions, type Execution } from './idempotency.ts'
 
 const key = { accountId: 'a', digest: 'd' }
@@ -11,7 +11,7 @@ const answered: Ending = { outcome: 'answered', answer: { status: 200, headers: 
 
 let clock: FakeClock
 let store: Idempotency
-let outcomeOf: ReturnType<typeof vi.fn<() => Promise<'none' | 'spent'>>>
+let outcomeOf: ReturnType<typeof vi.fn<OutcomeOf>>
 const log = { warn: vi.fn() }
 
 function pod(own: Partial<Idempotency> = {}, mode = { readOnly: false }) {
@@ -36,7 +36,7 @@ const stateOf = async (digest = key.digest) => {
 beforeEach(() => {
   clock = new FakeClock()
   store = createMemoryIdempotency({ clock })
-  outcomeOf = vi.fn(async () => 'spent' as const)
+  outcomeOf = vi.fn<OutcomeOf>(async () => 'spent')
   log.warn.mockClear()
 })
 
@@ -116,7 +116,7 @@ describe('where nobody knows what came of it', () => {
   ] as const)('%s leaves the key %s', async (outcome, state) => {
     outcomeOf.mockResolvedValue(outcome)
     await (await begin(pod(), 'r1')).doubt()
-    expect(outcomeOf.mock.calls).toEqual([['a', 'r1']])
+    expect(outcomeOf.mock.calls).toEqual([['a', 'r1', undefined]])
     expect(await stateOf()).toBe(state)
   })
 })
@@ -133,6 +133,7 @@ describe('a key whose execution went silent', () => {
     const pods = [pod(), pod()] as const
     const begun = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => begin(pods[i % 2]!, `r${i}`)))
     expect(begun.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    expect(outcomeOf).toHaveBeenCalledWith('a', 'dead', 'memory')
     for (const each of begun) {
       if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'idempotency_in_flight' })
     }
@@ -154,7 +155,7 @@ describe('a key whose execution went silent', () => {
 })
 
 test('a key that comes and goes at every look is told to be in flight', async () => {
-  const claim = vi.fn(async () => ({ state: 'silent', requestId: 'x' }) as const)
+  const claim = vi.fn(async () => ({ state: 'silent', requestId: 'x', podId: 'p' }) as const)
   outcomeOf.mockResolvedValue('none')
   const executions = pod({ claim, takeOver: async () => false })
   await expect(begin(executions, 'r1')).rejects.toMatchObject({ code: 'idempotency_in_flight' })

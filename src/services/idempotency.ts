@@ -66,15 +66,15 @@ export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecuti
       release: () => held.settle(key, release),
       doubt: () =>
         held.settle(key, async () => {
-          const outcome = await outcomeOf(key.accountId, key.requestId)
+          const outcome = await outcomeOf(key.accountId, key.requestId, undefined)
           await (outcome === 'none' ? release() : lost())
         }),
     }
   }
 
   /** Undefined: it has changed since, and is to be looked at again. */
-  async function reconcile(key: HeldKey, silent: HeldKey): Promise<Execution | undefined> {
-    if ((await outcomeOf(silent.accountId, silent.requestId)) === 'none') {
+  async function reconcile(key: HeldKey, silent: HeldKey, podId: string): Promise<Execution | undefined> {
+    if ((await outcomeOf(silent.accountId, silent.requestId, podId)) === 'none') {
       return (await store.takeOver(key, silent)) ? execution(key) : undefined
     }
     await store.end(silent, { outcome: 'lost' })
@@ -100,7 +100,7 @@ export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecuti
           )
         }
         case 'silent': {
-          const taken = await reconcile(key, { ...key, requestId: claim.requestId })
+          const taken = await reconcile(key, { ...key, requestId: claim.requestId }, claim.podId)
           if (taken) return taken
         }
       }

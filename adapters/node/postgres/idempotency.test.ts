@@ -53,7 +53,10 @@ test("a pod's former process is silent at once, another pod's is not", async () 
   expect(await after.claim({ ...mine, requestId: randomUUID() }, 'f')).toEqual({
     state: 'silent',
     requestId: mine.requestId,
+    podId: 'a',
   })
+  // Seen from another pod, it is still this one's.
+  expect(await elsewhere.claim({ ...mine, requestId: randomUUID() }, 'f')).toMatchObject({ podId: 'a' })
   expect(await after.claim({ ...others, requestId: randomUUID() }, 'f')).toMatchObject({ state: 'running' })
 })
 

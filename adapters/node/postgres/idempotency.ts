@@ -76,6 +76,7 @@ interface Row {
   silent: boolean
   expired: boolean
   request_id: string
+  pod: string
   outcome: Ending['outcome'] | null
   status: number | null
   headers: string | null
@@ -88,7 +89,7 @@ function toClaim(row: Row): Claim {
   if (!row.same) return { state: 'mismatch' }
   switch (outcome) {
     case null:
-      return { state: row.silent ? 'silent' : 'running', requestId }
+      return row.silent ? { state: 'silent', requestId, podId: row.pod } : { state: 'running', requestId }
     case 'answered':
       return { state: 'ended', requestId, ending: { outcome, answer: toAnswer(row) } }
     default:
@@ -112,14 +113,15 @@ const insertOrSelect = (sql: Sql, { accountId, digest, requestId }: HeldKey, fin
     insert into idempotency_keys (account_id, key_digest, fingerprint, request_id, pod)
     values (${accountId}, ${digest}, ${fingerprint}, ${requestId}, ${pod})
     on conflict (account_id, key_digest) do nothing
-    returning request_id
+    returning request_id, pod
   )
-  select true as claimed, true as same, false as silent, false as expired, request_id, null as outcome,
+  select true as claimed, true as same, false as silent, false as expired, request_id, pod, null as outcome,
     null::integer as status, null as headers, null::bytea as body
   from inserted
   union all
   select false, fingerprint = ${fingerprint}, heartbeat_at <= now() - make_interval(secs => ${silentMs / 1000}),
-    created_at <= now() - make_interval(secs => ${keptMs / 1000}), request_id, outcome, status, headers, body
+    created_at <= now() - make_interval(secs => ${keptMs / 1000}), request_id, pod, outcome, status,
+    headers, body
   from idempotency_keys
   where account_id = ${accountId} and key_digest = ${digest}`
 
