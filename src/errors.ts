@@ -25,6 +25,11 @@ export const errorTable = {
     type: bad,
     message: 'This field refers to state kept at the provider, which this gateway does not offer. Leave it out.',
   },
+  idempotency_key_required: {
+    status: 400,
+    type: bad,
+    message: 'Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for each thing that you want done.',
+  },
   missing_credential: {
     status: 401,
     type: 'authentication_error',
@@ -89,6 +94,23 @@ export const errorTable = {
     message: 'This route does not take that method. See the Allow header.',
   },
   body_timeout: { status: 408, type: bad, message: 'The request body did not arrive in time. Send it again.' },
+  idempotency_in_flight: {
+    status: 409,
+    type: bad,
+    message: 'A request with this Idempotency-Key is being executed. Send it again after the time in Retry-After.',
+  },
+  idempotency_answer_too_large: {
+    status: 409,
+    type: bad,
+    message:
+      'A request with this Idempotency-Key was executed, and its answer is too large to be given again. Use a new key to ask anew.',
+  },
+  idempotency_outcome_lost: {
+    status: 409,
+    type: bad,
+    message:
+      'A request with this Idempotency-Key was executed, and its answer was lost. Use a new key to have it done once more.',
+  },
   body_too_large: {
     status: 413,
     type: bad,
@@ -96,6 +118,11 @@ export const errorTable = {
   },
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
   unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
+  idempotency_mismatch: {
+    status: 422,
+    type: bad,
+    message: 'This Idempotency-Key was used with another request. Use a new key for each request.',
+  },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
   upstream_throttled: {
     status: 429,
@@ -149,6 +176,12 @@ export const errorTable = {
     type: server,
     message:
       'Nothing can be changed at the moment; reading and inference go on. Try again after the time in Retry-After.',
+  },
+  idempotency_unavailable: {
+    status: 503,
+    type: server,
+    message:
+      'An Idempotency-Key cannot be kept at the moment, so the request was not executed. Try again after the time in Retry-After.',
   },
   usage_unrecordable: {
     status: 503,

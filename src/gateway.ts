@@ -10,6 +10,7 @@ import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
 import { createBodyBudget } from './middleware/body-budget.ts'
 import { createReadForm } from './middleware/form-body.ts'
+import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
 import type { Ports } from './ports.ts'
@@ -24,12 +25,14 @@ import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
+import { createKeyedExecutions } from './services/idempotency.ts'
 import { createInference } from './services/inference.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOutcomeOf } from './services/outcome.ts'
 import { createRouter } from './services/router.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
@@ -280,6 +283,16 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     }),
   })
 
+  const keyedExecutions = createKeyedExecutions({
+    clock,
+    random,
+    store: ports.idempotency,
+    outcomeOf: createOutcomeOf({ clock, ledger, store: ports.ledgerStore, podId: ports.identity.podId }),
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -322,6 +335,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       readJson,
       readForm: createReadForm(bodies),
       noteKept: createNoteKept({ clock, ledger }),
+      idempotent: createIdempotent(keyedExecutions),
     },
     route: { router, readJson },
     admin: {
@@ -384,6 +398,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     },
     async close() {
       recovery.stop()
+      keyedExecutions.stop()
       await leasedLimits?.close()
     },
     settleLedger: ledger.stop,

@@ -4,6 +4,7 @@
  */
 
 import type { Blocked, WindowName } from './domain/guardrails.ts'
+import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
@@ -35,6 +36,7 @@ export interface Ports {
   writeMode: WriteMode
   journal: Journal
   ledgerStore: LedgerStore
+  idempotency: Idempotency
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   /** Of this pod, over its restarts, and of this run of it: whose holds are whose. */
@@ -301,6 +303,8 @@ export interface LedgerStore {
   /** Holds older than this whose pod did not come back, and slices that were not renewed for so long. */
   abandoned(ask: { holdsOlderThanMs: number; max: number }): Promise<readonly OpenHold[]>
   endAbandonedLeases(notRenewedForMs: number): Promise<number>
+  /** How far an operation has come; undefined = the books know nothing of it. */
+  stateOf(accountId: string, operationId: string): Promise<'hold' | 'settle' | 'release' | undefined>
   /** Which primary takes them. Another one may lack what the one before had taken last. */
   primary(): string
 }
@@ -356,6 +360,32 @@ export interface OpenHold {
   terms: Terms
   outputTokens: number
 }
+
+/**
+ * Which request an Idempotency-Key was executed for, and what came of it. Always asked of the primary; every call rejects
+ * where that cannot answer. Times are the store's own clock's.
+ */
+export interface Idempotency {
+  /** `claimed`: the key is this execution's now. Otherwise nothing has changed. */
+  claim(key: HeldKey, fingerprint: string): Promise<Claim>
+  /** From an execution that has gone silent to this one. False: another was first, or it was heard of again. */
+  takeOver(key: HeldKey, silent: { requestId: string }): Promise<boolean>
+  /** Only while the key is this execution's. What was given up as lost may still be answered, or released. */
+  end(key: HeldKey, ending: Ending): Promise<void>
+  /** Nothing came of it: the key is free. */
+  release(key: HeldKey): Promise<void>
+  /** These executions are under way. */
+  beat(keys: readonly HeldKey[]): Promise<void>
+  /** Forgets at most `max` keys that are older than they are kept; answers how many. */
+  purge(max: number): Promise<number>
+}
+
+/**
+ * What came of an execution that has not told. `none`: nothing was sent to a provider or paid, and nothing will be;
+ * `spent`: it was, or nobody knows. `podId`: the pod it ran in, which may have noted what is not in the database yet;
+ * undefined = this process.
+ */
+export type OutcomeOf = (accountId: string, requestId: string, podId: string | undefined) => Promise<'none' | 'spent'>
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>
 

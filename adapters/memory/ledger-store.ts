@@ -145,6 +145,7 @@ export function createMemoryLedgerStore({
     abandoned: async ({ holdsOlderThanMs, max }) =>
       [...holds.values()].filter(({ at }) => at < wallNow() - holdsOlderThanMs).slice(0, max),
     endAbandonedLeases: async () => 0,
+    stateOf: async (_accountId, id) => ended.get(id)?.event ?? (holds.has(id) ? 'hold' : undefined),
     primary: () => '',
   }
 }

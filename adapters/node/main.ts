@@ -16,7 +16,6 @@ import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { loadPodId } from './pod-id.ts'
 import { findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
 import { openSharedState } from './redis/open.ts'
@@ -58,7 +57,8 @@ async function run(config: Config) {
     clock,
     log,
   })
-  const podId = await loadPodId(config.DATA_DIR)
+  // Now that the folder is this process's own, the one before it is gone.
+  await storage.idempotency.endFormer()
   const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
@@ -86,7 +86,8 @@ async function run(config: Config) {
       writeMode: storage.writeMode,
       journal,
       ledgerStore: storage.ledgerStore,
-      identity: { podId, processId: newId() },
+      identity: { podId: storage.podId, processId: newId() },
+      idempotency: storage.idempotency,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),

@@ -3,10 +3,12 @@ import { type Config, ConfigError } from '../../src/config.ts'
 import type { Accounts, Clock, Credits, LedgerStore, Log, Metrics, WriteMode } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
+import { loadPodId } from './pod-id.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
+import { createIdempotency, type PostgresIdempotency } from './postgres/idempotency.ts'
 import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
@@ -19,6 +21,8 @@ export interface Storage {
   writeMode: WriteMode
   ledgerStore: LedgerStore
   credits: Credits
+  idempotency: PostgresIdempotency
+  podId: string
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -66,6 +70,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   const operator = createOperatorAccounts({ database, pepper, newId })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
+  const podId = await loadPodId(config.DATA_DIR)
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
   const credits = createCredits({ cluster })
   const ledgerStore = createLedgerStore({
@@ -74,6 +79,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     watch: cluster.watch,
     windowLimits: {},
   })
+  const idempotency = createIdempotency({ database: pools.general, pod: podId })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()
@@ -82,6 +88,8 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     writeMode,
     ledgerStore,
     credits,
+    idempotency,
+    podId,
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

@@ -43,8 +43,7 @@ export const createReadForm = (bodies: BodyBudget): ReadForm =>
 
 /** @throws ApiError where it is no form with one `file` and one `model`. */
 export async function parseFormBody(bytes: Uint8Array, contentType: string): Promise<FormBody> {
-  const [, quoted, plain] = formType.exec(contentType) ?? []
-  checkShape(bytes, encoder.encode(`--${quoted ?? plain}`))
+  checkShape(bytes, delimiterOf(contentType))
   const form = await parse(bytes, contentType)
   for (const name of single) {
     if (form.getAll(name).length > 1) throw bad(name, `${name}: stands more than once. Send it once.`)
@@ -62,6 +61,24 @@ export async function parseFormBody(bytes: Uint8Array, contentType: string): Pro
     else files.push(name)
   }
   return { bytes, contentType, fields: Object.fromEntries(fields), files }
+}
+
+/** What stands between the delimiters, which a client chooses anew each time. */
+export function partsOf({ bytes, contentType }: Pick<FormBody, 'bytes' | 'contentType'>): Uint8Array[] {
+  const delimiter = delimiterOf(contentType)
+  const parts: Uint8Array[] = []
+  let from: number | undefined
+  for (let line = 0; line !== -1; line = nextLine(bytes, line)) {
+    if (!startsWith(bytes, delimiter, line)) continue
+    if (from !== undefined) parts.push(bytes.subarray(from, line))
+    from = line + delimiter.length
+  }
+  return parts
+}
+
+function delimiterOf(contentType: string): Uint8Array {
+  const [, quoted, plain] = formType.exec(contentType) ?? []
+  return encoder.encode(`--${quoted ?? plain}`)
 }
 
 /** A response that nobody is sent: the web's own parser of forms hangs on it. */

@@ -23,6 +23,13 @@ export class RequestInFlight {
   /** In all, where the answer said so. */
   tokensUsed: number | undefined = undefined
   streaming = false
+  /** Sees the answer before it leaves, with all its headers, and says which body leaves. */
+  onAnswer: ((status: number, headers: Readonly<Record<string, string>>, body: ReplyBody) => ReplyBody) | undefined =
+    undefined
+  /** Ends what is done for this request, where that goes on without its caller. */
+  ownSignal: AbortSignal | undefined = undefined
+  /** The answer has come to its end and is kept, whether or not the caller was there to read it. */
+  kept = false
   private readonly startedAt: number
   /** Of a stream, until it began: what is waited for later is the provider's time. */
   private overheadMs: number | undefined = undefined
@@ -41,15 +48,21 @@ export class RequestInFlight {
     owner.inFlight++
   }
 
+  /** Aborted when nobody wants the answer any more. Asking for it makes one. */
+  get signal(): AbortSignal {
+    return this.ownSignal ?? this.c.req.raw.signal
+  }
+
   /** Runs when the answer has ended, in whatever way: with 499 if the caller left before. */
   onEnd(fn: (status: number) => void) {
     this.endings ??= []
     this.endings.push(fn)
   }
 
-  respond(status: number, headers: Record<string, string>, body: ReplyBody): Response {
+  respond(status: number, headers: Record<string, string>, answer: ReplyBody): Response {
     const { clock, reply } = this.owner.options
     const all = Object.assign(this.headers, headers)
+    const body = this.onAnswer ? this.onAnswer(status, all, answer) : answer
     if (body === null || typeof body === 'string' || body instanceof Uint8Array) return reply(status, all, body)
     this.streaming = true
     this.overheadMs = clock.now() - this.startedAt - this.trace.waitedMs
@@ -70,7 +83,7 @@ export class RequestInFlight {
     } finally {
       this.owner.streams--
       // A caller who left may also be noticed by the relay first, which then just ends.
-      this.finish(ended && !this.c.req.raw.signal.aborted ? status : 499)
+      this.finish(this.kept || (ended && !this.c.req.raw.signal.aborted) ? status : 499)
     }
   }
 
@@ -178,7 +191,7 @@ export function respondJson(c: AppContext, status: number, value: unknown): Resp
 }
 
 /** The handler's pattern, also where a check refused before it ran; middleware has patterns that end in a star. */
-function routeOf(c: AppContext): string {
+export function routeOf(c: AppContext): string {
   return matchedRoutes(c).findLast(({ path }) => !path.endsWith('*'))?.path ?? 'unmatched'
 }
 

@@ -4,8 +4,9 @@ import { formatUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
 import { priorityOf } from '../middleware/admission.ts'
 import { principalOf } from '../middleware/authenticate.ts'
-import type { ReadForm } from '../middleware/form-body.ts'
-import type { ReadJson } from '../middleware/json-body.ts'
+import type { FormBody, ReadForm } from '../middleware/form-body.ts'
+import { type Idempotent, keyedForm, keyedJson } from '../middleware/idempotency.ts'
+import type { JsonBody, ReadJson } from '../middleware/json-body.ts'
 import { expectedTokens } from '../middleware/rate-limit.ts'
 import {
   type AppContext,
@@ -33,9 +34,11 @@ export interface OpenAiRouteOptions {
   readForm: ReadForm
   /** An answer that was given before costs nothing, and is told of all the same. */
   noteKept: NoteKept
+  idempotent: Idempotent
 }
 
-export function openAiRoutes({ answers, models, readJson, readForm, noteKept }: OpenAiRouteOptions) {
+export function openAiRoutes(options: OpenAiRouteOptions) {
+  const { answers, models, readJson, readForm, noteKept, idempotent } = options
   const app = new Hono<AppEnv>()
 
   async function answer(c: AppContext, endpoint: InferenceEndpoint, asked: Asked, body: RequestBody) {
@@ -51,7 +54,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, noteKept }: 
       body,
       timeoutMs: callerTimeoutMs(c),
       nested: Number(header(c, 'x-gpuproxy-attempt')) > 1,
-      signal: c.req.raw.signal,
+      signal: request.signal,
       principal,
       priority: priorityOf(c),
       tokens: expectedTokens(c),
@@ -76,8 +79,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, noteKept }: 
   }
 
   for (const endpoint of Object.keys(jsonBodies) as (keyof typeof jsonBodies)[]) {
-    app.post(`/${endpoint}`, async (c) => {
-      const json = await readJson(c)
+    const handle = (c: AppContext, json: JsonBody) => {
       const asked = parseOr400(jsonBodies[endpoint], json.value)
       return answer(c, endpoint, asked, {
         value: json.value,
@@ -85,11 +87,11 @@ export function openAiRoutes({ answers, models, readJson, readForm, noteKept }: 
         bytes: json.bytes.length,
         write: (fields) => ({ bytes: rewriteBody(json, fields), contentType: 'application/json' }),
       })
-    })
+    }
+    app.post(`/${endpoint}`, idempotent.optional(keyedJson(readJson), handle))
   }
   for (const endpoint of Object.keys(formBodies) as (keyof typeof formBodies)[]) {
-    app.post(`/${endpoint}`, async (c) => {
-      const form = await readForm(c)
+    const handle = (c: AppContext, form: FormBody) => {
       const asked = parseOr400(formBodies[endpoint], form.fields)
       return answer(c, endpoint, asked, {
         value: form.fields,
@@ -97,7 +99,8 @@ export function openAiRoutes({ answers, models, readJson, readForm, noteKept }: 
         bytes: form.bytes.length,
         write: (fields) => rewriteForm(form, fields as Record<string, string | undefined>),
       })
-    })
+    }
+    app.post(`/${endpoint}`, idempotent.optional(keyedForm(readForm), handle))
   }
 
   app.get('/models', async (c) => {

@@ -124,6 +124,11 @@ export const instruments = {
     [],
     'Ledger events lost: torn by a crash, refused by the database, or more than the journal holds.',
   ),
+  idempotentRequests: counter(
+    'idempotent_requests_total',
+    ['result'],
+    'Requests with an Idempotency-Key: executed, replayed, or why they were refused.',
+  ),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(
     'redis_failures_total',

@@ -19,6 +19,8 @@ const fleetWide = [
   'selectFormerLeases',
   'selectAbandonedHolds',
   'selectAbandonedLeases',
+  'selectOldKeys',
+  'updateFormer',
 ]
 
 let server: TestPostgres

@@ -1,5 +1,6 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
@@ -102,6 +103,7 @@ export async function startTestGateway({
       journal: createMemoryJournal(),
       ledgerStore,
       identity: { podId: newId(), processId: newId() },
+      idempotency: createMemoryIdempotency({ clock }),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

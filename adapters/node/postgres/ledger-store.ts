@@ -100,6 +100,13 @@ export function createLedgerStore({ database, transact, watch, windowLimits }: L
       return rows.length
     },
 
+    async stateOf(accountId, operationId) {
+      const kinds = await database.query('state of operation', undefined, (sql) =>
+        selectKinds(sql, accountId, operationId),
+      )
+      return (['settle', 'release', 'hold'] as const).find((kind) => kinds.some((row) => row.kind === kind))
+    },
+
     primary: () => timeline,
   }
 }
@@ -306,6 +313,9 @@ const selectFormerLeases = (sql: Sql, podId: string, processId: string) => sql<S
 const selectAbandonedHolds = (sql: Sql, olderThanMs: number, max: number) => sql<HoldRow[]>`
   select account_id, operation_id, key_id, purse_id, process_id, amount, terms, output_tokens
   from holds where at < now() - ${olderThanMs} * interval '1 ms' order by at limit ${max}`
+
+const selectKinds = (sql: Sql, accountId: string, operationId: string) => sql<{ kind: string }[]>`
+  select kind from ledger_entries where account_id = ${accountId} and operation_id = ${operationId}`
 
 const selectAbandonedLeases = (sql: Sql, notRenewedForMs: number) => sql<SliceRow[]>`
   select account_id, purse_id, process_id from credit_leases

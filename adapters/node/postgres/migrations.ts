@@ -7,6 +7,7 @@ import type { Database, Sql } from './client.ts'
 import { accounts } from './migrations/0001-accounts.ts'
 import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
 import { limitsAndShards } from './migrations/0003-limits-and-shards.ts'
+import { idempotency } from './migrations/0005-idempotency.ts'
 import { ledger } from './migrations/0006-ledger.ts'
 
 export interface Migration {
@@ -16,7 +17,7 @@ export interface Migration {
   up(sql: Sql): Promise<void>
 }
 
-export const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, ledger]
+export const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, idempotency, ledger]
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447

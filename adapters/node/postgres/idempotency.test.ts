@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '../../../src/resilience/clock.ts'
+import { idempotencyContract } from '../../../tests/contracts/idempotency.ts'
+import { startTestPostgres, type TestPostgres } from '../../../tests/support/postgres.ts'
+import { connectPostgres, type Database } from './client.ts'
+import { createIdempotency } from './idempotency.ts'
+import { migrate } from './migrations.ts'
+
+let server: TestPostgres
+let database: Database
+beforeAll(async () => {
+  server = await startTestPostgres()
+  database = await connectPostgres({
+    ...server.connection,
+    clock: systemClock,
+    max: 8,
+    maxQueue: 200,
+    acquireTimeoutMs: 5_000,
+  })
+  await migrate({ database, log: { info() {}, warn() {} } })
+})
+afterAll(async () => {
+  await database.close({ timeoutS: 1 })
+  await server.close()
+})
+
+const newKey = () => ({ accountId: randomUUID(), digest: randomUUID(), requestId: randomUUID() })
+
+idempotencyContract('keys in PostgreSQL', async () => ({
+  store: createIdempotency({ database, pod: 'a' }),
+  async age(ms) {
+    await database.query(
+      'age',
+      undefined,
+      (sql) => sql`
+        update idempotency_keys set created_at = created_at - make_interval(secs => ${ms / 1000}),
+          heartbeat_at = heartbeat_at - make_interval(secs => ${ms / 1000})`,
+    )
+  },
+}))
+
+test("a pod's former process is silent at once, another pod's is not", async () => {
+  const [mine, others] = [newKey(), newKey()]
+  const [before, elsewhere] = ['a', 'b'].map((pod) => createIdempotency({ database, pod })) as [
+    ReturnType<typeof createIdempotency>,
+    ReturnType<typeof createIdempotency>,
+  ]
+  await before.claim(mine, 'f')
+  await elsewhere.claim(others, 'f')
+  const after = createIdempotency({ database, pod: 'a' })
+  await after.endFormer()
+  expect(await after.claim({ ...mine, requestId: randomUUID() }, 'f')).toEqual({
+    state: 'silent',
+    requestId: mine.requestId,
+    podId: 'a',
+  })
+  // Seen from another pod, it is still this one's.
+  expect(await elsewhere.claim({ ...mine, requestId: randomUUID() }, 'f')).toMatchObject({ podId: 'a' })
+  expect(await after.claim({ ...others, requestId: randomUUID() }, 'f')).toMatchObject({ state: 'running' })
+})
+
+test('more keys than one statement takes are all heard of', async () => {
+  const store = createIdempotency({ database, pod: 'a' })
+  const keys = Array.from({ length: 1_001 }, newKey)
+  await store.claim(keys[1_000]!, 'f')
+  await store.endFormer()
+  await store.beat(keys)
+  expect(await store.claim({ ...keys[1_000]!, requestId: randomUUID() }, 'f')).toMatchObject({ state: 'running' })
+})
+
+test('a database that is not there is told, whatever was asked', async () => {
+  const gone = await connectPostgres({ ...server.connection, clock: systemClock, max: 1 })
+  await gone.close({ timeoutS: 1 })
+  const store = createIdempotency({ database: gone, pod: 'a' })
+  const calls = [store.claim(newKey(), 'f'), store.release(newKey()), store.end(newKey(), { outcome: 'lost' })]
+  for (const call of calls) await expect(call).rejects.toMatchObject({ reason: 'unreachable' })
+})
