@@ -25,6 +25,11 @@ export const errorTable = {
     type: bad,
     message: 'This field refers to state kept at the provider, which this gateway does not offer. Leave it out.',
   },
+  idempotency_key_required: {
+    status: 400,
+    type: bad,
+    message: 'This needs an Idempotency-Key header of 1 to 255 printable characters, another one for each wish.',
+  },
   missing_credential: {
     status: 401,
     type: 'authentication_error',
@@ -34,6 +39,11 @@ export const errorTable = {
     status: 401,
     type: 'authentication_error',
     message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
+  },
+  guardrail_exceeded: {
+    status: 402,
+    type: bad,
+    message: 'This would pass a guard rail of the account. Wait until it frees, or ask for less.',
   },
   scope_missing: {
     status: 403,
@@ -56,6 +66,12 @@ export const errorTable = {
     type: bad,
     message: 'There is no circuit breaker of that name. GET /api/v1/admin/breakers lists what there is.',
   },
+  receipt_not_found: {
+    status: 404,
+    type: bad,
+    message: 'There is no receipt of that request. One is there about a second after its answer, and for thirty days.',
+  },
+  account_not_found: { status: 404, type: bad, message: 'There is no such account.' },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {
@@ -81,6 +97,11 @@ export const errorTable = {
   },
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
   unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
+  idempotency_key_reused: {
+    status: 422,
+    type: bad,
+    message: 'This Idempotency-Key was used for something else. Send another key, or the same request.',
+  },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
   upstream_throttled: {
     status: 429,
@@ -165,6 +186,8 @@ export interface ApiErrorOptions {
   message?: string
   /** The body field or parameter at fault. */
   param?: string
+  /** What a program needs to know besides, under the names that the caller is told. */
+  fields?: Record<string, string | number | null>
   /** When asking again may help. */
   retryAfterMs?: number
   /** False where the gateway has already tried again for the caller. */
@@ -191,5 +214,5 @@ export class ApiError extends Error {
 
 /** OpenAI's error envelope. */
 export const openAiError = ({ message, type, code, options }: ApiError) => ({
-  error: { message, type, param: options.param ?? null, code },
+  error: { message, type, param: options.param ?? null, code, ...options.fields },
 })

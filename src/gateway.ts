@@ -4,7 +4,7 @@ import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
-import type { Config } from './config.ts'
+import { type Config, operatorLimits } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
@@ -20,14 +20,21 @@ import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createAccountExport } from './services/account-export.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
+import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
+import { createGrants } from './services/grants.ts'
+import { createGuardrails } from './services/guardrails.ts'
 import { createHealth } from './services/health.ts'
 import { createInference } from './services/inference.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
+import { createReceiptSigner } from './services/receipt-signer.ts'
+import { createReceipts } from './services/receipts.ts'
 import { createRouter } from './services/router.ts'
+import { createUpkeep } from './services/upkeep.ts'
 import { createUsage } from './services/usage.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
@@ -57,6 +64,8 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
+  /** Before the first request: begins the work in the background. */
+  start(): Promise<void>
   fetch(request: Request, bindings: Bindings): Response | Promise<Response>
   /** Another routing table takes over; requests under way end as they began. */
   useRouting(table: RoutingTable): void
@@ -275,6 +284,14 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     log,
   })
 
+  const guardrails = createGuardrails({
+    clock,
+    port: ports.guardrails,
+    enabled: config.GUARDRAILS_ENABLED,
+    defaults: operatorLimits(config),
+  })
+  const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -333,6 +350,13 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       readJson,
       log,
     },
+    billing: { statements: ports.statements, wallNow: clock.wallNow },
+    guardrails: { guardrails, readJson },
+    receipts: {
+      receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
+    },
+    user: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
+    adminMoney: { accountRecords: ports.accountRecords, grants: createGrants(ports), guardrails, readJson, log },
     offers: createOffers({
       clock,
       markets,
@@ -356,6 +380,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
   metrics.gauge(instruments.cacheBytes, () => [...memory.bytesByCache()].map(([cache, bytes]) => [{ cache }, bytes]))
 
   return {
+    start: upkeep.start,
     fetch: (request, bindings) => app.fetch(request, bindings),
     useRouting(table) {
       router.use(table)
@@ -375,6 +400,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
     async close() {
+      upkeep.stop()
       await leasedLimits?.close()
     },
     settleUsage: usage.stop,

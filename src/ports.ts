@@ -3,8 +3,11 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
+import type { SpentByMinute, WindowChanges, WindowLimits } from './domain/guardrails.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
+import type { Receipt } from './domain/receipt.ts'
+import type { Position, Transaction, UsageGroup, UsagePlace, UsageQuestion, UsageRow } from './domain/statement.ts'
 import type { UsageEvent } from './domain/usage.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
@@ -34,6 +37,13 @@ export interface Ports {
   writeMode: WriteMode
   journal: Journal
   usageStore: UsageStore
+  accountRecords: AccountRecords
+  credits: Credits
+  statements: Statements
+  guardrails: Guardrails
+  upkeep: Upkeep
+  /** Ed25519, PKCS #8 in base64: what receipts are signed with. */
+  receiptKey: string
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   metrics: Metrics
@@ -265,6 +275,8 @@ export interface JournalEntry {
 export interface Credits {
   /** Once for each id and kind, however often it is told. False: it had been told before. */
   grant(accountId: string, credit: Credit): Promise<boolean>
+  /** How much was granted under that id; undefined = nothing. */
+  granted(accountId: string, credit: Pick<Credit, 'id' | 'kind'>): Promise<MicroUsd | undefined>
 }
 
 export interface Credit {
@@ -272,6 +284,81 @@ export interface Credit {
   id: string
   kind: 'signup' | 'bootstrap' | 'granted' | 'payment'
   amount: MicroUsd
+  /** Why, for the account's owner to read. */
+  note?: string | undefined
+}
+
+/** What an account's owner may read of its money. */
+export interface Statements {
+  /** As it is now, always. */
+  balance(accountId: string): Promise<Balance>
+  /** At most `limit`, the newest first, from that position on, itself included. @default from the newest */
+  transactions(accountId: string, page: { limit: number; from?: Position | undefined }): Promise<Transaction[]>
+  /** At most a thousand groups: days in their order, others the dearest first. */
+  usage(accountId: string, question: UsageQuestion): Promise<UsageGroup[]>
+  /** At most `limit`, the oldest first, after that one. @default from the first */
+  usageRows(accountId: string, page: { limit: number; after?: UsagePlace | undefined }): Promise<UsageRow[]>
+  receipt(accountId: string, requestId: string): Promise<Receipt | undefined>
+  /** At most `limit`, the newest first, of requests that began before that one did. @default the newest */
+  receipts(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Receipt[]>
+}
+
+export interface Balance {
+  /** What may be spent, leased slices included. */
+  available: MicroUsd
+  /** Set aside for what is under way. */
+  held: MicroUsd
+}
+
+/** What the guard rails of an account are, and what counts against them. */
+export interface Guardrails {
+  state(accountId: string): Promise<GuardrailState>
+  setLimits(accountId: string, changes: WindowChanges): Promise<void>
+  /** Whether passing a limit is only told, and nothing is refused. */
+  setShadow(accountId: string, shadow: boolean): Promise<void>
+  /** What was spent before this minute since 1970 counts no more. */
+  reset(accountId: string, minute: number): Promise<void>
+}
+
+export interface GuardrailState {
+  /** The account's own. */
+  limits: WindowLimits
+  shadow: boolean
+  /** Of the last 72 hours, since the last reset. */
+  spent: SpentByMinute
+  /** Held and leased: counts as spent in the minute under way. */
+  outstanding: MicroUsd
+}
+
+/** Accounts, as those who run the gateway see them. */
+export interface AccountRecords {
+  find(accountId: string): Promise<AccountRecord | undefined>
+  /** At most `limit`, in the order of their ids, after that one. @default from the first */
+  list(page: { limit: number; after?: string | undefined }): Promise<AccountRecord[]>
+  /** False: there is no such account. */
+  setDisabled(accountId: string, disabled: boolean): Promise<boolean>
+  /** All of them; undefined = not limited. False: there is no such account. */
+  setLimits(accountId: string, limits: LimitSettings): Promise<boolean>
+}
+
+export interface AccountRecord {
+  id: string
+  name: string
+  role: Principal['role']
+  limits: LimitSettings
+  createdAt: Date
+  disabledAt: Date | undefined
+}
+
+/** What is kept for a time only. Each step is small, and done by one pod at a time. */
+export interface Upkeep {
+  /**
+   * Room for receipts of the days `from` to `to`, none of those before `dropBefore` (days as in `2026-11-25`). Busy:
+   * another pod is at it, or the tables are in use; what is left is done when it is called again.
+   */
+  keepReceiptDays(days: { from: string; to: string; dropBefore: string }): Promise<'done' | 'busy'>
+  /** Of the spending by the minute what is older, at most so much. How many are gone. */
+  forgetSpending(options: { beforeMinute: number; max: number }): Promise<number>
 }
 
 export interface UsageStore {
@@ -279,6 +366,17 @@ export interface UsageStore {
   record(events: readonly UsageEvent[]): Promise<{ refused: number }>
   /** Which primary takes them. Another one may lack what the one before had taken last. */
   primary(): string
+}
+
+/** The database did not answer. */
+export class StorageUnavailable extends Error {
+  override name = 'StorageUnavailable'
+  /** What was to be written is there, or it is not. */
+  readonly outcomeUnknown: boolean
+  constructor(message: string, { outcomeUnknown = false, cause }: { outcomeUnknown?: boolean; cause?: unknown } = {}) {
+    super(message, { cause })
+    this.outcomeUnknown = outcomeUnknown
+  }
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

@@ -84,6 +84,12 @@ async function run(config: Config) {
       writeMode: storage.writeMode,
       journal,
       usageStore: storage.usageStore,
+      accountRecords: storage.accountRecords,
+      credits: storage.credits,
+      statements: storage.statements,
+      guardrails: storage.guardrails,
+      upkeep: storage.upkeep,
+      receiptKey: storage.receiptKey,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
@@ -116,6 +122,7 @@ async function run(config: Config) {
     process.on('SIGHUP', () => void watch.reload())
   }
 
+  await gateway.start()
   const server = await startServer({ gateway, host: config.HOST, port: config.PORT, log })
   // Straight to standard output: whoever starts the gateway waits for this line, at any log level.
   const line = { level: 'info', msg: 'listening', url: server.url, pid: process.pid, version }

@@ -1,15 +1,33 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
+import type {
+  AccountRecords,
+  Accounts,
+  Clock,
+  Credits,
+  Guardrails,
+  Log,
+  Metrics,
+  Statements,
+  Upkeep,
+  UsageStore,
+  WriteMode,
+} from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
+import { createAccountRecords } from './postgres/account-records.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
+import { createCredits } from './postgres/credits.ts'
+import { createGuardrails } from './postgres/guardrails.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { loadReceiptKey } from './postgres/receipt-key.ts'
+import { createStatements } from './postgres/statements.ts'
+import { createUpkeepPort } from './postgres/upkeep.ts'
 import { createUsageStore } from './postgres/usage-events.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
@@ -17,6 +35,12 @@ export interface Storage {
   accounts: Accounts
   writeMode: WriteMode
   usageStore: UsageStore
+  accountRecords: AccountRecords
+  credits: Credits
+  statements: Statements
+  guardrails: Guardrails
+  upkeep: Upkeep
+  receiptKey: string
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -61,7 +85,10 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   const database = pools.general
   await migrate({ database, log })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
-  const operator = createOperatorAccounts({ database, pepper, newId })
+  const receiptKey = await loadReceiptKey(database)
+  const credits = createCredits({ cluster })
+  const credit = config.BOOTSTRAP_CREDIT_USD
+  const operator = createOperatorAccounts({ database, pepper, newId, credits, credit })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
@@ -73,6 +100,12 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     accounts: createAccounts({ cluster, pepper, newId }),
     writeMode,
     usageStore,
+    accountRecords: createAccountRecords({ cluster }),
+    credits,
+    statements: createStatements({ cluster }),
+    guardrails: createGuardrails({ cluster }),
+    upkeep: createUpkeepPort({ database }),
+    receiptKey,
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

@@ -1,12 +1,12 @@
 /** The one place where an error becomes a response: OpenAI's envelope under `/v1`, problem details elsewhere. */
 import { ApiError, openAiError } from '../errors.ts'
-import type { Log } from '../ports.ts'
+import { type Log, StorageUnavailable } from '../ports.ts'
 import { toApiError } from '../upstream/api-error.ts'
 import { type AppContext, respond } from './request-context.ts'
 
 export const createOnError = ({ log }: { log: Log }) =>
   function onError(thrown: unknown, c: AppContext): Response {
-    const error = toApiError(thrown)
+    const error = thrown instanceof StorageUnavailable ? storageError(thrown) : toApiError(thrown)
     if (error instanceof ApiError) return errorResponse(c, error)
     // What was not foreseen may hold anything in its words: they go to the log, never to the caller.
     const { name, stack } = error instanceof Error ? error : new Error(String(error))
@@ -36,6 +36,15 @@ function errorResponse(c: AppContext, error: ApiError): Response {
   )
 }
 
+const storageError = (cause: StorageUnavailable) =>
+  new ApiError('database_unavailable', {
+    message: cause.outcomeUnknown
+      ? 'The database did not answer. What was asked for may have been done, or not: ask again with the same Idempotency-Key.'
+      : 'The gateway cannot reach its database. Try again shortly.',
+    retryAfterMs: 1_000,
+    cause,
+  })
+
 /** RFC 9457. `type` is left out, which means "about:blank": the `code` is the stable name. */
 const problem = ({ message, code, status, options }: ApiError, requestId: string) => ({
   title: code.replaceAll('_', ' '),
@@ -43,5 +52,6 @@ const problem = ({ message, code, status, options }: ApiError, requestId: string
   detail: message,
   code,
   ...(options.param && { param: options.param }),
+  ...options.fields,
   request_id: requestId,
 })

@@ -6,6 +6,7 @@
 import type { CacheResult } from '../cache/cache.ts'
 import { accountKey, type CacheKey } from '../cache/keys.ts'
 import type { Store } from '../cache/store.ts'
+import { canonical, sha256 } from '../domain/canonical.ts'
 import { ApiError } from '../errors.ts'
 import type { ReplyBody } from '../ports.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
@@ -65,7 +66,6 @@ const isSampled: Partial<Record<InferenceEndpoint, boolean>> = {
 const maxChars = 256 * 1024
 /** Of all streams being kept at the same time. */
 const maxRecordedChars = 32 * 1024 * 1024
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createAnswers({ inference, router, store }: AnswersOptions): Answers {
@@ -166,32 +166,6 @@ function routeOf(router: Pick<Router, 'table'>, body: Record<string, unknown>): 
     if (error instanceof ApiError) return undefined
     throw error
   }
-}
-
-/** One text for one meaning; undefined where reading the body may have changed a number. */
-export function canonical(value: unknown): string | undefined {
-  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) return undefined
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const parts: string[] = []
-  if (Array.isArray(value)) {
-    for (const each of value) {
-      const text = canonical(each)
-      if (text === undefined) return undefined
-      parts.push(text)
-    }
-    return `[${parts.join(',')}]`
-  }
-  for (const name of Object.keys(value).sort()) {
-    const text = canonical((value as Record<string, unknown>)[name])
-    if (text === undefined) return undefined
-    parts.push(`${JSON.stringify(name)}:${text}`)
-  }
-  return `{${parts.join(',')}}`
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', encoder.encode(text)))
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 function textOf(body: string | Uint8Array): string | undefined {

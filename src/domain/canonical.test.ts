@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { canonical } from './answers.ts'
+import { canonical } from './canonical.ts'
 
 it('has one text for one meaning, and another for another', () => {
   const jsonValue = fc.jsonValue({ noUnicodeString: false })
