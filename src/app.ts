@@ -19,13 +19,13 @@ import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
+import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
-import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import type { Offers } from './services/offers.ts'
 
 export interface AppOptions {
@@ -43,7 +43,7 @@ export interface AppOptions {
   billing: BillingRouteOptions
   guardrails: GuardrailRouteOptions
   receipts: ReceiptRouteOptions
-  user: UserRouteOptions
+  export: ExportRouteOptions
   adminMoney: AdminMoneyRouteOptions
 }
 
@@ -93,7 +93,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/api/v1/billing', billingRoutes(options.billing))
   app.route('/api/v1/guardrails', guardrailRoutes(options.guardrails))
   app.route('/api/v1/receipts', receiptRoutes(options.receipts))
-  app.route('/api/v1/user', userRoutes(options.user))
+  app.route('/api/v1/user', exportRoutes(options.export))
   app.route('/api/v1/admin/accounts', adminMoneyRoutes(options.adminMoney))
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod'
 import { type WindowLimits, type WindowName, windowMinutes, windowNames } from './domain/guardrails.ts'
-import { type MicroUsd, parseUsd } from './domain/money.ts'
+import type { MicroUsd } from './domain/money.ts'
 
 interface Variable<T> {
   schema: z.ZodType<T, string>
@@ -34,6 +34,14 @@ const decimal = (min: number, max: number): Kind<number> => ({
     .pipe(z.number().min(min).max(max)),
   allowed: `a number from ${min} to ${max}`,
 })
+/** As micro-dollars. */
+const money: Kind<number> = {
+  schema: z
+    .string()
+    .regex(/^\d{1,6}(\.\d{1,6})?$/)
+    .transform((text) => Math.round(Number(text) * 1e6)),
+  allowed: 'an amount such as 5 or 0.50, below a million',
+}
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 const duration = (minMs = 0): Kind<number> => ({
   schema: z
@@ -76,14 +84,6 @@ const redisUrl: Kind<string> = {
   allowed: 'a URL beginning with redis:// or rediss://',
   secret: true,
 }
-const amount: Kind<MicroUsd> = {
-  schema: z.string().transform((text, context) => {
-    const micro = parseUsd(text)
-    if (micro === undefined) context.addIssue('not an amount')
-    return micro ?? z.NEVER
-  }),
-  allowed: 'US dollars with at most six decimal places, as in 50 or 0.25',
-}
 const hosts: Kind<string[]> = {
   schema: z
     .string()
@@ -122,7 +122,7 @@ const guardrailVariables = Object.fromEntries(
   windowNames.map((name) => {
     const hours = windowMinutes[name] / 60
     const length = name.endsWith('h') ? `${hours} hours` : `${windowMinutes[name]} minutes`
-    return [guardrailVariable(name), required(amount, '0', `Most that an account may spend in ${length}; 0 = off.`)]
+    return [guardrailVariable(name), required(money, '0', `Most that an account may spend in ${length}; 0 = off.`)]
   }),
 ) as Record<GuardrailVariable, Variable<MicroUsd>>
 
@@ -143,7 +143,7 @@ export const variables = {
   ),
   METRICS_TOKEN: optional(secret(16), '`/metrics` then wants it as a bearer token; unset: `/metrics` is open.'),
   BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
-  BOOTSTRAP_CREDIT_USD: required(amount, '100', 'Credit that the account of `BOOTSTRAP_API_KEY` is given, once.'),
+  BOOTSTRAP_CREDIT_USD: required(money, '100', 'Credit that the account of `BOOTSTRAP_API_KEY` is given, once.'),
 
   DATABASE_URL: optional(postgresUrl, 'PostgreSQL server; wins over `DB_HOST`.'),
   DB_HOST: optional(text, 'PostgreSQL host. With this and `DATABASE_URL` unset the embedded server starts.'),

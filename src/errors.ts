@@ -28,7 +28,7 @@ export const errorTable = {
   idempotency_key_required: {
     status: 400,
     type: bad,
-    message: 'This needs an Idempotency-Key header of 1 to 255 printable characters, another one for each wish.',
+    message: 'Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for each thing that you want done.',
   },
   missing_credential: {
     status: 401,
@@ -71,7 +71,6 @@ export const errorTable = {
     type: bad,
     message: 'There is no receipt of that request. One is there about a second after its answer, and for thirty days.',
   },
-  account_not_found: { status: 404, type: bad, message: 'There is no such account.' },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {
@@ -84,6 +83,7 @@ export const errorTable = {
     type: bad,
     message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
   },
+  unknown_account: { status: 404, type: bad, message: 'There is no such account, or it was closed.' },
   method_not_allowed: {
     status: 405,
     type: bad,
@@ -97,10 +97,10 @@ export const errorTable = {
   },
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
   unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
-  idempotency_key_reused: {
+  idempotency_mismatch: {
     status: 422,
     type: bad,
-    message: 'This Idempotency-Key was used for something else. Send another key, or the same request.',
+    message: 'This Idempotency-Key was used with another request. Use a new key for each request.',
   },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
   upstream_throttled: {
@@ -186,14 +186,14 @@ export interface ApiErrorOptions {
   message?: string
   /** The body field or parameter at fault. */
   param?: string
-  /** What a program needs to know besides, under the names that the caller is told. */
-  fields?: Record<string, string | number | null>
   /** When asking again may help. */
   retryAfterMs?: number
   /** False where the gateway has already tried again for the caller. */
   shouldRetry?: boolean
   /** Response headers that belong to this error, as `Allow`. */
   headers?: Record<string, string>
+  /** Further members of the problem details, and of OpenAI's envelope. */
+  members?: Record<string, string | null>
   cause?: unknown
 }
 
@@ -214,5 +214,5 @@ export class ApiError extends Error {
 
 /** OpenAI's error envelope. */
 export const openAiError = ({ message, type, code, options }: ApiError) => ({
-  error: { message, type, param: options.param ?? null, code, ...options.fields },
+  error: { message, type, param: options.param ?? null, code, ...options.members },
 })

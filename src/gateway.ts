@@ -355,7 +355,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     receipts: {
       receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
     },
-    user: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
+    export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { accountRecords: ports.accountRecords, grants: createGrants(ports), guardrails, readJson, log },
     offers: createOffers({
       clock,

@@ -143,6 +143,11 @@ export interface Accounts {
   revokeApiKey(accountId: string, keyId: string): Promise<boolean>
 }
 
+/** What keeps accounts does not answer, or did not say whether it did what it was asked. */
+export class StorageUnavailable extends Error {
+  override name = 'StorageUnavailable'
+}
+
 export interface NewApiKey {
   name: string
   scopes: readonly Scope[]
@@ -333,21 +338,25 @@ export interface GuardrailState {
 /** Accounts, as those who run the gateway see them. */
 export interface AccountRecords {
   find(accountId: string): Promise<AccountRecord | undefined>
-  /** At most `limit`, in the order of their ids, after that one. @default from the first */
-  list(page: { limit: number; after?: string | undefined }): Promise<AccountRecord[]>
-  /** False: there is no such account. */
-  setDisabled(accountId: string, disabled: boolean): Promise<boolean>
-  /** All of them; undefined = not limited. False: there is no such account. */
-  setLimits(accountId: string, limits: LimitSettings): Promise<boolean>
+  /** At most `limit`, the newest first. `before`: the last id of the page before. */
+  list(page: { limit: number; before?: string | undefined }): Promise<AccountRecord[]>
+  /** Undefined: there is no such account. */
+  update(accountId: string, changes: AccountChanges): Promise<AccountRecord | undefined>
 }
 
 export interface AccountRecord {
-  id: string
+  accountId: string
   name: string
   role: Principal['role']
   limits: LimitSettings
   createdAt: Date
   disabledAt: Date | undefined
+}
+
+export interface AccountChanges {
+  disabled?: boolean | undefined
+  /** What is left out stays, null is no limit any more. */
+  limits?: { [L in keyof LimitSettings]: number | null | undefined } | undefined
 }
 
 /** What is kept for a time only. Each step is small, and done by one pod at a time. */
@@ -366,17 +375,6 @@ export interface UsageStore {
   record(events: readonly UsageEvent[]): Promise<{ refused: number }>
   /** Which primary takes them. Another one may lack what the one before had taken last. */
   primary(): string
-}
-
-/** The database did not answer. */
-export class StorageUnavailable extends Error {
-  override name = 'StorageUnavailable'
-  /** What was to be written is there, or it is not. */
-  readonly outcomeUnknown: boolean
-  constructor(message: string, { outcomeUnknown = false, cause }: { outcomeUnknown?: boolean; cause?: unknown } = {}) {
-    super(message, { cause })
-    this.outcomeUnknown = outcomeUnknown
-  }
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

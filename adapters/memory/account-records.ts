@@ -2,23 +2,27 @@
 import type { AccountRecord, AccountRecords } from '../../src/ports.ts'
 
 export function createMemoryAccountRecords(
-  known: readonly (Partial<AccountRecord> & { id: string })[],
+  known: readonly (Partial<AccountRecord> & { accountId: string })[],
 ): AccountRecords {
   const others = { name: 'someone', role: 'user', limits: {}, createdAt: new Date(0), disabledAt: undefined } as const
-  const records = new Map(known.map((own) => [own.id, { ...others, ...own } as AccountRecord]))
-  const change = (accountId: string, own: (record: AccountRecord) => Partial<AccountRecord>) => {
-    const record = records.get(accountId)
-    if (record) records.set(accountId, { ...record, ...own(record) })
-    return record !== undefined
-  }
+  const records = new Map(known.map((own) => [own.accountId, { ...others, ...own } as AccountRecord]))
   return {
     find: async (accountId) => records.get(accountId),
-    async list({ limit, after = '' }) {
-      const sorted = [...records.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
-      return sorted.filter(({ id }) => id > after).slice(0, limit)
+    async list({ limit, before = 'g' }) {
+      const sorted = [...records.values()].sort((a, b) => (a.accountId < b.accountId ? 1 : -1))
+      return sorted.filter(({ accountId }) => accountId < before).slice(0, limit)
     },
-    setDisabled: async (accountId, disabled) =>
-      change(accountId, ({ disabledAt }) => ({ disabledAt: disabled ? (disabledAt ?? new Date(0)) : undefined })),
-    setLimits: async (accountId, limits) => change(accountId, () => ({ limits })),
+    async update(accountId, { disabled, limits }) {
+      const record = records.get(accountId)
+      if (!record) return undefined
+      const merged = { ...record.limits }
+      for (const [name, limit] of Object.entries(limits ?? {})) {
+        if (limit !== undefined) merged[name as keyof typeof merged] = limit ?? undefined
+      }
+      const disabledAt = disabled === undefined ? record.disabledAt : disabled ? new Date(0) : undefined
+      const updated = { ...record, limits: merged, disabledAt }
+      records.set(accountId, updated)
+      return updated
+    },
   }
 }

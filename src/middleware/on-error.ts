@@ -6,13 +6,21 @@ import { type AppContext, respond } from './request-context.ts'
 
 export const createOnError = ({ log }: { log: Log }) =>
   function onError(thrown: unknown, c: AppContext): Response {
-    const error = thrown instanceof StorageUnavailable ? storageError(thrown) : toApiError(thrown)
+    const error = toApiError(thrown)
     if (error instanceof ApiError) return errorResponse(c, error)
+    if (error instanceof StorageUnavailable) return errorResponse(c, storageUnavailable(error))
     // What was not foreseen may hold anything in its words: they go to the log, never to the caller.
     const { name, stack } = error instanceof Error ? error : new Error(String(error))
     log.error('unexpected error', { request_id: c.get('request').id, code: name, error: stack })
     return errorResponse(c, new ApiError('internal'))
   }
+
+const storageUnavailable = (cause: StorageUnavailable) =>
+  new ApiError('database_unavailable', {
+    cause,
+    message: 'The gateway cannot reach its database, so this may not have been done. Look, and try again shortly.',
+    retryAfterMs: 1_000,
+  })
 
 function errorResponse(c: AppContext, error: ApiError): Response {
   const request = c.get('request')
@@ -36,15 +44,6 @@ function errorResponse(c: AppContext, error: ApiError): Response {
   )
 }
 
-const storageError = (cause: StorageUnavailable) =>
-  new ApiError('database_unavailable', {
-    message: cause.outcomeUnknown
-      ? 'The database did not answer. What was asked for may have been done, or not: ask again with the same Idempotency-Key.'
-      : 'The gateway cannot reach its database. Try again shortly.',
-    retryAfterMs: 1_000,
-    cause,
-  })
-
 /** RFC 9457. `type` is left out, which means "about:blank": the `code` is the stable name. */
 const problem = ({ message, code, status, options }: ApiError, requestId: string) => ({
   title: code.replaceAll('_', ' '),
@@ -52,6 +51,6 @@ const problem = ({ message, code, status, options }: ApiError, requestId: string
   detail: message,
   code,
   ...(options.param && { param: options.param }),
-  ...options.fields,
+  ...options.members,
   request_id: requestId,
 })

@@ -47,7 +47,7 @@ export function adminMoneyRoutes({ accountRecords, grants, guardrails, readJson,
   app.patch('/:id/guardrails', async (c) => {
     const accountId = accountIdOf(c)
     const { reset, shadow } = parseOr400(guardrailBody, (await readJson(c)).value)
-    if (!(await accountRecords.find(accountId))) throw new ApiError('account_not_found')
+    if (!(await accountRecords.find(accountId))) throw new ApiError('unknown_account')
     if (shadow !== undefined) await guardrails.setShadow(accountId, shadow)
     if (reset) await guardrails.reset(accountId)
     const detail = `${accountId}${reset ? ' reset' : ''}${shadow === undefined ? '' : ` shadow ${shadow}`}`
@@ -59,6 +59,6 @@ export function adminMoneyRoutes({ accountRecords, grants, guardrails, readJson,
 
 function accountIdOf(c: AppContext): string {
   const { success, data } = uuid.safeParse(c.req.param('id'))
-  if (!success) throw new ApiError('account_not_found')
+  if (!success) throw new ApiError('unknown_account')
   return data.toLowerCase()
 }

@@ -71,8 +71,8 @@ const limitsOut = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitS
   max_concurrent: maxConcurrent ?? null,
 })
 
-const accountOut = ({ id, name, role, limits, createdAt, disabledAt }: AccountRecord) => ({
-  id,
+const accountOut = ({ accountId, name, role, limits, createdAt, disabledAt }: AccountRecord) => ({
+  id: accountId,
   name,
   role,
   limits: limitsOut(limits),

@@ -24,10 +24,10 @@ export interface Grants {
 
 export const createGrants = ({ accountRecords, credits, statements }: GrantsOptions): Grants => ({
   async give({ accountId, idempotencyKey, amount, note }) {
-    if (!(await accountRecords.find(accountId))) throw new ApiError('account_not_found')
+    if (!(await accountRecords.find(accountId))) throw new ApiError('unknown_account')
     const credit = { id: await grantId(accountId, idempotencyKey), kind: 'granted' } as const
     const isNew = await credits.grant(accountId, { ...credit, amount, note })
-    if (!isNew && (await credits.granted(accountId, credit)) !== amount) throw new ApiError('idempotency_key_reused')
+    if (!isNew && (await credits.granted(accountId, credit)) !== amount) throw new ApiError('idempotency_mismatch')
     return { id: credit.id, replayed: !isNew, balance: await statements.balance(accountId) }
   },
 })

@@ -88,9 +88,9 @@ export const blockedOut = ({ window, limit, spent, asked, freesAtMinute }: Block
 })
 
 export function guardrailExceeded(blocked: Blocked): ApiError {
-  const fields = blockedOut(blocked)
-  const { window, limit, spent, asked, frees_at: freesAt } = fields
+  const members = blockedOut(blocked)
+  const { window, limit, spent, asked, frees_at: freesAt } = members
   const until = freesAt ? `It fits from ${freesAt} on, if nothing else is spent.` : 'It is more than the whole window.'
   const message = `${asked} USD would pass the guard rail ${window}: ${spent} of ${limit} USD are spent. ${until}`
-  return new ApiError('guardrail_exceeded', { message, fields })
+  return new ApiError('guardrail_exceeded', { message, members })
 }

@@ -259,7 +259,7 @@ describe('guard rails', () => {
     }
     for (const id of [randomUUID(), 'x', '%27']) {
       const { status, json } = await ask('PATCH', `/api/v1/admin/accounts/${id}/guardrails`, { reset: true })
-      expect([status, json.code]).toEqual([404, 'account_not_found'])
+      expect([status, json.code]).toEqual([404, 'unknown_account'])
     }
   })
 
@@ -291,7 +291,7 @@ describe('credit that an administrator gives', () => {
     expect(again.headers.get('idempotent-replayed')).toBe('true')
     expect(await give({ amount: '12.51' }, 'order 7')).toMatchObject({
       status: 422,
-      json: { code: 'idempotency_key_reused' },
+      json: { code: 'idempotency_mismatch' },
     })
     expect((await give({ amount: '1' }, 'order 8')).json.balance.available).toBe('13.50')
     expect((await get('/api/v1/billing/transactions')).json.transactions).toHaveLength(2)
@@ -301,7 +301,7 @@ describe('credit that an administrator gives', () => {
     expect(await give({ amount: '1' })).toMatchObject({ status: 400, json: { code: 'idempotency_key_required' } })
     expect(await give({ amount: '1' }, 'x'.repeat(256))).toMatchObject({ status: 400 })
     const nobody = `/api/v1/admin/accounts/${randomUUID()}/credits`
-    expect(await give({ amount: '1' }, 'k', nobody)).toMatchObject({ status: 404, json: { code: 'account_not_found' } })
+    expect(await give({ amount: '1' }, 'k', nobody)).toMatchObject({ status: 404, json: { code: 'unknown_account' } })
     for (const amount of ['0', '-1', '1.0000001', '1e3', 1, '']) {
       expect(await give({ amount }, 'k')).toMatchObject({ status: 400, json: { param: 'amount' } })
     }

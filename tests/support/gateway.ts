@@ -109,7 +109,7 @@ export async function startTestGateway({
       accounts,
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
-      accountRecords: createMemoryAccountRecords([{ id: testAccountId, role: 'administrator' }]),
+      accountRecords: createMemoryAccountRecords([{ accountId: testAccountId, role: 'administrator' }]),
       credits: books.credits,
       statements: books.statements,
       guardrails: books.guardrails,
@@ -130,7 +130,8 @@ export async function startTestGateway({
   const stop = () => {
     stopping ??= server
       .drain({ delayMs: 0, timeoutMs: 1_000 })
-      .then(() => Promise.all([http.close(), gateway.close()]).then(() => {}))
+      .then(() => Promise.all([http.close(), gateway.close()]))
+      .then(() => {})
     return stopping
   }
   return {

@@ -1,31 +1,26 @@
 /** Accounts as those who run the gateway see them. */
-import type { LimitSettings, Principal } from '../../../src/domain/principal.ts'
-import type { AccountRecord, AccountRecords } from '../../../src/ports.ts'
+import type { Principal } from '../../../src/domain/principal.ts'
+import type { AccountChanges, AccountRecord, AccountRecords } from '../../../src/ports.ts'
 import type { Sql } from './client.ts'
 import type { Cluster } from './cluster.ts'
 
-export function createAccountRecords({ cluster }: { cluster: Cluster }): AccountRecords {
-  /** Each of them may be done again: where COMMIT got no answer it is. */
-  const write = async (label: string, accountId: string, run: (sql: Sql) => Promise<object[]>) => {
-    const lookup = () => cluster.write(label, { accountId }, run)
-    return (await cluster.write(label, { accountId }, run, { lookup })).length > 0
-  }
-  return {
-    async find(accountId) {
-      const [row] = await cluster.read('find account', { reads: 'own', accountId }, (sql) =>
-        selectAccount(sql, accountId),
-      )
-      return row && toRecord(row)
-    },
-    async list({ limit, after = '00000000-0000-0000-0000-000000000000' }) {
-      const rows = await cluster.read('list accounts', { reads: 'primary' }, (sql) => selectAccounts(sql, after, limit))
-      return rows.map(toRecord)
-    },
-    setDisabled: (accountId, disabled) =>
-      write('disable account', accountId, (sql) => updateDisabled(sql, accountId, disabled)),
-    setLimits: (accountId, limits) => write('limit account', accountId, (sql) => updateLimits(sql, accountId, limits)),
-  }
-}
+export const createAccountRecords = ({ cluster }: { cluster: Cluster }): AccountRecords => ({
+  async find(accountId) {
+    const [row] = await cluster.read('find account', { reads: 'primary' }, (sql) => selectRecord(sql, accountId))
+    return row && toRecord(row)
+  },
+  async list({ limit, before = 'ffffffff-ffff-ffff-ffff-ffffffffffff' }) {
+    const rows = await cluster.read('list accounts', { reads: 'primary' }, (sql) => selectRecords(sql, before, limit))
+    return rows.map(toRecord)
+  },
+  async update(accountId, changes) {
+    const run = (sql: Sql) => updateRecord(sql, accountId, changes)
+    // It may be done again: where COMMIT got no answer it is.
+    const lookup = () => cluster.write('change account again', { accountId }, run)
+    const [row] = await cluster.write('change account', { accountId }, run, { lookup })
+    return row && toRecord(row)
+  },
+})
 
 interface AccountRow {
   account_id: string
@@ -39,7 +34,7 @@ interface AccountRow {
 }
 
 const toRecord = (row: AccountRow): AccountRecord => ({
-  id: row.account_id,
+  accountId: row.account_id,
   name: row.name,
   role: row.role,
   limits: {
@@ -54,19 +49,23 @@ const toRecord = (row: AccountRow): AccountRecord => ({
 const columns = (sql: Sql) => sql`
   account_id, name, role, requests_per_minute, tokens_per_minute, max_concurrent, created_at, disabled_at`
 
-const selectAccount = (sql: Sql, accountId: string) => sql<AccountRow[]>`
+const selectRecord = (sql: Sql, accountId: string) => sql<AccountRow[]>`
   select ${columns(sql)} from accounts where account_id = ${accountId}`
 
-const selectAccounts = (sql: Sql, after: string, limit: number) => sql<AccountRow[]>`
-  select ${columns(sql)} from accounts where account_id > ${after} order by account_id limit ${limit}`
+const selectRecords = (sql: Sql, before: string, limit: number) => sql<AccountRow[]>`
+  select ${columns(sql)} from accounts where account_id < ${before} order by account_id desc limit ${limit}`
 
-const updateDisabled = (sql: Sql, accountId: string, disabled: boolean) => sql<object[]>`
-  update accounts set disabled_at = case when ${disabled}::boolean then coalesce(disabled_at, now()) end
-  where account_id = ${accountId}
-  returning account_id`
-
-const updateLimits = (sql: Sql, accountId: string, limits: LimitSettings) => sql<object[]>`
-  update accounts set requests_per_minute = ${limits.requestsPerMinute ?? null},
-    tokens_per_minute = ${limits.tokensPerMinute ?? null}, max_concurrent = ${limits.maxConcurrent ?? null}
-  where account_id = ${accountId}
-  returning account_id`
+/** What is not named stays as it is. */
+const updateRecord = (sql: Sql, accountId: string, { disabled, limits = {} }: AccountChanges) => {
+  const limit = (column: string, value: number | null | undefined) =>
+    value === undefined ? sql`${sql(column)}` : sql`${value}::bigint`
+  const disabledAt =
+    disabled === undefined ? sql`disabled_at` : disabled ? sql`coalesce(disabled_at, now())` : sql`null`
+  return sql<AccountRow[]>`
+    update accounts set disabled_at = ${disabledAt},
+      requests_per_minute = ${limit('requests_per_minute', limits.requestsPerMinute)},
+      tokens_per_minute = ${limit('tokens_per_minute', limits.tokensPerMinute)},
+      max_concurrent = ${limit('max_concurrent', limits.maxConcurrent)}
+    where account_id = ${accountId}
+    returning ${columns(sql)}`
+}

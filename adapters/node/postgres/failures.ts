@@ -33,7 +33,7 @@ export class QueryFailed extends Error {
 export class OutcomeUnknown extends StorageUnavailable {
   override name = 'OutcomeUnknown'
   constructor(label: string, options: { cause: unknown }) {
-    super(`database: ${label}: the outcome of its commit is unknown`, { ...options, outcomeUnknown: true })
+    super(`database: ${label}: the outcome of its commit is unknown`, options)
   }
 }
 

@@ -1,14 +1,14 @@
-/** What concerns the caller's account as a whole. */
+/** Everything that is held about the caller's account. */
 import { Hono } from 'hono'
 import { principalOf } from '../middleware/authenticate.ts'
 import { type AppEnv, respond } from '../middleware/request-context.ts'
 import type { AccountExport } from '../services/account-export.ts'
 
-export interface UserRouteOptions {
+export interface ExportRouteOptions {
   accountExport: AccountExport
 }
 
-export function userRoutes({ accountExport }: UserRouteOptions) {
+export function exportRoutes({ accountExport }: ExportRouteOptions) {
   const app = new Hono<AppEnv>()
   app.get('/export', async (c) => {
     const headers = {
