@@ -1,12 +1,19 @@
 /** Accounts as operators see them, kept as long as the process lives: for tests. */
 import type { AccountRecord, AccountRecords } from '../../src/ports.ts'
 
-export function createMemoryAccountRecords(
-  known: readonly (Partial<AccountRecord> & { accountId: string })[],
-): AccountRecords {
+type Known = Partial<AccountRecord> & { accountId: string }
+
+export interface MemoryAccountRecords extends AccountRecords {
+  add(account: Known): void
+}
+
+export function createMemoryAccountRecords(known: readonly Known[]): MemoryAccountRecords {
   const others = { name: 'someone', role: 'user', limits: {}, createdAt: new Date(0), disabledAt: undefined } as const
-  const records = new Map(known.map((own) => [own.accountId, { ...others, ...own } as AccountRecord]))
+  const records = new Map<string, AccountRecord>()
+  const add = (own: Known) => void records.set(own.accountId, { ...others, ...own })
+  known.forEach(add)
   return {
+    add,
     find: async (accountId) => records.get(accountId),
     async list({ limit, before = 'g' }) {
       const sorted = [...records.values()].sort((a, b) => (a.accountId < b.accountId ? 1 : -1))

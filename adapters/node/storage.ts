@@ -21,6 +21,7 @@ import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
 import { createGuardrails } from './postgres/guardrails.ts'
+import { createLedgerCheck, type LedgerCheck } from './postgres/ledger-check.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
@@ -41,6 +42,7 @@ export interface Storage {
   guardrails: Guardrails
   upkeep: Upkeep
   receiptKey: string
+  ledgerCheck: LedgerCheck
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -58,13 +60,15 @@ export interface StorageOptions {
   metrics: Metrics
   /** Pods that live, this one included. @default () => 1 */
   pods?: () => number
+  /** The embedded server may be up already, for a gateway: then that one is used. @default false */
+  beside?: boolean
 }
 
 const closeTimeoutS = 5
 
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
-  const { clock, random, log, metrics, pods } = options
-  const { connection, stop } = await findServer(config, log)
+  const { clock, random, log, metrics, pods, beside = false } = options
+  const { connection, stop } = await findServer(config, log, beside)
   const cluster = await connect({
     ...connection,
     clock,
@@ -106,6 +110,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     guardrails: createGuardrails({ cluster }),
     upkeep: createUpkeepPort({ database }),
     receiptKey,
+    ledgerCheck: createLedgerCheck({ database }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),
@@ -157,6 +162,7 @@ const codeOf = (error: Error & { code?: string }) => error.code ?? error.name
 async function findServer(
   config: Config,
   log: Log,
+  beside: boolean,
 ): Promise<{ connection: Partial<DatabaseOptions>; stop(): Promise<void> }> {
   const ssl = config.DB_SSLMODE
   if (config.DATABASE_URL) return { connection: { url: config.DATABASE_URL }, stop: async () => {} }
@@ -165,7 +171,9 @@ async function findServer(
     return { connection: { host, port, database, user, ssl, ...(password && { password }) }, stop: async () => {} }
   }
   // Loaded only here: production is always given a database.
-  const { startEmbeddedPostgres } = await import('../embedded/postgres.ts')
+  const { findRunningPostgres, startEmbeddedPostgres } = await import('../embedded/postgres.ts')
+  const running = beside ? await findRunningPostgres(config.DATA_DIR) : undefined
+  if (running) return { connection: { ...running, ssl: 'disable' }, stop: async () => {} }
   const { connection, stop } = await startEmbeddedPostgres({ dataDir: config.DATA_DIR, log })
   return { connection: { ...connection, ssl: 'disable' }, stop }
 }

@@ -1,5 +1,5 @@
-/** Credit that an administrator gives. The id of a grant follows from account and key, so one key gives once. */
-import { sha256 } from '../domain/canonical.ts'
+/** Credit that an administrator gives, once for each key. */
+import { grantId } from '../domain/grant.ts'
 import type { MicroUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
 import type { AccountRecords, Balance, Credits, Statements } from '../ports.ts'
@@ -31,9 +31,3 @@ export const createGrants = ({ accountRecords, credits, statements }: GrantsOpti
     return { id: credit.id, replayed: !isNew, balance: await statements.balance(accountId) }
   },
 })
-
-/** UUID version 8 (RFC 9562) of their SHA-256. */
-async function grantId(accountId: string, idempotencyKey: string): Promise<string> {
-  const hash = await sha256(`grant ${accountId} ${idempotencyKey}`)
-  return `${hash.slice(0, 8)}-${hash.slice(8, 12)}-8${hash.slice(13, 16)}-8${hash.slice(17, 20)}-${hash.slice(20, 32)}`
-}
