@@ -31,7 +31,11 @@ export function createUpkeepPort({ database }: { database: Database }): Upkeep {
       const steps = [
         ...missing.map((day) => () => alone('make a receipt day', (sql) => makeDay(sql, day))),
         ...old.map((day) => () => alone('drop a receipt day', (sql) => dropDay(sql, day))),
-        () => alone('delete stray receipts', (sql) => deleteStrays(sql, dropBefore, maxStrays)),
+        () =>
+          alone('delete stray receipts', async (sql) => {
+            const strays = await selectOldStrays(sql, dropBefore, maxStrays)
+            if (strays.length > 0) await deleteStrays(sql, strays)
+          }),
       ]
       for (const step of steps) {
         try {
@@ -44,8 +48,12 @@ export function createUpkeepPort({ database }: { database: Database }): Upkeep {
       return 'done'
     },
     async forgetSpending({ beforeMinute, max }) {
-      const done = await alone('forget spending', (sql) => deleteMinutes(sql, beforeMinute, max))
-      return done?.result.count ?? 0
+      const done = await alone('forget spending', async (sql) => {
+        const minutes = await selectOldMinutes(sql, beforeMinute, max)
+        if (minutes.length > 0) await deleteMinutes(sql, minutes)
+        return minutes.length
+      })
+      return done?.result ?? 0
     },
   }
 }
@@ -95,10 +103,32 @@ function nameOf(day: string): string {
 const selectStray = (sql: Sql, day: string) => sql<object[]>`
   select 1 from receipts_other where day = ${day}::text::date limit 1`
 
-const deleteStrays = (sql: Sql, before: string, max: number) => sql`
-  delete from receipts_other
-  where ctid in (select ctid from receipts_other where day < ${before}::text::date limit ${max})`
+interface Stray {
+  account: string
+  request: string
+  day: string
+}
 
-const deleteMinutes = (sql: Sql, beforeMinute: number, max: number) => sql`
-  delete from spend_minutes
-  where ctid in (select ctid from spend_minutes where minute < ${beforeMinute} order by minute limit ${max})`
+const selectOldStrays = (sql: Sql, before: string, max: number) => sql<Stray[]>`
+  select account_id as account, request_id as request, to_char(day, 'YYYY-MM-DD') as day
+  from receipts_other where day < ${before}::text::date limit ${max}`
+
+/** By their keys, each of which lies in one shard. */
+const deleteStrays = (sql: Sql, strays: readonly Stray[]) => sql`
+  delete from receipts_other as receipts
+  using jsonb_to_recordset(${JSON.stringify(strays)}::text::jsonb) as old (account uuid, request uuid, day date)
+  where receipts.account_id = old.account and receipts.request_id = old.request and receipts.day = old.day`
+
+interface SpentMinute {
+  account: string
+  minute: number
+}
+
+const selectOldMinutes = (sql: Sql, beforeMinute: number, max: number) => sql<SpentMinute[]>`
+  select account_id as account, minute from spend_minutes
+  where minute < ${beforeMinute} order by minute limit ${max}`
+
+const deleteMinutes = (sql: Sql, minutes: readonly SpentMinute[]) => sql`
+  delete from spend_minutes as spent
+  using jsonb_to_recordset(${JSON.stringify(minutes)}::text::jsonb) as old (account uuid, minute integer)
+  where spent.account_id = old.account and spent.minute = old.minute`
