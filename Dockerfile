@@ -1,4 +1,4 @@
-# The gateway as one bundled file on Node's slim image: no package manager state, no shell needed, no root.
+# The gateway and its operator's tool, each one bundled file, on Node's slim image: no package manager state, no shell needed, no root.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -16,7 +16,9 @@ ENV NODE_ENV=production DATA_DIR=/data
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/dist ./dist
-RUN mkdir /data && chown node:node /data
+# The operator's tool: `kubectl exec deploy/aiserve-gpuproxy -- aiserve-admin accounts list`.
+RUN mkdir /data && chown node:node /data \
+  && chmod +x dist/adapters/node/admin.js && ln -s /app/dist/adapters/node/admin.js /usr/local/bin/aiserve-admin
 # Numeric, so that Kubernetes can check runAsNonRoot. The root file system may be read-only: only /data is written.
 USER 1000
 VOLUME /data

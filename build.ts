@@ -1,12 +1,12 @@
-/** `npm run build`: one file that runs alone on Node 24, for the image. */
+/** `npm run build`: the gateway and the operator's tool, each one file that runs alone on Node 24, for the image. */
 import { readFileSync } from 'node:fs'
 import { build } from 'esbuild'
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
 
 await build({
-  entryPoints: ['adapters/node/main.ts'],
-  outfile: 'dist/adapters/node/main.js',
+  entryPoints: ['adapters/node/main.ts', 'adapters/node/admin.ts'],
+  outdir: 'dist/adapters/node',
   bundle: true,
   platform: 'node',
   target: 'node24',

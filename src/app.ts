@@ -17,9 +17,14 @@ import { type ReadOnlyOptions, refuseReadOnly } from './middleware/read-only.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
 import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
+import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
+import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
+import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
+import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
+import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import type { Offers } from './services/offers.ts'
 
@@ -35,6 +40,11 @@ export interface AppOptions {
   offers: Offers
   route: RouteRouteOptions
   admin: AdminRouteOptions
+  billing: BillingRouteOptions
+  guardrails: GuardrailRouteOptions
+  receipts: ReceiptRouteOptions
+  export: ExportRouteOptions
+  adminMoney: AdminMoneyRouteOptions
 }
 
 /** What changes an account, rents or pays, by any method but GET. */
@@ -51,6 +61,8 @@ const writing = [
   '/api/v1/gpu/deployments/*',
   '/api/v1/gpu/reservations',
   '/api/v1/billing/payments',
+  '/api/v1/guardrails',
+  '/api/v1/admin/accounts/*',
 ]
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
@@ -61,18 +73,28 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use(options.requestContext)
 
   app.route('/', probeRoutes(options.probes))
+  app.route('/api/v1/receipts', receiptKeyRoutes(options.receipts))
 
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
   app.use('/api/v1/gpu/*', guard(requireScope('gpu'), options.admission.check('search')))
   app.use('/api/v1/route/*', guard(requireScope('inference'), options.admission.check('search')))
+  app.use('/api/v1/billing/*', guard(requireScope('billing')))
+  app.use('/api/v1/guardrails/*', guard(requireScope('billing')))
+  app.use('/api/v1/receipts/*', guard(requireScope('inference', 'billing')))
+  app.use('/api/v1/user/export', guard(requireScope('billing')))
   app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/admin', adminRoutes(options.admin))
+  app.route('/api/v1/billing', billingRoutes(options.billing))
+  app.route('/api/v1/guardrails', guardrailRoutes(options.guardrails))
+  app.route('/api/v1/receipts', receiptRoutes(options.receipts))
+  app.route('/api/v1/user', exportRoutes(options.export))
+  app.route('/api/v1/admin/accounts', adminMoneyRoutes(options.adminMoney))
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.
   app.notFound((c: AppContext) => {

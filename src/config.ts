@@ -3,6 +3,8 @@
  * checked against this table. Names are the operator's own, so that a search finds them everywhere.
  */
 import * as z from 'zod'
+import { type WindowLimits, type WindowName, windowMinutes, windowNames } from './domain/guardrails.ts'
+import type { MicroUsd } from './domain/money.ts'
 
 interface Variable<T> {
   schema: z.ZodType<T, string>
@@ -32,6 +34,14 @@ const decimal = (min: number, max: number): Kind<number> => ({
     .pipe(z.number().min(min).max(max)),
   allowed: `a number from ${min} to ${max}`,
 })
+/** As micro-dollars. */
+const money: Kind<number> = {
+  schema: z
+    .string()
+    .regex(/^\d{1,6}(\.\d{1,6})?$/)
+    .transform((text) => Math.round(Number(text) * 1e6)),
+  allowed: 'an amount such as 5 or 0.50, below a million',
+}
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 const duration = (minMs = 0): Kind<number> => ({
   schema: z
@@ -104,6 +114,18 @@ const optional = <T>(kind: Kind<T>, meaning: string): Variable<T | undefined> =>
   meaning,
 })
 
+type GuardrailVariable = `GUARDRAILS_MAX_${Uppercase<WindowName>}_RATE`
+const guardrailVariable = (name: WindowName) =>
+  `GUARDRAILS_MAX_${name.toUpperCase() as Uppercase<WindowName>}_RATE` satisfies GuardrailVariable
+
+const guardrailVariables = Object.fromEntries(
+  windowNames.map((name) => {
+    const hours = windowMinutes[name] / 60
+    const length = name.endsWith('h') ? `${hours} hours` : `${windowMinutes[name]} minutes`
+    return [guardrailVariable(name), required(money, '0', `Most that an account may spend in ${length}; 0 = off.`)]
+  }),
+) as Record<GuardrailVariable, Variable<MicroUsd>>
+
 export const variables = {
   HOST: required(text, '0.0.0.0', 'Address to listen on.'),
   PORT: required(integer(0, 65_535), '8080', 'Port to listen on; 0 takes a free one.'),
@@ -121,6 +143,7 @@ export const variables = {
   ),
   METRICS_TOKEN: optional(secret(16), '`/metrics` then wants it as a bearer token; unset: `/metrics` is open.'),
   BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
+  BOOTSTRAP_CREDIT_USD: required(money, '100', 'Credit that the account of `BOOTSTRAP_API_KEY` is given, once.'),
 
   DATABASE_URL: optional(postgresUrl, 'PostgreSQL server; wins over `DB_HOST`.'),
   DB_HOST: optional(text, 'PostgreSQL host. With this and `DATABASE_URL` unset the embedded server starts.'),
@@ -226,6 +249,8 @@ export const variables = {
     '100',
     'Requests per key: an idle key may spend its minute at once, then it refills evenly.',
   ),
+  GUARDRAILS_ENABLED: required(flag, 'true', 'Whether the limits below, and those of accounts, hold.'),
+  ...guardrailVariables,
 
   OPENAI_API_KEY: optional(secret(1), "The gateway's own key at OpenAI."),
   OPENAI_BASE_URL: optional(url, 'OpenAI-compatible server, `/v1` included.'),
@@ -241,6 +266,16 @@ export const variables = {
 } satisfies Record<string, Variable<unknown>>
 
 export type Config = { [K in keyof typeof variables]: (typeof variables)[K] extends Variable<infer T> ? T : never }
+
+/** What the operator lets every account spend; a window that is off is not named. */
+export function operatorLimits(config: Config): WindowLimits {
+  return Object.fromEntries(
+    windowNames.flatMap((name) => {
+      const limit = config[guardrailVariable(name)]
+      return limit > 0 ? [[name, limit]] : []
+    }),
+  )
+}
 
 /** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
 export const notYetRead = ['BILLING_API_KEY', 'STRIPE_SECRET_KEY', 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const

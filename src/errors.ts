@@ -53,7 +53,7 @@ export const errorTable = {
   guardrail_exceeded: {
     status: 402,
     type: bad,
-    message: 'A guard rail of the account does not allow this. Wait until it frees, or have it raised.',
+    message: 'This would pass a guard rail of the account. Wait until it frees, or ask for less.',
   },
   scope_missing: {
     status: 403,
@@ -76,6 +76,11 @@ export const errorTable = {
     type: bad,
     message: 'There is no circuit breaker of that name. GET /api/v1/admin/breakers lists what there is.',
   },
+  receipt_not_found: {
+    status: 404,
+    type: bad,
+    message: 'There is no receipt of that request. One is there about a second after its answer, and for thirty days.',
+  },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {
@@ -88,6 +93,7 @@ export const errorTable = {
     type: bad,
     message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
   },
+  unknown_account: { status: 404, type: bad, message: 'There is no such account, or it was closed.' },
   method_not_allowed: {
     status: 405,
     type: bad,
@@ -224,6 +230,8 @@ export interface ApiErrorOptions {
   shouldRetry?: boolean
   /** Response headers that belong to this error, as `Allow`. */
   headers?: Record<string, string>
+  /** Further members of the problem details, and of OpenAI's envelope. */
+  members?: Record<string, string | null>
   cause?: unknown
 }
 
@@ -244,5 +252,5 @@ export class ApiError extends Error {
 
 /** OpenAI's error envelope. */
 export const openAiError = ({ message, type, code, options }: ApiError) => ({
-  error: { message, type, param: options.param ?? null, code },
+  error: { message, type, param: options.param ?? null, code, ...options.members },
 })

@@ -4,7 +4,7 @@ import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
-import type { Config } from './config.ts'
+import { type Config, operatorLimits } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
@@ -21,9 +21,13 @@ import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createAccountExport } from './services/account-export.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createBreakers } from './services/breakers.ts'
+import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
+import { createGrants } from './services/grants.ts'
+import { createGuardrails } from './services/guardrails.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyedExecutions } from './services/idempotency.ts'
 import { createInference } from './services/inference.ts'
@@ -33,7 +37,10 @@ import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createOutcomeOf } from './services/outcome.ts'
+import { createReceiptSigner } from './services/receipt-signer.ts'
+import { createReceipts } from './services/receipts.ts'
 import { createRouter } from './services/router.ts'
+import { createUpkeep } from './services/upkeep.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
@@ -63,6 +70,7 @@ export interface GatewayOptions {
 
 export interface Gateway {
   /** Ends what a former run left open. Before the first request. */
+  /** Before the first request: begins the work in the background. */
   start(): Promise<void>
   fetch(request: Request, bindings: Bindings): Response | Promise<Response>
   /** Another routing table takes over; requests under way end as they began. */
@@ -293,6 +301,14 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     log,
   })
 
+  const guardrails = createGuardrails({
+    clock,
+    port: ports.guardrails,
+    enabled: config.GUARDRAILS_ENABLED,
+    defaults: operatorLimits(config),
+  })
+  const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
+
   const context = createRequestContext({
     clock,
     newId: ports.newId,
@@ -351,6 +367,13 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       readJson,
       log,
     },
+    billing: { statements: ports.statements, wallNow: clock.wallNow },
+    guardrails: { guardrails, readJson },
+    receipts: {
+      receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
+    },
+    export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
+    adminMoney: { accountRecords: ports.accountRecords, grants: createGrants(ports), guardrails, readJson, log },
     offers: createOffers({
       clock,
       markets,
@@ -395,10 +418,12 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     async start() {
       await recovery.endJournalled()
       recovery.start()
+      await upkeep.start()
     },
     async close() {
       recovery.stop()
       keyedExecutions.stop()
+      upkeep.stop()
       await leasedLimits?.close()
     },
     settleLedger: ledger.stop,

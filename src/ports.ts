@@ -3,11 +3,13 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
-import type { Blocked, WindowName } from './domain/guardrails.ts'
+import type { Blocked, SpentByMinute, WindowChanges, WindowLimits, WindowName } from './domain/guardrails.ts'
 import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
+import type { Receipt } from './domain/receipt.ts'
+import type { Position, Transaction, UsageGroup, UsagePlace, UsageQuestion, UsageRow } from './domain/statement.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
 import type { FleetBoard } from './resilience/fleet-board.ts'
@@ -37,6 +39,13 @@ export interface Ports {
   journal: Journal
   ledgerStore: LedgerStore
   idempotency: Idempotency
+  accountRecords: AccountRecords
+  credits: Credits
+  statements: Statements
+  guardrails: Guardrails
+  upkeep: Upkeep
+  /** Ed25519, PKCS #8 in base64: what receipts are signed with. */
+  receiptKey: string
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   /** Of this pod, over its restarts, and of this run of it: whose holds are whose. */
@@ -136,6 +145,11 @@ export interface Accounts {
   listApiKeys(accountId: string): Promise<ApiKey[]>
   /** False: the account has no such key, or it was revoked before. */
   revokeApiKey(accountId: string, keyId: string): Promise<boolean>
+}
+
+/** What keeps accounts does not answer, or did not say whether it did what it was asked. */
+export class StorageUnavailable extends Error {
+  override name = 'StorageUnavailable'
 }
 
 export interface NewApiKey {
@@ -274,6 +288,8 @@ export interface JournalEntry {
 export interface Credits {
   /** Once for each id and kind, however often it is told. False: it had been told before. */
   grant(accountId: string, credit: Credit): Promise<boolean>
+  /** How much was granted under that id; undefined = nothing. */
+  granted(accountId: string, credit: Pick<Credit, 'id' | 'kind'>): Promise<MicroUsd | undefined>
 }
 
 export interface Credit {
@@ -281,6 +297,85 @@ export interface Credit {
   id: string
   kind: 'signup' | 'bootstrap' | 'granted' | 'payment'
   amount: MicroUsd
+  /** Why, for the account's owner to read. */
+  note?: string | undefined
+}
+
+/** What an account's owner may read of its money. */
+export interface Statements {
+  /** As it is now, always. */
+  balance(accountId: string): Promise<Balance>
+  /** At most `limit`, the newest first, from that position on, itself included. @default from the newest */
+  transactions(accountId: string, page: { limit: number; from?: Position | undefined }): Promise<Transaction[]>
+  /** At most a thousand groups: days in their order, others the dearest first. */
+  usage(accountId: string, question: UsageQuestion): Promise<UsageGroup[]>
+  /** At most `limit`, the oldest first, after that one. @default from the first */
+  usageRows(accountId: string, page: { limit: number; after?: UsagePlace | undefined }): Promise<UsageRow[]>
+  receipt(accountId: string, requestId: string): Promise<Receipt | undefined>
+  /** At most `limit`, the newest first, of requests that began before that one did. @default the newest */
+  receipts(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Receipt[]>
+}
+
+export interface Balance {
+  /** What may be spent, leased slices included. */
+  available: MicroUsd
+  /** Set aside for what is under way. */
+  held: MicroUsd
+}
+
+/** What the guard rails of an account are, and what counts against them. */
+export interface Guardrails {
+  state(accountId: string): Promise<GuardrailState>
+  setLimits(accountId: string, changes: WindowChanges): Promise<void>
+  /** Whether passing a limit is only told, and nothing is refused. */
+  setShadow(accountId: string, shadow: boolean): Promise<void>
+  /** What was spent before this minute since 1970 counts no more. */
+  reset(accountId: string, minute: number): Promise<void>
+}
+
+export interface GuardrailState {
+  /** The account's own. */
+  limits: WindowLimits
+  shadow: boolean
+  /** Of the last 72 hours, since the last reset. */
+  spent: SpentByMinute
+  /** Held and leased: counts as spent in the minute under way. */
+  outstanding: MicroUsd
+}
+
+/** Accounts, as those who run the gateway see them. */
+export interface AccountRecords {
+  find(accountId: string): Promise<AccountRecord | undefined>
+  /** At most `limit`, the newest first. `before`: the last id of the page before. */
+  list(page: { limit: number; before?: string | undefined }): Promise<AccountRecord[]>
+  /** Undefined: there is no such account. */
+  update(accountId: string, changes: AccountChanges): Promise<AccountRecord | undefined>
+}
+
+export interface AccountRecord {
+  accountId: string
+  name: string
+  role: Principal['role']
+  limits: LimitSettings
+  createdAt: Date
+  disabledAt: Date | undefined
+}
+
+export interface AccountChanges {
+  disabled?: boolean | undefined
+  /** What is left out stays, null is no limit any more. */
+  limits?: { [L in keyof LimitSettings]: number | null | undefined } | undefined
+}
+
+/** What is kept for a time only. Each step is small, and done by one pod at a time. */
+export interface Upkeep {
+  /**
+   * Room for receipts of the days `from` to `to`, none of those before `dropBefore` (days as in `2026-11-25`). Busy:
+   * another pod is at it, or the tables are in use; what is left is done when it is called again.
+   */
+  keepReceiptDays(days: { from: string; to: string; dropBefore: string }): Promise<'done' | 'busy'>
+  /** Of the spending by the minute what is older, at most so much. How many are gone. */
+  forgetSpending(options: { beforeMinute: number; max: number }): Promise<number>
 }
 
 /** The ledger's books. Money is moved here and nowhere else. */

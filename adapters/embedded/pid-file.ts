@@ -7,15 +7,17 @@ interface PidFile {
   pid: number
   /** Connections are accepted. */
   ready: boolean
+  /** Folder of its Unix socket. */
+  socketDir: string
 }
 
-/** https://www.postgresql.org/docs/18/storage-file-layout.html: line 1 is the pid, 8 the status. */
+/** https://www.postgresql.org/docs/18/storage-file-layout.html: line 1 is the pid, 5 the socket's folder, 8 the status. */
 export async function readPidFile(folder: string): Promise<PidFile | undefined> {
   const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(missing)
   const lines = text?.split('\n') ?? []
   const pid = Number(lines[0])
   if (!Number.isInteger(pid) || pid <= 0) return undefined
-  return { pid, ready: lines[7]?.trim() === 'ready' }
+  return { pid, ready: lines[7]?.trim() === 'ready', socketDir: lines[4]?.trim() ?? '' }
 }
 
 /** Whether `pid` is a PostgreSQL that serves `folder`. After a power loss the number may be any other program's. */

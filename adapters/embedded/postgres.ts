@@ -58,6 +58,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
+/** The server that another process of this DATA_DIR has brought up; undefined = there is none. It is not to be stopped. */
+export async function findRunningPostgres(dataDir: string): Promise<EmbeddedPostgres['connection'] | undefined> {
+  const folder = join(await realpath(dataDir).catch(() => dataDir), 'postgres')
+  const file = await readPidFile(folder)
+  if (!file?.ready || !(await serves(file.pid, folder))) return undefined
+  return { host: file.socketDir, port, user, database }
+}
+
 async function start(options: EmbeddedPostgresOptions, signal: AbortSignal): Promise<EmbeddedPostgres> {
   const { log, durable = true, inUseWaitMs = 5_000 } = options
   const started = performance.now()

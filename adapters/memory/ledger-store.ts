@@ -26,7 +26,7 @@ export function createMemoryLedgerStore({
   const holds = new Map<string, OpenHold & { podId: string; at: number }>()
   const ended = new Map<string, EndEvent>()
   const spent: { accountId: string; keyId: string; at: number; amount: number }[] = []
-  const credits = new Set<string>()
+  const credits = new Map<string, number>()
   const shadow = new Set<string>()
   const receipts = new Map<string, Receipt>()
   const balance = (accountId: string) => {
@@ -78,10 +78,11 @@ export function createMemoryLedgerStore({
     async grant(accountId, { id, kind, amount }) {
       const key = `${accountId}/${id}/${kind}`
       if (credits.has(key)) return false
-      credits.add(key)
+      credits.set(key, amount)
       balance(accountId).available += amount
       return true
     },
+    granted: async (accountId, { id, kind }) => credits.get(`${accountId}/${id}/${kind}`),
     async enter(lines) {
       const events = lines.map((line) => JSON.parse(line) as LedgerEvent)
       for (const event of events) enterOne(event, events)

@@ -1,19 +1,37 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
-import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Credits, LedgerStore, Log, Metrics, WriteMode } from '../../src/ports.ts'
+import { type Config, ConfigError, operatorLimits } from '../../src/config.ts'
+import type {
+  AccountRecords,
+  Accounts,
+  Clock,
+  Credits,
+  Guardrails,
+  LedgerStore,
+  Log,
+  Metrics,
+  Statements,
+  Upkeep,
+  WriteMode,
+} from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
+import { createAccountRecords } from './postgres/account-records.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
+import { createGuardrails } from './postgres/guardrails.ts'
 import { createIdempotency, type PostgresIdempotency } from './postgres/idempotency.ts'
+import { createLedgerCheck, type LedgerCheck } from './postgres/ledger-check.ts'
 import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { loadReceiptKey } from './postgres/receipt-key.ts'
+import { createStatements } from './postgres/statements.ts'
+import { createUpkeepPort } from './postgres/upkeep.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
@@ -23,6 +41,12 @@ export interface Storage {
   credits: Credits
   idempotency: PostgresIdempotency
   podId: string
+  accountRecords: AccountRecords
+  statements: Statements
+  guardrails: Guardrails
+  upkeep: Upkeep
+  receiptKey: string
+  ledgerCheck: LedgerCheck
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -40,13 +64,15 @@ export interface StorageOptions {
   metrics: Metrics
   /** Pods that live, this one included. @default () => 1 */
   pods?: () => number
+  /** The embedded server may be up already, for a gateway: then that one is used. @default false */
+  beside?: boolean
 }
 
 const closeTimeoutS = 5
 
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
-  const { clock, random, log, metrics, pods } = options
-  const { connection, stop } = await findServer(config, log)
+  const { clock, random, log, metrics, pods, beside = false } = options
+  const { connection, stop } = await findServer(config, log, beside)
   const cluster = await connect({
     ...connection,
     clock,
@@ -67,17 +93,19 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   const database = pools.general
   await migrate({ database, log })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
-  const operator = createOperatorAccounts({ database, pepper, newId })
+  const receiptKey = await loadReceiptKey(database)
+  const credits = createCredits({ cluster })
+  const credit = config.BOOTSTRAP_CREDIT_USD
+  const operator = createOperatorAccounts({ database, pepper, newId, credits, credit })
   if (config.BOOTSTRAP_API_KEY) await operator.ensureBootstrapAccount({ apiKey: config.BOOTSTRAP_API_KEY })
 
   const podId = await loadPodId(config.DATA_DIR)
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
-  const credits = createCredits({ cluster })
   const ledgerStore = createLedgerStore({
     database: pools.ledger,
     transact: cluster.transact,
     watch: cluster.watch,
-    windowLimits: {},
+    windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
   })
   const idempotency = createIdempotency({ database: pools.general, pod: podId })
   cluster.start()
@@ -90,6 +118,12 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     credits,
     idempotency,
     podId,
+    accountRecords: createAccountRecords({ cluster }),
+    statements: createStatements({ cluster }),
+    guardrails: createGuardrails({ cluster }),
+    upkeep: createUpkeepPort({ database }),
+    receiptKey,
+    ledgerCheck: createLedgerCheck({ database }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),
@@ -141,6 +175,7 @@ const codeOf = (error: Error & { code?: string }) => error.code ?? error.name
 async function findServer(
   config: Config,
   log: Log,
+  beside: boolean,
 ): Promise<{ connection: Partial<DatabaseOptions>; stop(): Promise<void> }> {
   const ssl = config.DB_SSLMODE
   if (config.DATABASE_URL) return { connection: { url: config.DATABASE_URL }, stop: async () => {} }
@@ -149,7 +184,9 @@ async function findServer(
     return { connection: { host, port, database, user, ssl, ...(password && { password }) }, stop: async () => {} }
   }
   // Loaded only here: production is always given a database.
-  const { startEmbeddedPostgres } = await import('../embedded/postgres.ts')
+  const { findRunningPostgres, startEmbeddedPostgres } = await import('../embedded/postgres.ts')
+  const running = beside ? await findRunningPostgres(config.DATA_DIR) : undefined
+  if (running) return { connection: { ...running, ssl: 'disable' }, stop: async () => {} }
   const { connection, stop } = await startEmbeddedPostgres({ dataDir: config.DATA_DIR, log })
   return { connection: { ...connection, ssl: 'disable' }, stop }
 }

@@ -88,7 +88,12 @@ function startGateway(
 }
 
 async function grant(database: Database) {
-  const credits = createCredits({ cluster: { write: (label, _account, run) => database.transaction(label, run) } })
+  const credits = createCredits({
+    cluster: {
+      read: (label, _reads, run) => database.query(label, undefined, run),
+      write: (label, _account, run) => database.transaction(label, run),
+    },
+  })
   await credits.grant(bootstrapAccount, { id: crypto.randomUUID(), kind: 'granted', amount: 100_000_000_000 })
 }
 

@@ -30,6 +30,9 @@ export const longestWindowMinutes = Math.max(...Object.values(windowMinutes))
 /** What may be spent within each; one that is not named is not limited. */
 export type WindowLimits = Partial<Record<WindowName, MicroUsd>>
 
+/** Only the windows that are named; null = not limited. */
+export type WindowChanges = { [name in WindowName]?: MicroUsd | null | undefined }
+
 /** By the minute since 1970, in any order. A minute that is not there is one without spending. */
 export type SpentByMinute = ReadonlyMap<number, MicroUsd>
 

@@ -37,3 +37,12 @@ export interface ReceiptTry {
   reason: string
   ms: number
 }
+
+/** Receipts are kept for so long. */
+export const receiptDays = 30
+
+/** When a request began, in ms since 1970: its id says so (UUID version 7, RFC 9562). Undefined: it is no such id. */
+export function startOf(requestId: string): number | undefined {
+  const id = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.exec(requestId)
+  return id ? Number.parseInt(id[1]! + id[2]!, 16) : undefined
+}

@@ -33,10 +33,13 @@ export const authenticate = ({ accounts, principals, digest }: AuthenticateOptio
     return found.catch(unavailable).then(admit)
   }
 
-export const requireScope = (scope: Scope): Check =>
+/** Any one of them is enough. */
+export const requireScope = (...wanted: [Scope, ...Scope[]]): Check =>
   function requireScope(c) {
-    if (principalOf(c).scopes.includes(scope)) return undefined
-    throw new ApiError('scope_missing', { message: `This API key lacks the scope "${scope}". Use a key that has it.` })
+    const { scopes } = principalOf(c)
+    if (wanted.some((scope) => scopes.includes(scope))) return undefined
+    const names = wanted.map((scope) => `"${scope}"`).join(' or ')
+    throw new ApiError('scope_missing', { message: `This API key lacks the scope ${names}. Use a key that has it.` })
   }
 
 export const requireAdministrator: Check = function requireAdministrator(c) {

@@ -93,7 +93,7 @@ export function adminRoutes({ breakers, faults, writeMode, readJson, log }: Admi
   return app
 }
 
-function who(c: AppContext) {
+export function who(c: AppContext) {
   const { accountId, keyId } = principalOf(c)
   return { request_id: c.get('request').id, account_id: accountId, key_id: keyId }
 }

@@ -3,6 +3,7 @@
 import { formatUsd, type MicroUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
 import type { LeaseAnswer } from '../ports.ts'
+import { guardrailExceeded } from './guardrails.ts'
 
 const dollars = (amount: MicroUsd) => `$${formatUsd(amount)}`
 const minuteMs = 60_000
@@ -24,13 +25,7 @@ export function refusalOf({ blocked, spendable, elsewhere, held }: LeaseAnswer, 
       shouldRetry: false,
     })
   }
-  const { freesAtMinute, window } = blocked
-  const frees = freesAtMinute === undefined ? undefined : freesAtMinute * minuteMs
-  const when =
-    frees === undefined ? 'It will not fit however long you wait' : `Room at ${new Date(frees).toISOString()}`
-  return new ApiError('guardrail_exceeded', {
-    message: `The guard rail ${window} does not allow it: ${sums}. ${when}.`,
-    shouldRetry: false,
-    ...(frees !== undefined && { retryAfterMs: Math.max(1_000, frees - wallNow) }),
-  })
+  const { freesAtMinute } = blocked
+  const retryAfterMs = freesAtMinute === undefined ? undefined : Math.max(1_000, freesAtMinute * minuteMs - wallNow)
+  return guardrailExceeded(blocked, { shouldRetry: false, ...(retryAfterMs !== undefined && { retryAfterMs }) })
 }

@@ -76,3 +76,20 @@ test('what it holds is the bundle alone, and that serves', async () => {
   execFileSync(process.execPath, probe, { env: { PORT: new URL(gateway.url).port } })
   expect(await gateway.end('SIGTERM')).toBe(0)
 })
+
+test("the operator's tool is a command of the image", () => {
+  const [, path, command] = /ln -s (\S+) \/usr\/local\/bin\/(\S+)/.exec(dockerfile)!
+  expect(command).toBe('aiserve-admin')
+  const file = join(image, path!.replace('/app/', ''))
+  expect(readFileSync(file, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+  const env = {
+    PATH: process.env.PATH,
+    NODE_ENV: 'production',
+    JWT_SECRET: 'not-a-real-secret-but-long-enough-0001',
+    ...databaseEnv(database),
+  }
+  const run = (...args: string[]) =>
+    execFileSync(process.execPath, [file, ...args], { cwd: image, env, encoding: 'utf8' })
+  expect(JSON.parse(run('--check-config', '--json'))).toMatchObject({ configuration: 'valid', node_env: 'production' })
+  expect(JSON.parse(run('ledger', 'check', '--json')).rules).toHaveLength(8)
+})

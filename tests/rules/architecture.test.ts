@@ -50,7 +50,7 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
   'src/telemetry/': { import: [] },
   'src/cache/': { import: ['src/resilience/'], types: ['src/ports.ts'] },
   'src/errors.ts': { import: [] },
-  'src/config.ts': { import: [] },
+  'src/config.ts': { import: ['src/domain/'] },
   'src/ports.ts': { import: [], types: ['src/resilience/', 'src/telemetry/', 'src/domain/'] },
   'src/upstream/': { import: ['src/telemetry/', ...kit] },
   'src/providers/': { import: ['src/upstream/', ...portable] },

@@ -21,6 +21,11 @@ const fleetWide = [
   'selectAbandonedLeases',
   'selectOldKeys',
   'updateFormer',
+  'selectRecords',
+  'selectNextAccount',
+  'selectStray',
+  'selectOldStrays',
+  'selectOldMinutes',
 ]
 
 let server: TestPostgres

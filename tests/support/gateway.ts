@@ -1,5 +1,8 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
+import { generateKeyPairSync } from 'node:crypto'
+import { createMemoryAccountRecords } from '../../adapters/memory/account-records.ts'
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
@@ -19,6 +22,13 @@ import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
 
 export const testKey = 'ak_live_testtesttesttesttesttest0001'
+/** Whose key that is. */
+export const testAccountId = '00000000-0000-7000-8000-000000000001'
+export const testKeyId = '00000000-0000-7000-8000-000000000002'
+
+const testReceiptKey = generateKeyPairSync('ed25519')
+  .privateKey.export({ type: 'pkcs8', format: 'der' })
+  .toString('base64')
 
 export interface LogLine extends LogFields {
   level: string
@@ -30,6 +40,7 @@ export interface TestGateway {
   sandbox: Required<Omit<Sandbox, 'close'>>
   accounts: MemoryAccounts
   ledger: MemoryLedgerStore
+  books: MemoryBooks
   log: LogLine[]
   metric(name: string, labels?: Record<string, string>): Promise<number | undefined>
   metricsText(): Promise<string>
@@ -63,13 +74,14 @@ export async function startTestGateway({
     Sandbox
   const accounts = createMemoryAccounts()
   accounts.add(testKey, {
-    accountId: '00000000-0000-7000-8000-000000000001',
-    keyId: '00000000-0000-7000-8000-000000000002',
+    accountId: testAccountId,
+    keyId: testKeyId,
     role: 'administrator',
     scopes: ['inference', 'gpu', 'billing', 'admin'],
     limits: { key: {}, account: {} },
   })
   const ledgerStore = createMemoryLedgerStore({ wallNow: clock.wallNow, everyoneHas: 1_000_000_000_000 })
+  const books = createMemoryBooks({ clock: ports.clock ?? clock })
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -104,10 +116,17 @@ export async function startTestGateway({
       ledgerStore,
       identity: { podId: newId(), processId: newId() },
       idempotency: createMemoryIdempotency({ clock }),
+      accountRecords: createMemoryAccountRecords([{ accountId: testAccountId, role: 'administrator' }]),
+      credits: books.credits,
+      statements: books.statements,
+      guardrails: books.guardrails,
+      upkeep: { keepReceiptDays: async () => 'done', forgetSpending: async () => 0 },
+      receiptKey: testReceiptKey,
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
   })
+  await gateway.start()
   const server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { url } = server
   const headers = (more?: HeadersInit) => ({ authorization: `Bearer ${testKey}`, ...(more as Record<string, string>) })
@@ -115,7 +134,10 @@ export async function startTestGateway({
 
   let stopping: Promise<void> | undefined
   const stop = () => {
-    stopping ??= server.drain({ delayMs: 0, timeoutMs: 1_000 }).then(() => http.close())
+    stopping ??= server
+      .drain({ delayMs: 0, timeoutMs: 1_000 })
+      .then(() => Promise.all([http.close(), gateway.close()]))
+      .then(() => {})
     return stopping
   }
   return {
@@ -123,6 +145,7 @@ export async function startTestGateway({
     sandbox,
     accounts,
     ledger: ledgerStore,
+    books,
     log: lines,
     metricsText,
     async metric(name, labels = {}) {

@@ -3,18 +3,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { scopes } from '../../../src/domain/principal.ts'
 import type { Accounts } from '../../../src/ports.ts'
 import { systemClock } from '../../../src/resilience/clock.ts'
+import { accountRecordsContract } from '../../../tests/contracts/account-records.ts'
 import { accountsContract } from '../../../tests/contracts/accounts.ts'
 import type { TestPostgres } from '../../../tests/support/postgres.ts'
 import { startTestPostgres } from '../../../tests/support/postgres.ts'
 import { newId } from '../identity.ts'
+import { createAccountRecords } from './account-records.ts'
 import { createAccounts } from './accounts.ts'
 import { generateApiKey, hashApiKey, prefixOf } from './api-key.ts'
 import type { Database } from './client.ts'
 import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
+import { createCredits } from './credits.ts'
 import { migrate } from './migrations.ts'
 import type { OperatorAccounts } from './operator-accounts.ts'
 import { createOperatorAccounts } from './operator-accounts.ts'
 import { loadPepper } from './pepper.ts'
+import { createStatements } from './statements.ts'
 
 const pepper = 'pepper of the test'
 const usedKeys: string[] = []
@@ -57,6 +61,11 @@ async function addKey(fields: { disabled?: Date; revoked?: Date; expires?: Date;
 }
 
 accountsContract('the accounts in PostgreSQL', () => ({ accounts }))
+
+accountRecordsContract('the accounts in PostgreSQL', () => {
+  const add = async (name: string) => (await accounts.createAccount({ name, limits: { maxConcurrent: 5 } })).accountId
+  return { records: createAccountRecords({ cluster }), add }
+})
 
 const soon = () => new Date(Date.now() + 60_000)
 const past = new Date(0)
@@ -101,6 +110,21 @@ test('the bootstrap account has exactly the key that was configured, however oft
     scopes: [...scopes],
     limits: { key: {}, account: {} },
   })
+})
+
+test('the bootstrap and the welcome account have been given their credit, each once', async () => {
+  const credits = createCredits({ cluster })
+  const statements = createStatements({ cluster })
+  const generous = createOperatorAccounts({ database, pepper, credits, credit: 7_500_000 })
+  const apiKey = 'the key of an account with credit'
+  usedKeys.push(apiKey)
+  const makeBoth = () => Promise.all([generous.ensureBootstrapAccount({ apiKey }), generous.issueWelcomeKey()])
+  const [bootstrap, welcome] = await makeBoth()
+  usedKeys.push(welcome.apiKey, (await makeBoth())[1].apiKey)
+  for (const { accountId } of [bootstrap, welcome]) {
+    expect(await statements.balance(accountId)).toEqual({ available: 7_500_000, held: 0 })
+    expect(await statements.transactions(accountId, { limit: 9 })).toMatchObject([{ kind: 'bootstrap' }])
+  }
 })
 
 test('another bootstrap key revokes the one before, and going back restores it', async () => {

@@ -36,7 +36,10 @@ afterAll(async () => {
 
 const credits = () =>
   createCredits({
-    cluster: { write: (label, _account, run, options) => transact(database, label, run, options) },
+    cluster: {
+      read: (label, _reads, run) => database.query(label, undefined, run),
+      write: (label, _account, run, options) => transact(database, label, run, options),
+    },
   })
 
 async function newAccount(amount: number) {

@@ -15,8 +15,8 @@ export interface LedgerStoreOptions {
   database: Database
   transact: Transact
   watch: Pick<PrimaryWatch, 'subscribe'>
-  /** Of every account; its own may only be stricter. */
-  windowLimits: WindowLimits
+  /** Of every account; its own may only be stricter. Undefined = guard rails are off. */
+  windowLimits: WindowLimits | undefined
 }
 
 export function createLedgerStore({ database, transact, watch, windowLimits }: LedgerStoreOptions): LedgerStore {
@@ -114,7 +114,7 @@ export function createLedgerStore({ database, transact, watch, windowLimits }: L
 /** Data exceptions and broken constraints: the same statement will fail the same way. */
 const isAboutValues = (error: unknown) => error instanceof QueryFailed && /^2[23]/.test(error.code)
 
-async function lease(sql: Sql, ask: LeaseAsk, operator: WindowLimits): Promise<LeaseAnswer> {
+async function lease(sql: Sql, ask: LeaseAsk, operator: WindowLimits | undefined): Promise<LeaseAnswer> {
   const { accountId, need, want } = ask
   const [row] = await selectPurse(sql, accountId)
   const { available, held, leased } = row
@@ -131,7 +131,13 @@ async function lease(sql: Sql, ask: LeaseAsk, operator: WindowLimits): Promise<L
   }
   if (spendable < need || !row) return answer
 
-  const block = await blockOf(sql, ask, strictest(operator, row.limits ?? {}), row.reset_minute ?? 0, held + leased)
+  const block = await blockOf(
+    sql,
+    ask,
+    operator ? strictest(operator, row.limits ?? {}) : {},
+    row.reset_minute ?? 0,
+    held + leased,
+  )
   let amount = Math.min(want, spendable)
   const wanted = block(amount)
   if (wanted) amount = need

@@ -3,8 +3,10 @@
  * a developer is shown at start. Their ids are fixed, so that gateways that start at once mean the same account.
  */
 import { randomUUID } from 'node:crypto'
+import type { MicroUsd } from '../../../src/domain/money.ts'
 import type { Principal, Scope } from '../../../src/domain/principal.ts'
 import { scopes } from '../../../src/domain/principal.ts'
+import type { Credits } from '../../../src/ports.ts'
 import { generateApiKey, hashApiKey, prefixOf } from './api-key.ts'
 import type { Database, Sql } from './client.ts'
 
@@ -14,9 +16,9 @@ interface IssuedKey {
 }
 
 export interface OperatorAccounts {
-  /** Afterwards an administrator has exactly this key; a former bootstrap key is revoked. */
+  /** Afterwards an administrator has exactly this key, and has been given the credit; a former key is revoked. */
   ensureBootstrapAccount(options: { apiKey: string }): Promise<IssuedKey>
-  /** A new key each time; the former ones are revoked. */
+  /** A new key each time, for an account that has been given the credit; the former keys are revoked. */
   issueWelcomeKey(): Promise<IssuedKey & { apiKey: string }>
 }
 
@@ -40,12 +42,24 @@ const welcome: OwnAccount = {
   scopes: scopes.filter((scope) => scope !== 'admin'),
 }
 
+/** The same at each start, so that it is given once. */
+const creditId = '00000000-0000-8000-8000-000000000001'
+
 export function createOperatorAccounts(options: {
   database: Database
   pepper: string
   newId?: () => string
+  credits?: Pick<Credits, 'grant'>
+  /** What each of the two is given, once. @default 0 */
+  credit?: MicroUsd
 }): OperatorAccounts {
-  const { database, pepper, newId = randomUUID } = options
+  const { database, pepper, newId = randomUUID, credits, credit = 0 } = options
+
+  async function setUp(account: OwnAccount, apiKey: string) {
+    const issued = await setOnlyKey(account, apiKey)
+    if (credit > 0) await credits?.grant(account.accountId, { id: creditId, kind: 'bootstrap', amount: credit })
+    return issued
+  }
 
   /** Makes `apiKey` the only key of the account that works. */
   const setOnlyKey = (account: OwnAccount, apiKey: string) =>
@@ -63,10 +77,10 @@ export function createOperatorAccounts(options: {
     })
 
   return {
-    ensureBootstrapAccount: ({ apiKey }) => setOnlyKey(bootstrap, apiKey),
+    ensureBootstrapAccount: ({ apiKey }) => setUp(bootstrap, apiKey),
     async issueWelcomeKey() {
       const apiKey = generateApiKey()
-      return { ...(await setOnlyKey(welcome, apiKey)), apiKey }
+      return { ...(await setUp(welcome, apiKey)), apiKey }
     },
   }
 }

@@ -1,0 +1,114 @@
+/** What a ledger tells its readers, kept as long as the process lives: for tests and benches of what reads it. */
+import type { SpentByMinute, WindowLimits } from '../../src/domain/guardrails.ts'
+import type { MicroUsd } from '../../src/domain/money.ts'
+import type { Receipt } from '../../src/domain/receipt.ts'
+import type { Position, Transaction, UsageGroup, UsagePlace, UsageRow } from '../../src/domain/statement.ts'
+import type { Balance, Clock, Credits, Guardrails, Statements } from '../../src/ports.ts'
+
+export interface MemoryBooks {
+  statements: Statements
+  credits: Credits
+  guardrails: Guardrails
+  of(accountId: string): MemoryBook
+}
+
+export interface MemoryBook extends Balance {
+  leased: MicroUsd
+  entries: Transaction[]
+  usage: UsageRow[]
+  receipts: Receipt[]
+  limits: WindowLimits
+  shadow: boolean
+  spent: Map<number, MicroUsd>
+  resetMinute: number
+}
+
+export function createMemoryBooks({ clock }: { clock: Clock }): MemoryBooks {
+  const books = new Map<string, MemoryBook>()
+  const of = (accountId: string): MemoryBook => {
+    const known = books.get(accountId)
+    if (known) return known
+    const money = { available: 0, held: 0, leased: 0 }
+    const rows = { entries: [], usage: [], receipts: [], spent: new Map() }
+    const book = { ...money, ...rows, limits: {}, shadow: false, resetMinute: 0 }
+    books.set(accountId, book)
+    return book
+  }
+  const entryOf = (accountId: string, { id, kind }: { id: string; kind: string }) =>
+    of(accountId).entries.find((entry) => entry.operationId === id && entry.kind === kind)
+
+  return {
+    of,
+    credits: {
+      async grant(accountId, { id, kind, amount, note }) {
+        if (entryOf(accountId, { id, kind })) return false
+        const at = new Date(clock.wallNow()).toISOString().replace('Z', '000Z')
+        of(accountId).entries.push({ at, operationId: id, kind, amount, note })
+        of(accountId).available += amount
+        return true
+      },
+      granted: async (accountId, credit) => entryOf(accountId, credit)?.amount,
+    },
+    statements: {
+      async balance(accountId) {
+        const { available, held } = of(accountId)
+        return { available, held }
+      },
+      async transactions(accountId, { limit, from }) {
+        const sorted = of(accountId).entries.toSorted(newestFirst)
+        return sorted.filter((entry) => !from || newestFirst(entry, from) >= 0).slice(0, limit)
+      },
+      async usage(accountId, { groupBy, from, to }) {
+        const groups = new Map<string, UsageGroup>()
+        for (const row of of(accountId).usage) {
+          if (row.day < from || row.day > to) continue
+          const name = row[groupBy === 'key' ? 'keyId' : groupBy]
+          const group = groups.get(name) ?? { group: name, ...none }
+          for (const amount of Object.keys(none) as (keyof typeof none)[]) group[amount] += row[amount]
+          groups.set(name, group)
+        }
+        const byName = (a: UsageGroup, b: UsageGroup) => (a.group < b.group ? -1 : 1)
+        const byCost = (a: UsageGroup, b: UsageGroup) => b.cost - a.cost || byName(a, b)
+        return [...groups.values()].sort(groupBy === 'day' ? byName : byCost).slice(0, 1_000)
+      },
+      async usageRows(accountId, { limit, after }) {
+        const sorted = of(accountId).usage.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
+        return sorted.filter((row) => !after || placeOf(row) > placeOf(after)).slice(0, limit)
+      },
+      receipt: async (accountId, requestId) =>
+        of(accountId).receipts.find(({ request_id }) => request_id === requestId),
+      async receipts(accountId, { limit, before = 'g' }) {
+        const sorted = of(accountId).receipts.toSorted((a, b) => (a.request_id < b.request_id ? 1 : -1))
+        return sorted.filter(({ request_id }) => request_id < before).slice(0, limit)
+      },
+    },
+    guardrails: {
+      async state(accountId) {
+        const { limits, shadow, spent, resetMinute, held, leased } = of(accountId)
+        const counted: SpentByMinute = new Map([...spent].filter(([minute]) => minute >= resetMinute))
+        return { limits, shadow, spent: counted, outstanding: held + leased }
+      },
+      async setLimits(accountId, changes) {
+        const changed = Object.entries(changes).filter(([, limit]) => limit !== undefined)
+        const merged = Object.entries({ ...of(accountId).limits, ...Object.fromEntries(changed) })
+        of(accountId).limits = Object.fromEntries(merged.filter(([, limit]) => limit !== null))
+      },
+      async setShadow(accountId, shadow) {
+        of(accountId).shadow = shadow
+      },
+      async reset(accountId, minute) {
+        of(accountId).resetMinute = Math.max(of(accountId).resetMinute, minute)
+      },
+    },
+  }
+}
+
+const placeOf = ({ day, keyId, model }: UsagePlace) => `${day} ${keyId} ${model}`
+const none = { requests: 0, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, cost: 0 }
+
+/** By time and id the later first, by kind in its order. */
+function newestFirst(a: Position, b: Position): number {
+  if (a.at !== b.at) return a.at < b.at ? 1 : -1
+  if (a.operationId !== b.operationId) return a.operationId < b.operationId ? 1 : -1
+  return a.kind === b.kind ? 0 : a.kind < b.kind ? -1 : 1
+}

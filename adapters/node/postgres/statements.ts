@@ -1,0 +1,143 @@
+/** What an account's owner is shown of the ledger. Nothing here reads more rows than it answers, but for sums of days. */
+import { type Receipt, startOf } from '../../../src/domain/receipt.ts'
+import {
+  dayOf,
+  type ShownKind,
+  type UsageAmounts,
+  type UsagePlace,
+  type UsageQuestion,
+} from '../../../src/domain/statement.ts'
+import type { Statements } from '../../../src/ports.ts'
+import type { Sql } from './client.ts'
+import type { Cluster } from './cluster.ts'
+
+export function createStatements({ cluster }: { cluster: Pick<Cluster, 'read'> }): Statements {
+  return {
+    async balance(accountId) {
+      const [row] = await cluster.read('read balance', { reads: 'primary' }, (sql) => selectBalance(sql, accountId))
+      return { available: Number(row?.available ?? 0), held: Number(row?.held ?? 0) }
+    },
+    async transactions(accountId, { limit, from = newestPosition }) {
+      const rows = await cluster.read('list transactions', { reads: 'own', accountId }, (sql) =>
+        selectTransactions(sql, accountId, from, limit),
+      )
+      return rows.map(({ at, operation_id, kind, amount, note }) => ({
+        at,
+        operationId: operation_id,
+        kind,
+        amount: Number(amount),
+        note: note ?? undefined,
+      }))
+    },
+    async usage(accountId, question) {
+      const rows = await cluster.read('sum usage', { reads: 'own', accountId }, (sql) =>
+        selectUsage(sql, accountId, question),
+      )
+      const groups = rows.map((row) => ({ group: row.group, ...toAmounts(row) }))
+      return question.groupBy === 'day' ? groups.sort((a, b) => (a.group < b.group ? -1 : 1)) : groups
+    },
+    async usageRows(accountId, { limit, after = firstPlace }) {
+      const rows = await cluster.read('list usage', { reads: 'own', accountId }, (sql) =>
+        selectUsageRows(sql, accountId, after, limit),
+      )
+      return rows.map((row) => ({ day: row.day, keyId: row.key_id, model: row.model, ...toAmounts(row) }))
+    },
+    async receipt(accountId, requestId) {
+      const startedAt = startOf(requestId)
+      if (startedAt === undefined) return undefined
+      const [row] = await cluster.read('find receipt', { reads: 'own', accountId }, (sql) =>
+        selectReceipt(sql, accountId, requestId, dayOf(startedAt)),
+      )
+      return row?.receipt
+    },
+    async receipts(accountId, { limit, before = lastId }) {
+      const rows = await cluster.read('list receipts', { reads: 'own', accountId }, (sql) =>
+        selectReceipts(sql, accountId, before, limit),
+      )
+      return rows.map(({ receipt }) => receipt)
+    },
+  }
+}
+
+const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+/** Before every entry there is. */
+export const newestPosition = { at: 'infinity', operationId: lastId, kind: '' }
+
+const firstPlace: UsagePlace = { day: '-infinity', keyId: '00000000-0000-0000-0000-000000000000', model: '' }
+
+const selectBalance = (sql: Sql, accountId: string) => sql<{ available: string; held: string }[]>`
+  select available, held from balances where account_id = ${accountId}`
+
+interface TransactionRow {
+  at: string
+  operation_id: string
+  kind: ShownKind
+  amount: string
+  note: string | null
+}
+
+/**
+ * The index `ledger_statement` is entered at the position and read as far as the page goes. Its last column is sorted
+ * the other way, which one comparison of rows cannot say: hence two.
+ */
+export const selectTransactions = (sql: Sql, accountId: string, from: typeof newestPosition, limit: number) => sql<
+  TransactionRow[]
+>`
+  select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at, operation_id, kind,
+    available + held as amount, note
+  from ledger_entries
+  where account_id = ${accountId} and kind not in ('hold', 'release')
+    and (ledger_entries.at, operation_id) <= (${from.at}::text::timestamptz, ${from.operationId})
+    and ((ledger_entries.at, operation_id) < (${from.at}::text::timestamptz, ${from.operationId}) or kind >= ${from.kind})
+  order by ledger_entries.at desc, operation_id desc, kind
+  limit ${limit}`
+
+interface AmountsRow {
+  requests: string
+  input_tokens: string
+  cached_input_tokens: string
+  output_tokens: string
+  cost: string
+}
+
+const toAmounts = (row: AmountsRow): UsageAmounts => ({
+  requests: Number(row.requests),
+  inputTokens: Number(row.input_tokens),
+  cachedInputTokens: Number(row.cached_input_tokens),
+  outputTokens: Number(row.output_tokens),
+  cost: Number(row.cost),
+})
+
+type GroupRow = AmountsRow & { group: string }
+
+const selectUsage = (sql: Sql, accountId: string, { groupBy, from, to }: UsageQuestion) => sql<GroupRow[]>`
+  select case ${groupBy}::text when 'day' then to_char(day, 'YYYY-MM-DD') when 'key' then key_id::text else model end as group,
+    sum(requests) as requests, sum(input_tokens) as input_tokens, sum(cached_input_tokens) as cached_input_tokens,
+    sum(output_tokens) as output_tokens, sum(cost) as cost
+  from usage_days
+  where account_id = ${accountId} and day between ${from}::text::date and ${to}::text::date
+  group by 1
+  order by sum(cost) desc, 1
+  limit 1000`
+
+type UsageDayRow = AmountsRow & { day: string; key_id: string; model: string }
+
+const selectUsageRows = (sql: Sql, accountId: string, after: UsagePlace, limit: number) => sql<UsageDayRow[]>`
+  select to_char(usage_days.day, 'YYYY-MM-DD') as day, key_id, model, requests, input_tokens, cached_input_tokens,
+    output_tokens, cost
+  from usage_days
+  where account_id = ${accountId}
+    and (usage_days.day, key_id, model) > (${after.day}::text::date, ${after.keyId}, ${after.model})
+  order by usage_days.day, key_id, model
+  limit ${limit}`
+
+/** The day leads to the one partition that may hold it. */
+const selectReceipt = (sql: Sql, accountId: string, requestId: string, day: string) => sql<{ receipt: Receipt }[]>`
+  select receipt from receipts
+  where account_id = ${accountId} and request_id = ${requestId} and day = ${day}::text::date`
+
+const selectReceipts = (sql: Sql, accountId: string, before: string, limit: number) => sql<{ receipt: Receipt }[]>`
+  select receipt from receipts
+  where account_id = ${accountId} and request_id < ${before}
+  order by request_id desc
+  limit ${limit}`

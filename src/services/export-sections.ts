@@ -1,0 +1,92 @@
+/** What an export holds, in its order. No secret is in it: of keys and sign-ins only what their owner is shown anyway. */
+import { formatUsd } from '../domain/money.ts'
+import type { LimitSettings } from '../domain/principal.ts'
+import type { AccountRecord, AccountRecords, Accounts, ApiKey, Guardrails, Statements } from '../ports.ts'
+import type { ExportSection } from './account-export.ts'
+import { balanceOut, currency, transactionOut, usageRowOut } from './money-shapes.ts'
+
+const pageSize = 500
+
+export const exportSections = (ports: {
+  accounts: Accounts
+  accountRecords: AccountRecords
+  statements: Statements
+  guardrails: Guardrails
+}): ExportSection[] => [
+  {
+    name: 'account',
+    async one(accountId) {
+      const account = await ports.accountRecords.find(accountId)
+      return account && accountOut(account)
+    },
+  },
+  { name: 'keys', one: async (accountId) => (await ports.accounts.listApiKeys(accountId)).map(keyOut) },
+  {
+    name: 'guardrails',
+    async one(accountId) {
+      const { limits, shadow } = await ports.guardrails.state(accountId)
+      const own = Object.entries(limits).map(([name, limit]) => [name, formatUsd(limit)])
+      return { limits: Object.fromEntries(own), currency, shadow }
+    },
+  },
+  { name: 'balance', one: async (accountId) => balanceOut(await ports.statements.balance(accountId)) },
+  {
+    name: 'transactions',
+    async *pages(accountId) {
+      // Each page begins where the one before ended, one row further.
+      let page = await ports.statements.transactions(accountId, { limit: pageSize + 1 })
+      while (page.length > 0) {
+        yield page.slice(0, pageSize).map(transactionOut)
+        const from = page[pageSize]
+        if (!from) return
+        page = await ports.statements.transactions(accountId, { limit: pageSize + 1, from })
+      }
+    },
+  },
+  {
+    name: 'usage',
+    async *pages(accountId) {
+      let page = await ports.statements.usageRows(accountId, { limit: pageSize })
+      while (page.length > 0) {
+        yield page.map(usageRowOut)
+        page = await ports.statements.usageRows(accountId, { limit: pageSize, after: page.at(-1) })
+      }
+    },
+  },
+  {
+    name: 'receipts',
+    async *pages(accountId) {
+      let page = await ports.statements.receipts(accountId, { limit: pageSize })
+      while (page.length > 0) {
+        yield page
+        page = await ports.statements.receipts(accountId, { limit: pageSize, before: page.at(-1)?.request_id })
+      }
+    },
+  },
+]
+
+const limitsOut = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitSettings) => ({
+  requests_per_minute: requestsPerMinute ?? null,
+  tokens_per_minute: tokensPerMinute ?? null,
+  max_concurrent: maxConcurrent ?? null,
+})
+
+const accountOut = ({ accountId, name, role, limits, createdAt, disabledAt }: AccountRecord) => ({
+  id: accountId,
+  name,
+  role,
+  limits: limitsOut(limits),
+  created_at: createdAt,
+  disabled_at: disabledAt ?? null,
+})
+
+const keyOut = ({ id, name, prefix, scopes, limits, createdAt, expiresAt, lastUsedAt }: ApiKey) => ({
+  id,
+  name,
+  prefix,
+  scopes,
+  limits: limitsOut(limits),
+  created_at: createdAt,
+  expires_at: expiresAt ?? null,
+  last_used_at: lastUsedAt ?? null,
+})

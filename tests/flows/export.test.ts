@@ -1,0 +1,106 @@
+/** What an owner takes along: all of it, from a real PostgreSQL, however much it is, and no secret. */
+import { createHmac, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '../../adapters/node/identity.ts'
+import { createAccountRecords } from '../../adapters/node/postgres/account-records.ts'
+import { createAccounts } from '../../adapters/node/postgres/accounts.ts'
+import { type ConnectedCluster, connectCluster } from '../../adapters/node/postgres/connect-cluster.ts'
+import { createCredits } from '../../adapters/node/postgres/credits.ts'
+import { createGuardrails } from '../../adapters/node/postgres/guardrails.ts'
+import { migrate } from '../../adapters/node/postgres/migrations.ts'
+import { createStatements } from '../../adapters/node/postgres/statements.ts'
+import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
+
+const pepper = 'pepper of the export test'
+let server: TestPostgres
+let cluster: ConnectedCluster
+let gateway: TestGateway
+let accountId: string
+let apiKey: string
+
+beforeAll(async () => {
+  server = await startTestPostgres()
+  cluster = await connectCluster({ ...server.connection, clock, max: 8, min: 0 })
+  await migrate({ database: cluster.pools.general, log: { info() {}, warn() {} } })
+  const accounts = createAccounts({ cluster, pepper, newId })
+  gateway = await startTestGateway({
+    ports: {
+      accounts,
+      statements: createStatements({ cluster }),
+      guardrails: createGuardrails({ cluster }),
+      accountRecords: createAccountRecords({ cluster }),
+      credits: createCredits({ cluster }),
+    },
+  })
+  accountId = (await accounts.createAccount({ name: 'an owner' })).accountId
+  apiKey = (await accounts.createApiKey(accountId, { name: 'laptop', scopes: ['billing'] })).apiKey
+})
+afterAll(async () => {
+  await gateway.close()
+  await cluster.close({ timeoutS: 1 })
+  await server.close()
+})
+
+const ask = () => fetch(`${gateway.url}/api/v1/user/export`, { headers: { authorization: `Bearer ${apiKey}` } })
+
+test('all is in it, in its order, over as many pages as it takes; no other account, and no secret', async () => {
+  const rows = ledgerRows(cluster.pools.general)
+  const entries = Array.from({ length: 1_234 }, (_, n) => ({
+    at: new Date(Date.UTC(2026, 10, 1) + n).toISOString().replace('Z', '000Z'),
+    operationId: randomUUID(),
+    kind: 'settle' as const,
+    amount: -n,
+  }))
+  await rows.entries(accountId, entries)
+  await rows.balance(accountId, { available: 5_000_000, held: 10 })
+  const usage = Array.from({ length: 600 }, (_, n) => ({
+    day: '2026-11-01',
+    keyId: randomUUID(),
+    model: `model ${n}`,
+    requests: 1,
+    inputTokens: 2,
+    cachedInputTokens: 0,
+    outputTokens: 3,
+    cost: 4,
+  }))
+  await rows.usage(accountId, usage)
+  const receipts = [1, 2, 3].map((n) => receiptOf(idAt(Date.UTC(2026, 10, n))))
+  for (const receipt of receipts) await rows.receipt(accountId, receipt)
+  const other = randomUUID()
+  await rows.entries(other, [{ ...entries[0]!, operationId: other }])
+
+  const response = await ask()
+  expect(response.status).toBe(200)
+  expect(response.headers.get('cache-control')).toBe('no-store')
+  const text = await response.text()
+  const exported = JSON.parse(text)
+  expect(Object.keys(exported)).toEqual([
+    ...['exported_at', 'account', 'keys', 'guardrails', 'balance', 'transactions', 'usage', 'receipts'],
+  ])
+  expect(exported.account).toMatchObject({ id: accountId, name: 'an owner', role: 'user', disabled_at: null })
+  expect(exported.keys).toMatchObject([{ name: 'laptop', prefix: apiKey.slice(8, 12), scopes: ['billing'] }])
+  expect(exported.balance).toEqual({ available: '5.00', held: '0.00001', currency: 'USD' })
+  expect(exported.transactions.map(({ request_id }: { request_id: string }) => request_id)).toEqual(
+    entries.map(({ operationId }) => operationId).reverse(),
+  )
+  expect(exported.usage).toHaveLength(600)
+  expect(new Set(exported.usage.map(({ model }: { model: string }) => model)).size).toBe(600)
+  expect(exported.receipts).toEqual(receipts.reverse())
+
+  expect(text).not.toContain(other)
+  const hash = createHmac('sha256', pepper).update(apiKey).digest()
+  for (const secret of [apiKey.slice(8, 16), pepper, hash.toString('hex'), hash.toString('base64')]) {
+    expect(text).not.toContain(secret)
+  }
+})
+
+test('a database that is away is a 503 with a word, not half a document', async () => {
+  expect((await ask()).status).toBe(200)
+  await cluster.close({ timeoutS: 1 })
+  const response = await ask()
+  expect(response.status).toBe(503)
+  expect(await response.json()).toMatchObject({ code: 'database_unavailable' })
+})

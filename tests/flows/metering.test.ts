@@ -1,0 +1,101 @@
+import { afterEach, expect, test } from 'vitest'
+import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import type { Ports } from '../../src/ports.ts'
+import { eventually, readSse, startTestGateway, type TestGateway } from '../support/gateway.ts'
+
+const accountId = '00000000-0000-7000-8000-000000000001'
+let gateway: TestGateway
+afterEach(() => gateway.close())
+
+async function start(ports: Partial<Ports> = {}) {
+  gateway = await startTestGateway({ ports })
+  return gateway.ledger
+}
+const chat = (extra: object = {}, init: RequestInit = {}) =>
+  gateway.post(
+    '/v1/chat/completions',
+    { model: 'gpt-4o', messages: [{ role: 'user', content: 'hi' }], max_tokens: 5, ...extra },
+    init,
+  )
+const ended = (count: number) => eventually(() => gateway.ledger.ends.length >= count)
+
+test('each request that a provider served is billed once, at what the provider says, under the id its caller was told', async () => {
+  const ledger = await start()
+  const before = ledger.balance(accountId).available
+  const whole = await chat()
+  const { usage } = (await whole.json()) as { usage: { prompt_tokens: number; completion_tokens: number } }
+  const streamed = await chat({ stream: true })
+  await readSse(streamed)
+  await ended(2)
+  const cost = Math.ceil(usage.prompt_tokens * 2.5 + usage.completion_tokens * 10)
+  expect(ledger.ends).toMatchObject([
+    {
+      event: 'settle',
+      accountId,
+      keyId: '00000000-0000-7000-8000-000000000002',
+      operationId: whole.headers.get('x-request-id'),
+      amount: cost,
+      model: 'gpt-4o',
+      inputTokens: usage.prompt_tokens,
+      outputTokens: usage.completion_tokens,
+      receipt: { status: 200, streamed: false, provider: 'openai', usage: { source: 'provider' } },
+    },
+    { operationId: streamed.headers.get('x-request-id'), amount: cost, receipt: { status: 200, streamed: true } },
+  ])
+  expect(Number(whole.headers.get('x-gpuproxy-cost-usd'))).toBe(cost / 1e6)
+  expect(ledger.balance(accountId)).toMatchObject({ available: before - 2 * cost, held: 0 })
+})
+
+test('the receipt tells of every try and why it was made', async () => {
+  await start()
+  gateway.sandbox.openai.setFaults([{ kind: 'status', status: 503, times: 1 }])
+  await (await chat()).text()
+  await ended(1)
+  expect(gateway.ledger.ends[0]?.receipt?.tries).toMatchObject([
+    { provider: 'openai', model: 'gpt-4o', outcome: 'server', reason: 'first choice' },
+    { provider: 'openai', model: 'gpt-4o', outcome: 'ok', reason: 'again after server' },
+  ])
+})
+
+test('a caller who leaves in the middle of a stream pays for what came, and it is said to be an estimate', async () => {
+  const ledger = await start()
+  const leave = new AbortController()
+  const response = await chat({ stream: true, max_tokens: 100_000 }, { signal: leave.signal })
+  await response.body!.getReader().read()
+  leave.abort()
+  await ended(1)
+  const [end] = ledger.ends
+  expect(end).toMatchObject({
+    event: 'settle',
+    receipt: { status: 499, streamed: true, usage: { source: 'estimated' } },
+  })
+  expect(end?.outputTokens).toBeGreaterThan(0)
+  expect(end?.outputTokens).toBeLessThan(1_000)
+})
+
+test('what no provider was asked for is not in the books', async () => {
+  const ledger = await start()
+  await (await chat({ messages: 'none' })).text()
+  await (await gateway.get('/v1/models')).text()
+  await gateway.stop()
+  expect(ledger.ends).toEqual([])
+})
+
+test('what a provider refused costs nothing, and its hold is released', async () => {
+  const ledger = await start()
+  const before = ledger.balance(accountId).available
+  gateway.sandbox.openai.setFaults([{ kind: 'status', status: 400 }])
+  expect((await chat()).status).toBe(400)
+  await ended(1)
+  expect(ledger.ends).toMatchObject([{ event: 'release', amount: 0, receipt: { status: 400, cost: '0.00' } }])
+  expect(ledger.balance(accountId)).toMatchObject({ available: before, held: 0 })
+})
+
+test('a journal that is full: nothing is served that could not be recorded, and reading goes on', async () => {
+  await start({ journal: { ...createMemoryJournal(), full: true } })
+  const refused = await chat()
+  expect(refused.status).toBe(503)
+  expect(refused.headers.get('retry-after')).toBe('5')
+  expect(await refused.json()).toMatchObject({ error: { code: 'usage_unrecordable' } })
+  expect((await gateway.get('/v1/models')).status).toBe(200)
+})

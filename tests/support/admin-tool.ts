@@ -1,0 +1,27 @@
+/** The operator's tool as a real process. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+
+export interface AdminRun {
+  code: number
+  out: string
+  error: string
+  /** Of a run with `--json`. */
+  json(): Record<string, unknown>
+}
+
+const root = join(import.meta.dirname, '../..')
+
+export async function runAdmin(env: Record<string, string>, ...args: string[]): Promise<AdminRun> {
+  const child = spawn(process.execPath, ['adapters/node/admin.ts', ...args], {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, error] = ['', '']
+  child.stdout.on('data', (data) => (out += data))
+  child.stderr.on('data', (data) => (error += data))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, out, error, json: () => JSON.parse(out) as Record<string, unknown> }
+}
