@@ -19,8 +19,10 @@ import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
+import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
+import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
 import type { Offers } from './services/offers.ts'
 
 export interface AppOptions {
@@ -34,6 +36,8 @@ export interface AppOptions {
   openAi: OpenAiRouteOptions
   offers: Offers
   route: RouteRouteOptions
+  payments: PaymentRouteOptions
+  webhooks: WebhookRouteOptions
   admin: AdminRouteOptions
 }
 
@@ -62,16 +66,22 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
 
   app.route('/', probeRoutes(options.probes))
 
+  // Before authentication: a signature stands for the credential.
+  app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly)))
+  app.route('/api/v1/webhooks', webhookRoutes(options.webhooks))
+
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
   app.use('/api/v1/gpu/*', guard(requireScope('gpu'), options.admission.check('search')))
   app.use('/api/v1/route/*', guard(requireScope('inference'), options.admission.check('search')))
+  app.use('/api/v1/billing/*', guard(requireScope('billing')))
   app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   app.route('/api/v1/route', routeRoutes(options.route))
+  app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.

@@ -25,6 +25,16 @@ export const errorTable = {
     type: bad,
     message: 'This field refers to state kept at the provider, which this gateway does not offer. Leave it out.',
   },
+  idempotency_key_required: {
+    status: 400,
+    type: bad,
+    message: 'Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for each thing that you want done.',
+  },
+  invalid_signature: {
+    status: 400,
+    type: bad,
+    message: 'The signature is missing, too old, or not that of this body.',
+  },
   missing_credential: {
     status: 401,
     type: 'authentication_error',
@@ -34,6 +44,11 @@ export const errorTable = {
     status: 401,
     type: 'authentication_error',
     message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
+  },
+  payment_declined: {
+    status: 402,
+    type: bad,
+    message: 'The payment was declined. Use another payment method and a new Idempotency-Key.',
   },
   scope_missing: {
     status: 403,
@@ -56,6 +71,7 @@ export const errorTable = {
     type: bad,
     message: 'There is no circuit breaker of that name. GET /api/v1/admin/breakers lists what there is.',
   },
+  payment_not_found: { status: 404, type: bad, message: 'This account has no such payment. Check the id.' },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {
@@ -81,6 +97,11 @@ export const errorTable = {
   },
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
   unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
+  idempotency_mismatch: {
+    status: 422,
+    type: bad,
+    message: 'This Idempotency-Key was used with another request. Use a new key for each request.',
+  },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
   upstream_throttled: {
     status: 429,
@@ -171,6 +192,8 @@ export interface ApiErrorOptions {
   shouldRetry?: boolean
   /** Response headers that belong to this error, as `Allow`. */
   headers?: Record<string, string>
+  /** Further members of the problem details. */
+  members?: Record<string, string>
   cause?: unknown
 }
 

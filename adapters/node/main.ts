@@ -57,7 +57,7 @@ async function run(config: Config) {
     clock,
     log,
   })
-  const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
+  const { providers, sandbox, onListening, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
     : undefined
@@ -84,6 +84,9 @@ async function run(config: Config) {
       writeMode: storage.writeMode,
       journal,
       usageStore: storage.usageStore,
+      billingOutbox: storage.billingOutbox,
+      paymentStore: storage.paymentStore,
+      credits: storage.credits,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
@@ -117,6 +120,7 @@ async function run(config: Config) {
   }
 
   const server = await startServer({ gateway, host: config.HOST, port: config.PORT, log })
+  onListening(server.url)
   // Straight to standard output: whoever starts the gateway waits for this line, at any log level.
   const line = { level: 'info', msg: 'listening', url: server.url, pid: process.pid, version }
   process.stdout.write(`${JSON.stringify(line)}\n`)
@@ -130,6 +134,7 @@ async function run(config: Config) {
     timeoutMs: config.DRAIN_TIMEOUT,
   })
   await gateway.settleUsage({ timeoutMs: settleTimeoutMs })
+  await gateway.stopMoney()
   await Promise.all([http.close(), closeSandbox(), journal.close(), gateway.close()])
   await Promise.all([storage.close(), shared?.close()])
   log.flush()

@@ -1,13 +1,26 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
+import type {
+  Accounts,
+  BillingOutbox,
+  Clock,
+  Credits,
+  Log,
+  Metrics,
+  PaymentStore,
+  UsageStore,
+  WriteMode,
+} from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
+import { createBillingOutbox } from './postgres/billing-outbox.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
+import { createCredits } from './postgres/credits.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
+import { createPaymentStore } from './postgres/payments.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 import { createUsageStore } from './postgres/usage-events.ts'
@@ -17,6 +30,9 @@ export interface Storage {
   accounts: Accounts
   writeMode: WriteMode
   usageStore: UsageStore
+  billingOutbox: BillingOutbox
+  paymentStore: PaymentStore
+  credits: Credits
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -73,6 +89,9 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     accounts: createAccounts({ cluster, pepper, newId }),
     writeMode,
     usageStore,
+    billingOutbox: createBillingOutbox({ database }),
+    paymentStore: createPaymentStore({ cluster }),
+    credits: createCredits({ cluster }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

@@ -43,5 +43,6 @@ const problem = ({ message, code, status, options }: ApiError, requestId: string
   detail: message,
   code,
   ...(options.param && { param: options.param }),
+  ...options.members,
   request_id: requestId,
 })

@@ -13,7 +13,7 @@ import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 /** Copied whole to every shard's server: what is looked up before the account is known, or belongs to nobody. */
 const referenceTables = ['api_key_lookup', 'schema_migrations', 'settings']
 /** Statements on account-owned tables that are about all accounts: run in the background, never for a caller. */
-const fleetWide = ['selectState']
+const fleetWide = ['selectState', 'scanAccounts', 'countPending', 'updateDue']
 
 let server: TestPostgres
 let database: Database

@@ -1,6 +1,9 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryBillingOutbox } from '../../adapters/memory/billing-outbox.ts'
+import { createMemoryCredits } from '../../adapters/memory/credits.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
@@ -81,9 +84,15 @@ export async function startTestGateway({
       openai: { baseUrl: sandbox.openai.baseUrl, apiKey: 'sk-canary-openai-0123456789' },
       vastai: { baseUrl: sandbox.vastai.baseUrl, apiKey: 'canary-vastai-0123456789' },
       ionet: { baseUrl: sandbox.ionet.baseUrl, apiKey: 'canary-ionet-0123456789' },
+      billing: { baseUrl: sandbox.billing.baseUrl, apiKey: 'canary-billing-0123456789' },
+      stripe: {
+        baseUrl: sandbox.stripe.baseUrl,
+        apiKey: 'sk_test_canary0123456789',
+        webhookSecret: sandbox.stripe.webhooks.secret,
+      },
     },
     routing: routing && parseRoutingTable(routing(sandbox)),
-    sandbox: ['openai', 'vastai', 'ionet'],
+    sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
     ports: {
       clock,
       random: Math.random,
@@ -98,12 +107,16 @@ export async function startTestGateway({
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
       usageStore: { record: async () => ({ refused: 0 }), primary: () => '' },
+      billingOutbox: createMemoryBillingOutbox({ clock }),
+      paymentStore: createMemoryPaymentStore({ clock }),
+      credits: createMemoryCredits(),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
   })
   const server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { url } = server
+  sandbox.stripe.webhooks.sendTo(`${url}/api/v1/webhooks/stripe`)
   const headers = (more?: HeadersInit) => ({ authorization: `Bearer ${testKey}`, ...(more as Record<string, string>) })
   const metricsText = async () => (await metrics.render()).text
 

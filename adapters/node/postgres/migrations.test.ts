@@ -44,14 +44,14 @@ test('running again changes nothing and says nothing', async () => {
 
 test('a migration that fails leaves nothing of itself, and those before it stay', async () => {
   const good: Migration = {
-    version: 7,
+    version: 97,
     name: 'good',
     async up(sql) {
       await sql`create table good (id integer primary key)`
     },
   }
   const bad: Migration = {
-    version: 8,
+    version: 98,
     name: 'bad',
     async up(sql) {
       await sql`create table bad (id integer primary key)`

@@ -8,6 +8,7 @@ import { accounts } from './migrations/0001-accounts.ts'
 import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
 import { limitsAndShards } from './migrations/0003-limits-and-shards.ts'
 import { ledger } from './migrations/0006-ledger.ts'
+import { payments } from './migrations/0007-payments.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -16,7 +17,7 @@ export interface Migration {
   up(sql: Sql): Promise<void>
 }
 
-export const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, ledger]
+export const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, ledger, payments]
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447
