@@ -23,7 +23,7 @@ let ports: Partial<Ports>
 
 beforeAll(async () => {
   server = await startTestPostgres()
-  cluster = await connectCluster({ ...server.connection, clock, max: 12, min: 0 })
+  cluster = await connectCluster({ ...server.connection, clock, max: 20, min: 0, acquireTimeoutMs: 10_000 })
   await migrate({ database: cluster.pools.general, log: { info() {}, warn() {} } })
   ports = { credits: createCredits({ cluster }), paymentStore: createPaymentStore({ cluster }) }
 })
