@@ -336,7 +336,8 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
   })
   const readJson = createReadJson(bodies)
-  const breakerNames = () => [...namedCircuits, ...namedTargets(router.table())]
+  const moneyCircuits = toStripe ? ['stripe'] : []
+  const breakerNames = () => [...namedCircuits, ...moneyCircuits, ...namedTargets(router.table())]
   const app = createApp({
     requestContext: context.middleware,
     log,

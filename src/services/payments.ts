@@ -137,8 +137,9 @@ export function createPayments(options: PaymentsOptions): Payments {
       const { payment, isNew } = await kept(store.begin({ ...order, id: newId() }))
       if (isNew) return ask(payment)
       if (!isSame(payment, order)) throw new ApiError('idempotency_mismatch')
-      if (payment.state === 'created' && (await kept(store.resume(payment.accountId, payment.id)))) return ask(payment)
-      return continued(payment)
+      if (payment.state !== 'created') return continued(payment)
+      const resumed: Payment = { ...payment, state: 'processing' }
+      return (await kept(store.resume(payment.accountId, payment.id))) ? ask(resumed) : { payment: resumed }
     },
 
     async show(accountId, paymentId) {

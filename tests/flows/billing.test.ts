@@ -1,5 +1,8 @@
 /** From the ledger's outbox to the billing system: real processes, a real PostgreSQL, and the sandbox's own record. */
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createBillingOutbox } from '../../adapters/node/postgres/billing-outbox.ts'
 import { connectPostgres, type Database } from '../../adapters/node/postgres/client.ts'
@@ -154,24 +157,28 @@ test.each<[string, Fault[]]>([
   ['charges made and never confirmed', [{ kind: 'swallow_reply', times: 5 }]],
   ['answers cut', [{ kind: 'cut', afterTokens: 1, times: 5 }]],
   ['empty answers', [{ kind: 'empty_204', times: 5 }]],
-])('an outage of %s loses nothing and charges nothing twice', async (_what, faults) => {
-  billing.setFaults(faults)
-  await startPod({ CIRCUIT_BREAKER_MIN_REQUESTS: '1000' })
-  const used = usedBy(3)
-  const asked = Math.min(...faults.map(({ times = 0 }) => times))
-  for (const accountId of used.keys()) await use(used, accountId, 3)
-  await eventually(async () => {
-    // An account that rests is woken, so that the outage is not waited out.
-    await endTurns()
-    return billing.calls.length >= asked
-  })
-  for (const accountId of used.keys()) await use(used, accountId, 2)
-  await eventually(async () => {
-    await endTurns()
-    return (await pending()) === 0
-  })
-  await expectExact(used)
-})
+])(
+  'an outage of %s loses nothing and charges nothing twice',
+  async (_what, faults) => {
+    billing.setFaults(faults)
+    await startPod({ CIRCUIT_BREAKER_MIN_REQUESTS: '1000' })
+    const used = usedBy(3)
+    const asked = Math.min(...faults.map(({ times = 0 }) => times))
+    for (const accountId of used.keys()) await use(used, accountId, 3)
+    await eventually(async () => {
+      // An account that rests is woken, so that the outage is not waited out.
+      await endTurns()
+      return billing.calls.length >= asked
+    })
+    for (const accountId of used.keys()) await use(used, accountId, 2)
+    await eventually(async () => {
+      await endTurns()
+      return (await pending()) === 0
+    })
+    await expectExact(used)
+  },
+  60_000,
+)
 
 test('while the breaker is open nothing is sent, and what waited is delivered when it closes', async () => {
   await billing.goDown()
@@ -189,7 +196,7 @@ test('while the breaker is open nothing is sent, and what waited is delivered wh
     return (await pending()) === 0
   })
   await expectExact(used)
-})
+}, 60_000)
 
 test('a refused charge is parked whole, is told to operators, and holds nothing up', async () => {
   billing.setFaults([{ kind: 'status', status: 422, code: 'unknown_account', times: 1 }])
@@ -209,6 +216,26 @@ test('a refused charge is parked whole, is told to operators, and holds nothing 
     { message: 'the billing system refused a charge; it is parked', account_id: accountId },
   ])
   expect(await gateway.metric('billing_charges_total', { result: 'parked' })).toBe(1)
+})
+
+test('a parked charge that is put back as the documents say is sent again as it was', async () => {
+  billing.setFaults([{ kind: 'status', status: 422, times: 1 }])
+  const gateway = await startPod()
+  const used = usedBy(1)
+  const [accountId] = [...used.keys()] as [string]
+  await use(used, accountId, 3)
+  await eventually(() => gateway.log.some(({ level }) => level === 'error'))
+  const refused = billing.calls.at(-1)!.body
+  const page = readFileSync(join(import.meta.dirname, '../../docs/billing-api.md'), 'utf8')
+  const [, statement = ''] = /```sql\n(with put_back[\s\S]*?)```/.exec(page) ?? []
+  const chargeId = used.get(accountId)![0]!.id
+  const named = statement.replaceAll(':account', `'${accountId}'`).replaceAll(':charge', `'${chargeId}'`)
+  await database.transaction('put back', async (sql) => {
+    await (sql as postgres.TransactionSql).unsafe(named)
+  })
+  await allDelivered()
+  expect(billing.calls.at(-1)!.body).toEqual(refused)
+  await expectExact(used)
 })
 
 test('a wrong credential parks nothing', async () => {

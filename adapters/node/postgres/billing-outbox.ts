@@ -63,7 +63,9 @@ interface OutboxRow {
 }
 
 function toCharge(accountId: string, rows: readonly OutboxRow[]): Charge | undefined {
-  const ordered = rows.toSorted((a, b) => (BigInt(a.number) < BigInt(b.number) ? -1 : 1))
+  const all = rows.toSorted((a, b) => (BigInt(a.number) < BigInt(b.number) ? -1 : 1))
+  // Several may be begun where an operator has put a parked one back.
+  const ordered = all.filter(({ charge_id }) => charge_id === all[0]?.charge_id)
   const last = ordered.at(-1)
   if (!last) return undefined
   const operations = ordered.map(({ operation_id, amount }) => ({ id: operation_id, amount: Number(amount) }))
