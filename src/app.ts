@@ -23,9 +23,11 @@ import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
+import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
+import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
 import type { Offers } from './services/offers.ts'
 
 export interface AppOptions {
@@ -39,6 +41,8 @@ export interface AppOptions {
   openAi: OpenAiRouteOptions
   offers: Offers
   route: RouteRouteOptions
+  payments: PaymentRouteOptions
+  webhooks: WebhookRouteOptions
   admin: AdminRouteOptions
   billing: BillingRouteOptions
   guardrails: GuardrailRouteOptions
@@ -75,6 +79,10 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/', probeRoutes(options.probes))
   app.route('/api/v1/receipts', receiptKeyRoutes(options.receipts))
 
+  // Before authentication: a signature stands for the credential.
+  app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly)))
+  app.route('/api/v1/webhooks', webhookRoutes(options.webhooks))
+
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
@@ -89,6 +97,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   app.route('/api/v1/route', routeRoutes(options.route))
+  app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))
   app.route('/api/v1/billing', billingRoutes(options.billing))
   app.route('/api/v1/guardrails', guardrailRoutes(options.guardrails))

@@ -260,6 +260,11 @@ export const variables = {
   VASTAI_BASE_URL: optional(url, 'Vast.ai server, host root.'),
   IONET_API_KEY: optional(secret(1), "The gateway's own key at io.net."),
   IONET_BASE_URL: optional(url, 'io.net server, host root.'),
+  BILLING_API_KEY: optional(secret(1), "The gateway's own key at the billing system, see `docs/billing-api.md`."),
+  BILLING_BASE_URL: optional(url, 'Billing system, host root. Nobody else can know it: a key alone is not enough.'),
+  STRIPE_SECRET_KEY: optional(secret(1), "The gateway's own key at Stripe. A live one is refused beside the sandbox."),
+  STRIPE_WEBHOOK_SECRET: optional(secret(1), 'What Stripe signs its webhooks with (`whsec_…`).'),
+  STRIPE_BASE_URL: optional(url, 'Stripe, host root.'),
 
   DRAIN_DELAY: required(duration(), '5s', 'After SIGTERM: how long new requests are still taken.'),
   DRAIN_TIMEOUT: required(duration(), '600s', 'After that: how long running requests may take to end.'),
@@ -278,7 +283,7 @@ export function operatorLimits(config: Config): WindowLimits {
 }
 
 /** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
-export const notYetRead = ['BILLING_API_KEY', 'STRIPE_SECRET_KEY', 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const
+export const notYetRead = ['OTEL_EXPORTER_OTLP_ENDPOINT'] as const
 
 /** One line: which variable, its value (never a secret's), and what is allowed. */
 export class ConfigError extends Error {
@@ -320,6 +325,11 @@ function checkTogether(config: Config) {
   }
   if (config.REDIS_NODES && config.REDIS_MODE !== 'cluster') {
     throw new ConfigError('REDIS_NODES needs REDIS_MODE=cluster: for one server set REDIS_URL or REDIS_HOST')
+  }
+  if (config.BILLING_API_KEY && !config.BILLING_BASE_URL) {
+    throw new ConfigError(
+      'BILLING_BASE_URL must be set when BILLING_API_KEY is: the billing system has no usual address',
+    )
   }
   if (config.NODE_ENV !== 'production') return
   if (!config.DATABASE_URL && !config.DB_HOST) {

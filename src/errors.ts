@@ -30,6 +30,11 @@ export const errorTable = {
     type: bad,
     message: 'Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for each thing that you want done.',
   },
+  invalid_signature: {
+    status: 400,
+    type: bad,
+    message: 'The signature is missing, too old, or not that of this body.',
+  },
   missing_credential: {
     status: 401,
     type: 'authentication_error',
@@ -39,6 +44,11 @@ export const errorTable = {
     status: 401,
     type: 'authentication_error',
     message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
+  },
+  payment_declined: {
+    status: 402,
+    type: bad,
+    message: 'The payment was declined. Use another payment method and a new Idempotency-Key.',
   },
   insufficient_credit: {
     status: 402,
@@ -81,6 +91,7 @@ export const errorTable = {
     type: bad,
     message: 'There is no receipt of that request. One is there about a second after its answer, and for thirty days.',
   },
+  payment_not_found: { status: 404, type: bad, message: 'This account has no such payment. Check the id.' },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {

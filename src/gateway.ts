@@ -14,8 +14,11 @@ import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
 import type { Ports } from './ports.ts'
+import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
+import { createStripe } from './providers/stripe.ts'
+import { createStripeWebhook } from './providers/stripe-webhook.ts'
 import { createVastMarket } from './providers/vast.ts'
 import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
@@ -36,7 +39,9 @@ import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
+import { createPayments } from './services/payments.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { createRouter } from './services/router.ts'
@@ -49,11 +54,15 @@ import { breakerStates, createUpstream, type Upstream, type UpstreamOptions } fr
 
 /** Providers of models, in the order in which one is chosen where nothing else decides. */
 const modelProviderNames = ['openai', 'iointelligence'] as const
-export type ProviderName = MarketName | (typeof modelProviderNames)[number]
+/** Where money goes and comes from. */
+type MoneyProviderName = 'billing' | 'stripe'
+export type ProviderName = MarketName | (typeof modelProviderNames)[number] | MoneyProviderName
 
 export interface ProviderSettings {
   baseUrl: string
   apiKey: string | undefined
+  /** Stripe's. */
+  webhookSecret?: string | undefined
 }
 
 export interface GatewayOptions {
@@ -85,11 +94,18 @@ export interface Gateway {
   close(): Promise<void>
   /** After the last request: moves what the journal holds to the database, as far as that goes in so long. */
   settleLedger(options: { timeoutMs: number }): Promise<void>
+  /** Resolves when no charge is under way any more. Others go on with what was cut off. */
+  stopMoney(): Promise<void>
 }
 
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
+const moneyConcurrency = 32
+/** What a charge under way has to end, once the pod drains. */
+const moneyGraceMs = 5_000
+/** Of all webhooks under way: strangers can send them. */
+const webhookBodyBytes = 16 * 1024 * 1024
 /** How long a trial call may take before it counts as failed: a whole completion may be thought about for a while. */
 const inferenceTrialMs = 60_000
 const restTrialMs = 10_000
@@ -206,6 +222,36 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       }),
     ]
   })
+
+  const moneyProvider = (name: MoneyProviderName) => {
+    const settings = providers[name]
+    if (!settings) return undefined
+    const guarded = upstream(name, {
+      maxConcurrent: moneyConcurrency,
+      trialLeaseMs: restTrialMs,
+      circuitName: () => name,
+    })
+    return { ...settings, http: faultInjection.wrap(http, name), clock, guardedCall, upstream: guarded }
+  }
+  const toBilling = moneyProvider('billing')
+  const toStripe = moneyProvider('stripe')
+  const money = { clock, random, newId: ports.newId, mode: ports.writeMode, metrics, log }
+  const outbox = createOutbox({
+    ...money,
+    store: ports.billingOutbox,
+    billing: toBilling && createBilling(toBilling),
+  })
+  const payments = createPayments({
+    ...money,
+    store: ports.paymentStore,
+    credits: ports.credits,
+    stripe: toStripe && createStripe(toStripe),
+  })
+  let stoppingMoney: Promise<unknown> | undefined
+  const stopMoney = () => {
+    stoppingMoney ??= Promise.all([outbox, payments].map(({ stop }) => stop({ timeoutMs: moneyGraceMs })))
+    return stoppingMoney
+  }
 
   const memory = createMemoryTier({ maxBytes: config.CACHE_LOCAL_SIZE_MB * megabyte })
   const lookups = (cache: string) => (result: string) => metrics.count(instruments.cacheRequests, { cache, result })
@@ -324,7 +370,8 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
   })
   const readJson = createReadJson(bodies)
-  const breakerNames = () => [...namedCircuits, ...namedTargets(router.table())]
+  const moneyCircuits = toStripe ? ['stripe'] : []
+  const breakerNames = () => [...namedCircuits, ...moneyCircuits, ...namedTargets(router.table())]
   const app = createApp({
     requestContext: context.middleware,
     log,
@@ -354,6 +401,16 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       idempotent: createIdempotent(keyedExecutions),
     },
     route: { router, readJson },
+    payments: { payments, readJson },
+    webhooks: {
+      stripe:
+        providers.stripe?.webhookSecret === undefined
+          ? undefined
+          : createStripeWebhook({ secret: providers.stripe.webhookSecret, wallNow: clock.wallNow }),
+      payments,
+      bodies: createBodyBudget({ readBody: ports.readBody, metrics, maxInFlightBytes: webhookBodyBytes }),
+      metrics,
+    },
     admin: {
       breakers: createBreakers({
         clock,
@@ -412,6 +469,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     beginDrain() {
       draining = true
       for (const { stop } of all()) stop()
+      void stopMoney()
     },
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
@@ -427,6 +485,9 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       await leasedLimits?.close()
     },
     settleLedger: ledger.stop,
+    async stopMoney() {
+      await stopMoney()
+    },
   }
 }
 

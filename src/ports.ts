@@ -3,10 +3,12 @@
  * `gateway.ts` receives them. Nothing in `src/` reaches a clock, a die, a socket, a file or an environment by itself.
  */
 
+import type { Charge, ChargeEnd } from './domain/charge.ts'
 import type { Blocked, SpentByMinute, WindowChanges, WindowLimits, WindowName } from './domain/guardrails.ts'
 import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
+import type { NewPayment, Payment, PaymentState } from './domain/payment.ts'
 import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
 import type { Position, Transaction, UsageGroup, UsagePlace, UsageQuestion, UsageRow } from './domain/statement.ts'
@@ -38,6 +40,8 @@ export interface Ports {
   writeMode: WriteMode
   journal: Journal
   ledgerStore: LedgerStore
+  billingOutbox: BillingOutbox
+  paymentStore: PaymentStore
   idempotency: Idempotency
   accountRecords: AccountRecords
   credits: Credits
@@ -481,6 +485,58 @@ export interface Idempotency {
  * undefined = this process.
  */
 export type OutcomeOf = (accountId: string, requestId: string, podId: string | undefined) => Promise<'none' | 'spent'>
+
+/**
+ * What was used and the billing system has not been told. An account's charges are delivered one after the other, by
+ * whoever has the account's turn; what a charge holds is settled before it is sent, and never changes after that.
+ */
+export interface BillingOutbox {
+  /** Turns that nobody has, of accounts with something to deliver: at most `max`, kept for `forMs`. */
+  takeTurns(ask: { holder: string; max: number; forMs: number }): Promise<Turn[]>
+  /**
+   * The charge that was begun and not finished, else a new one of the oldest operations; the turn is kept for `forMs`
+   * more. Undefined: there is nothing left, or the turn has passed to another.
+   */
+  nextCharge(turn: Turn, options: { maxOperations: number; forMs: number }): Promise<Charge | undefined>
+  /** Its operations leave the outbox and the charge is remembered. Told again, it changes nothing. */
+  finish(charge: Charge, end: ChargeEnd): Promise<void>
+  /** Gives the turn back; nobody takes it for `restMs`. `failures` is told to whoever takes it next. */
+  endTurn(turn: Turn, options: { restMs: number; failures: number }): Promise<void>
+  /** Operations that wait, counted up to 100,000. */
+  pending(): Promise<number>
+}
+
+export interface Turn {
+  accountId: string
+  /** A UUID, new for each process. */
+  holder: string
+  /** Deliveries that failed in a row before it. */
+  failures: number
+}
+
+/** Payments by card, of which an account has at most one for each of its idempotency keys. */
+export interface PaymentStore {
+  /** Begun as `processing`; or, not new, the one that has that key already. */
+  begin(payment: NewPayment): Promise<{ payment: Payment; isNew: boolean }>
+  find(accountId: string, paymentId: string): Promise<Payment | undefined>
+  /** From `created` to `processing`; true for one caller alone. */
+  resume(accountId: string, paymentId: string): Promise<boolean>
+  /** What is known of it now. One that succeeded stays as it is. Answers what it is then. */
+  move(accountId: string, paymentId: string, to: PaymentMove): Promise<Payment | undefined>
+  /** An operator has to look: it is not asked for any more. */
+  park(accountId: string, paymentId: string, problem: string): Promise<void>
+  /**
+   * Some whose outcome is open and that it is time to ask the provider for, at most `max`, over all accounts. Each goes
+   * to one pod, and is due again when it is twice as old, an hour later at most; after 30 days it is left alone.
+   */
+  takeOpen(max: number): Promise<Payment[]>
+}
+
+export interface PaymentMove {
+  state: PaymentState
+  intentId?: string | undefined
+  declineCode?: string | undefined
+}
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>
 

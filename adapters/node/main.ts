@@ -59,7 +59,7 @@ async function run(config: Config) {
   })
   // Now that the folder is this process's own, the one before it is gone.
   await storage.idempotency.endFormer()
-  const { providers, sandbox, closeSandbox } = await findProviders(config, { clock, random })
+  const { providers, sandbox, onListening, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }
     : undefined
@@ -94,6 +94,8 @@ async function run(config: Config) {
       guardrails: storage.guardrails,
       upkeep: storage.upkeep,
       receiptKey: storage.receiptKey,
+      billingOutbox: storage.billingOutbox,
+      paymentStore: storage.paymentStore,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
@@ -128,6 +130,7 @@ async function run(config: Config) {
 
   await gateway.start()
   const server = await startServer({ gateway, host: config.HOST, port: config.PORT, log })
+  onListening(server.url)
   // Straight to standard output: whoever starts the gateway waits for this line, at any log level.
   const line = { level: 'info', msg: 'listening', url: server.url, pid: process.pid, version }
   process.stdout.write(`${JSON.stringify(line)}\n`)
@@ -141,6 +144,7 @@ async function run(config: Config) {
     timeoutMs: config.DRAIN_TIMEOUT,
   })
   await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
+  await gateway.stopMoney()
   await Promise.all([http.close(), closeSandbox(), journal.close(), gateway.close()])
   await Promise.all([storage.close(), shared?.close()])
   log.flush()

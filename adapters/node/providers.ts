@@ -1,20 +1,24 @@
 /** Which providers there are: those with a key or a base URL, and outside production the sandbox for the others. */
-import type { Config } from '../../src/config.ts'
+import { type Config, ConfigError } from '../../src/config.ts'
 import type { ProviderName, ProviderSettings } from '../../src/gateway.ts'
 import type { Clock } from '../../src/ports.ts'
 
-const vendorUrls: Record<ProviderName, string> = {
+const vendorUrls: Record<Exclude<ProviderName, 'billing'>, string> = {
   openai: 'https://api.openai.com/v1',
   iointelligence: 'https://api.intelligence.io.solutions/api/v1',
   vastai: 'https://console.vast.ai',
   ionet: 'https://api.io.solutions',
+  stripe: 'https://api.stripe.com',
 }
-const sandboxed = ['openai', 'vastai', 'ionet'] as const
+const sandboxed = ['openai', 'vastai', 'ionet', 'billing', 'stripe'] as const
+const liveStripeKey = /^[sr]k_live_/
 
 export interface FoundProviders {
   providers: Partial<Record<ProviderName, ProviderSettings>>
   /** Those that the sandbox plays. */
   sandbox: ProviderName[]
+  /** The gateway listens there: the sandbox's webhooks can be sent. */
+  onListening(url: string): void
   closeSandbox(): Promise<void>
 }
 
@@ -23,19 +27,34 @@ export async function findProviders(
   options: { clock: Clock; random: () => number },
 ): Promise<FoundProviders> {
   const providers: FoundProviders['providers'] = {}
-  for (const name of Object.keys(vendorUrls) as ProviderName[]) {
-    const variable = name.toUpperCase() as Uppercase<ProviderName>
-    const apiKey = config[`${variable}_API_KEY`]
+  for (const name of Object.keys(vendorUrls) as (keyof typeof vendorUrls)[]) {
+    const variable = name.toUpperCase() as Uppercase<typeof name>
+    const apiKey = variable === 'STRIPE' ? config.STRIPE_SECRET_KEY : config[`${variable}_API_KEY`]
     const baseUrl = config[`${variable}_BASE_URL`]
     if (apiKey || baseUrl) providers[name] = { baseUrl: baseUrl ?? vendorUrls[name], apiKey }
   }
+  const { BILLING_API_KEY: apiKey, BILLING_BASE_URL: baseUrl } = config
+  if (baseUrl) providers.billing = { baseUrl, apiKey }
+  if (providers.stripe) providers.stripe.webhookSecret = config.STRIPE_WEBHOOK_SECRET
   const missing = sandboxed.filter((name) => !providers[name])
   if (config.NODE_ENV === 'production' || missing.length === 0)
-    return { providers, sandbox: [], closeSandbox: async () => {} }
+    return { providers, sandbox: [], onListening() {}, closeSandbox: async () => {} }
+  if (liveStripeKey.test(config.STRIPE_SECRET_KEY ?? '')) {
+    throw new ConfigError(
+      `STRIPE_SECRET_KEY is a live key, and the sandbox would play ${missing.join(', ')}: real money would buy nothing. Set their keys, or a test key`,
+    )
+  }
 
   // Loaded only here, so that a production process never even reads the code.
   const { startSandbox } = await import('../sandbox/sandbox.ts')
   const sandbox = await startSandbox({ ...options, servers: missing })
   for (const name of missing) providers[name] = { baseUrl: sandbox[name]!.baseUrl, apiKey: undefined }
-  return { providers, sandbox: missing, closeSandbox: () => sandbox.close() }
+  const webhooks = sandbox.stripe?.webhooks
+  if (providers.stripe && webhooks) providers.stripe.webhookSecret = webhooks.secret
+  return {
+    providers,
+    sandbox: missing,
+    onListening: (url) => webhooks?.sendTo(`${url}/api/v1/webhooks/stripe`),
+    closeSandbox: () => sandbox.close(),
+  }
 }

@@ -3,12 +3,14 @@ import { type Config, ConfigError, operatorLimits } from '../../src/config.ts'
 import type {
   AccountRecords,
   Accounts,
+  BillingOutbox,
   Clock,
   Credits,
   Guardrails,
   LedgerStore,
   Log,
   Metrics,
+  PaymentStore,
   Statements,
   Upkeep,
   WriteMode,
@@ -18,6 +20,7 @@ import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
 import { createAccountRecords } from './postgres/account-records.ts'
 import { createAccounts } from './postgres/accounts.ts'
+import { createBillingOutbox } from './postgres/billing-outbox.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
@@ -27,6 +30,7 @@ import { createLedgerCheck, type LedgerCheck } from './postgres/ledger-check.ts'
 import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
+import { createPaymentStore } from './postgres/payments.ts'
 import { loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
@@ -47,6 +51,8 @@ export interface Storage {
   upkeep: Upkeep
   receiptKey: string
   ledgerCheck: LedgerCheck
+  billingOutbox: BillingOutbox
+  paymentStore: PaymentStore
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -124,6 +130,8 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     upkeep: createUpkeepPort({ database }),
     receiptKey,
     ledgerCheck: createLedgerCheck({ database }),
+    billingOutbox: createBillingOutbox({ database }),
+    paymentStore: createPaymentStore({ cluster }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

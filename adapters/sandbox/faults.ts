@@ -37,6 +37,8 @@ type FaultKind =
   | { kind: 'reset' }
   /** Accepted and never answered. */
   | { kind: 'hang' }
+  /** Done as it was asked, and the answer never comes: an RST instead, or nothing at all. */
+  | { kind: 'swallow_reply'; instead?: 'reset' | 'hang' }
   | { kind: 'slow_headers'; ms: number }
   /** Headers at once, then silence. An answer that is not a stream is late as a whole. */
   | { kind: 'slow_first_token'; ms: number }
@@ -92,6 +94,10 @@ const table: FaultTable = {
   },
   reset: () => 'reset',
   hang: () => 'hang',
+  swallow_reply: ({ instead = 'reset' }, { answer }) => {
+    answer()
+    return instead
+  },
   slow_headers: ({ ms }, { answer }) => late(answer(), ms),
   slow_first_token: ({ ms }, { answer }) => {
     const real = answer()

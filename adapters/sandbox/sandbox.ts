@@ -1,14 +1,18 @@
 /** Faithful fake vendors on loopback sockets: what the gateway talks to when a provider has no key, and in tests. */
 import type { Clock } from '../../src/ports.ts'
+import { createBilling, type MadeCharge } from './billing.ts'
 import { createIonet } from './ionet.ts'
 import { createOpenai } from './openai.ts'
 import { type SandboxServer, startServer } from './server.ts'
+import { createStripe, type StripeVendor } from './stripe.ts'
+import { createStripeWebhooks, type StripeWebhooks } from './stripe-webhooks.ts'
 import { createVast } from './vast.ts'
 
 export type { Fault } from './faults.ts'
 export type { SandboxServer } from './server.ts'
 
-type SandboxName = 'openai' | 'vastai' | 'ionet'
+const names = ['openai', 'vastai', 'ionet', 'billing', 'stripe'] as const
+type SandboxName = (typeof names)[number]
 
 export interface SandboxOptions {
   clock: Clock
@@ -20,26 +24,52 @@ export interface SandboxOptions {
   wordIntervalMs?: number
   /** Before an answer that is not streamed. @default 0 */
   answerDelayMs?: number
+  /** How long a payment by bank takes to succeed; 0 = until it is told to. @default 2_000 */
+  paymentProcessingMs?: number
   /** The only credential each server takes; without one it takes any, and none. */
   keys?: Partial<Record<SandboxName, string>>
 }
 
-export interface Sandbox extends Partial<Record<SandboxName, SandboxServer>> {
+interface SandboxServers extends Record<SandboxName, SandboxServer> {
+  billing: SandboxServer & { charges: readonly MadeCharge[] }
+  stripe: SandboxServer & Pick<StripeVendor, 'intents' | 'settle'> & { webhooks: StripeWebhooks }
+}
+
+export interface Sandbox extends Partial<SandboxServers> {
   close(): Promise<void>
 }
 
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { clock, random, keys = {}, wordIntervalMs = 15, answerDelayMs = 0 } = options
-  const start = {
+  const { clock, random, keys = {}, wordIntervalMs = 15, answerDelayMs = 0, paymentProcessingMs = 2_000 } = options
+  const start: { [Name in SandboxName]: () => Promise<SandboxServers[Name]> } = {
     openai: () => {
       const vendor = createOpenai({ clock, random, key: keys.openai, wordIntervalMs, answerDelayMs })
       return startServer({ vendor, clock, random, basePath: '/v1' })
     },
     vastai: () => startServer({ vendor: createVast({ clock, key: keys.vastai }), clock, random }),
     ionet: () => startServer({ vendor: createIonet({ key: keys.ionet }), clock, random }),
+    billing: async () => {
+      const vendor = createBilling({ clock, key: keys.billing })
+      return { ...(await startServer({ vendor, clock, random })), charges: vendor.charges }
+    },
+    stripe: async () => {
+      const webhooks = createStripeWebhooks({ clock })
+      const vendor = createStripe({
+        clock,
+        key: keys.stripe,
+        processingMs: paymentProcessingMs,
+        onEvent: webhooks.add,
+      })
+      const server = await startServer({ vendor, clock, random })
+      const close = async () => {
+        webhooks.close()
+        await server.close()
+      }
+      return { ...server, intents: vendor.intents, settle: vendor.settle, webhooks, close }
+    },
   }
-  const names = options.servers ?? (['openai', 'vastai', 'ionet'] as const)
-  const started = await Promise.all(names.map(async (name) => [name, await start[name]()] as const))
+  const wanted = options.servers ?? names
+  const started = await Promise.all(wanted.map(async (name) => [name, await start[name]()] as const))
   return {
     ...Object.fromEntries(started),
     async close() {

@@ -129,6 +129,22 @@ export const instruments = {
     ['result'],
     'Requests with an Idempotency-Key: executed, replayed, or why they were refused.',
   ),
+  billingOutboxPending: gauge(
+    'billing_outbox_pending',
+    [],
+    'Operations that the billing system has not been told of, counted up to 100,000 every 5 s.',
+  ),
+  billingCharges: counter(
+    'billing_charges_total',
+    ['result'],
+    'Charges delivered, refused by the billing system (parked), or failed and told again later.',
+  ),
+  payments: counter('payments_total', ['state'], 'Payments by card that came to a state; parked ones need a person.'),
+  stripeEvents: counter(
+    'stripe_events_total',
+    ['result'],
+    'Webhooks of Stripe: applied, ignored, forged (or too old, or unreadable).',
+  ),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(
     'redis_failures_total',

@@ -26,6 +26,9 @@ const fleetWide = [
   'selectStray',
   'selectOldStrays',
   'selectOldMinutes',
+  'scanAccounts',
+  'countPending',
+  'updateDue',
 ]
 
 let server: TestPostgres

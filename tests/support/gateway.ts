@@ -2,10 +2,12 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createMemoryAccountRecords } from '../../adapters/memory/account-records.ts'
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
+import { createMemoryBillingOutbox } from '../../adapters/memory/billing-outbox.ts'
 import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
@@ -97,9 +99,15 @@ export async function startTestGateway({
       openai: { baseUrl: sandbox.openai.baseUrl, apiKey: 'sk-canary-openai-0123456789' },
       vastai: { baseUrl: sandbox.vastai.baseUrl, apiKey: 'canary-vastai-0123456789' },
       ionet: { baseUrl: sandbox.ionet.baseUrl, apiKey: 'canary-ionet-0123456789' },
+      billing: { baseUrl: sandbox.billing.baseUrl, apiKey: 'canary-billing-0123456789' },
+      stripe: {
+        baseUrl: sandbox.stripe.baseUrl,
+        apiKey: 'sk_test_canary0123456789',
+        webhookSecret: sandbox.stripe.webhooks.secret,
+      },
     },
     routing: routing && parseRoutingTable(routing(sandbox)),
-    sandbox: ['openai', 'vastai', 'ionet'],
+    sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
     ports: {
       clock,
       random: Math.random,
@@ -122,6 +130,8 @@ export async function startTestGateway({
       guardrails: books.guardrails,
       upkeep: { keepReceiptDays: async () => 'done', forgetSpending: async () => 0 },
       receiptKey: testReceiptKey,
+      billingOutbox: createMemoryBillingOutbox({ clock }),
+      paymentStore: createMemoryPaymentStore({ clock }),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
@@ -129,6 +139,7 @@ export async function startTestGateway({
   await gateway.start()
   const server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { url } = server
+  sandbox.stripe.webhooks.sendTo(`${url}/api/v1/webhooks/stripe`)
   const headers = (more?: HeadersInit) => ({ authorization: `Bearer ${testKey}`, ...(more as Record<string, string>) })
   const metricsText = async () => (await metrics.render()).text
 

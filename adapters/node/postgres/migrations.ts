@@ -9,6 +9,7 @@ import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
 import { limitsAndShards } from './migrations/0003-limits-and-shards.ts'
 import { idempotency } from './migrations/0005-idempotency.ts'
 import { ledger } from './migrations/0006-ledger.ts'
+import { payments } from './migrations/0007-payments.ts'
 import { reads } from './migrations/0008-reads.ts'
 
 export interface Migration {
@@ -18,7 +19,15 @@ export interface Migration {
   up(sql: Sql): Promise<void>
 }
 
-export const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, idempotency, ledger, reads]
+export const all: readonly Migration[] = [
+  accounts,
+  usageAndReads,
+  limitsAndShards,
+  idempotency,
+  ledger,
+  payments,
+  reads,
+]
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447

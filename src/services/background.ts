@@ -1,0 +1,56 @@
+/** Work that goes on behind the requests: rounds, one after the other, until it is stopped. */
+import type { Clock } from '../ports.ts'
+import { sleep } from '../resilience/clock.ts'
+
+export interface BackgroundOptions {
+  clock: Clock
+  random: () => number
+  /** Between two rounds, half as long to half as long again: pods must not come together. */
+  everyMs: number
+  /** True: the next round follows at once. */
+  round(): Promise<boolean>
+  /** A round that failed is followed by the next as any other. */
+  onError(error: unknown): void
+}
+
+export interface Background {
+  /** No further round begins. Resolves when the last one has ended. */
+  stop(): Promise<void>
+}
+
+export function startBackground({ clock, random, everyMs, round, onError }: BackgroundOptions): Background {
+  const stopping = new AbortController()
+  const { signal } = stopping
+
+  async function run() {
+    while (!signal.aborted) {
+      let again = false
+      try {
+        again = await round()
+      } catch (error) {
+        onError(error)
+      }
+      if (again || signal.aborted) continue
+      // Rejects when it is stopped, which the loop's head sees.
+      await sleep(clock, everyMs * (0.5 + random()), signal).catch(() => {})
+    }
+  }
+
+  const ended = run()
+  return {
+    stop() {
+      stopping.abort()
+      return ended
+    },
+  }
+}
+
+/** Resolves when `work` has ended or the time is over. */
+export async function atMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
+  let cancel = () => {}
+  const late = new Promise<void>((resolve) => {
+    cancel = clock.setTimer(ms, resolve)
+  })
+  await Promise.race([work, late])
+  cancel()
+}

@@ -1,0 +1,93 @@
+/** What every store of payments promises, wherever it is kept. */
+import { randomUUID } from 'node:crypto'
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { NewPayment } from '../../src/domain/payment.ts'
+import type { PaymentStore } from '../../src/ports.ts'
+
+export interface PaymentWorld {
+  store: PaymentStore
+  /** Lets so much time pass. */
+  pass(ms: number): Promise<void>
+}
+
+export function paymentStoreContract(name: string, create: () => Promise<PaymentWorld>): void {
+  describe(`${name}, as every store of payments,`, () => {
+    let world: PaymentWorld
+    let store: PaymentStore
+    beforeEach(async () => {
+      world = await create()
+      store = world.store
+    })
+
+    const order = (own: Partial<NewPayment> = {}): NewPayment => ({
+      id: randomUUID(),
+      accountId: randomUUID(),
+      idempotencyKey: 'a key',
+      amount: 25_000_000,
+      currency: 'USD',
+      paymentMethod: 'pm_card_visa',
+      ...own,
+    })
+
+    it('begins one payment for each key of an account, however many ask at once', async () => {
+      const first = order()
+      const same = [1, 2, 3, 4].map(() => order({ accountId: first.accountId, amount: 1_000_000 }))
+      const begun = await Promise.all([first, ...same].map((each) => store.begin(each)))
+      expect(begun.filter(({ isNew }) => isNew)).toHaveLength(1)
+      expect(new Set(begun.map(({ payment }) => payment.id)).size).toBe(1)
+      const { accountId, id, amount } = begun[0]!.payment
+      expect(await store.find(accountId, id)).toMatchObject({ state: 'processing', amount, intentId: undefined })
+      expect(await store.find(randomUUID(), id), "another account's").toBeUndefined()
+      const { isNew } = await store.begin(order())
+      expect(isNew, 'the key is free for another account').toBe(true)
+    })
+
+    it('never leaves success, and keeps its intent', async () => {
+      const { id, accountId } = (await store.begin(order())).payment
+      const move = (state: 'failed' | 'succeeded' | 'canceled', intentId?: string, declineCode?: string) =>
+        store.move(accountId, id, { state, intentId, declineCode })
+      expect(await move('failed', 'pi_1', 'insufficient_funds')).toMatchObject({
+        state: 'failed',
+        intentId: 'pi_1',
+        declineCode: 'insufficient_funds',
+      })
+      expect(await move('succeeded', 'pi_2')).toMatchObject({
+        state: 'succeeded',
+        intentId: 'pi_1',
+        declineCode: undefined,
+      })
+      expect(await move('failed')).toMatchObject({ state: 'succeeded' })
+      expect(await move('canceled')).toMatchObject({ state: 'succeeded' })
+      expect(await store.move(accountId, randomUUID(), { state: 'failed' })).toBeUndefined()
+    })
+
+    it('lets one alone resume what was not sent, and nobody what may have been', async () => {
+      const { id, accountId } = (await store.begin(order())).payment
+      expect(await store.resume(accountId, id)).toBe(false)
+      await store.move(accountId, id, { state: 'created' })
+      const resumed = await Promise.all([1, 2, 3].map(() => store.resume(accountId, id)))
+      expect(resumed.filter(Boolean)).toHaveLength(1)
+      await store.move(accountId, id, { state: 'requires_action', intentId: 'pi_3' })
+      expect(await store.move(accountId, id, { state: 'created' })).toMatchObject({ state: 'requires_action' })
+    })
+
+    it('hands out what is open, once and later again, but not what is parked or has ended', async () => {
+      const open = (await store.begin(order())).payment
+      const parked = (await store.begin(order())).payment
+      const ended = (await store.begin(order())).payment
+      await store.park(parked.accountId, parked.id, 'a problem')
+      await store.move(ended.accountId, ended.id, { state: 'failed' })
+      const due = async () => (await Promise.all([store.takeOpen(5), store.takeOpen(5)])).flat().map(({ id }) => id)
+      expect(await due()).toEqual([])
+      await world.pass(46_000)
+      expect(await due()).toEqual([open.id])
+      expect(await due()).toEqual([])
+      await world.pass(47_000)
+      expect(await due()).toEqual([open.id])
+      await world.pass(60_000)
+      expect(await due(), 'twice as old by then').toEqual([])
+      await world.pass(40_000)
+      expect(await due()).toEqual([open.id])
+    })
+  })
+}
