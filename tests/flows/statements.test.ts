@@ -305,6 +305,9 @@ describe('credit that an administrator gives', () => {
     for (const amount of ['0', '-1', '1.0000001', '1e3', 1, '']) {
       expect(await give({ amount }, 'k')).toMatchObject({ status: 400, json: { param: 'amount' } })
     }
+    for (const note of ['', 'a\u0000b', 'x'.repeat(201)]) {
+      expect(await give({ amount: '1', note }, 'k')).toMatchObject({ status: 400, json: { param: 'note' } })
+    }
     expect(await give({ amount: '1', to: 'me' }, 'k')).toMatchObject({ status: 400, json: { param: 'to' } })
     const user = keyWith(['billing', 'admin'])
     expect(await ask('POST', path, { amount: '1' }, { 'idempotency-key': 'k', ...user.as })).toMatchObject({
