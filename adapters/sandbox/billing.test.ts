@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { eventually } from '../../tests/support/gateway.ts'
 import { type Sandbox, startSandbox } from './sandbox.ts'
 
 let sandbox: Sandbox
@@ -24,7 +25,7 @@ const charge = (own: object = {}) => {
     ...own,
   }
 }
-async function tell(body: { id: string }, headers: Record<string, string> = {}) {
+async function tell(body: { id: string }, headers: Record<string, string> = {}, signal?: AbortSignal) {
   const response = await fetch(`${billing.baseUrl}/v1/charges`, {
     method: 'POST',
     headers: {
@@ -34,6 +35,7 @@ async function tell(body: { id: string }, headers: Record<string, string> = {}) 
       ...headers,
     },
     body: JSON.stringify(body),
+    ...(signal && { signal }),
   })
   return { status: response.status, json: (await response.json()) as ReturnType<typeof JSON.parse> }
 }
@@ -81,6 +83,18 @@ describe('the billing system', () => {
     const body = charge()
     await expect(tell(body)).rejects.toThrow()
     expect(madeOf(body.id)).toMatchObject([{ told: 1 }])
+    expect((await tell(body)).status).toBe(200)
+    expect(madeOf(body.id)).toMatchObject([{ told: 2 }])
+  })
+
+  it('can charge and fall silent', async () => {
+    billing.setFaults([{ kind: 'swallow_reply', instead: 'hang', times: 1 }])
+    const body = charge()
+    const leaving = new AbortController()
+    const silent = expect(tell(body, {}, leaving.signal)).rejects.toThrow()
+    await eventually(() => madeOf(body.id).length === 1)
+    leaving.abort()
+    await silent
     expect((await tell(body)).status).toBe(200)
     expect(madeOf(body.id)).toMatchObject([{ told: 2 }])
   })

@@ -23,6 +23,9 @@ export interface MadeCharge {
   at: number
 }
 
+/** Older ones are forgotten, which only a sandbox may do. */
+const maxCharges = 100_000
+
 export interface BillingVendor extends Vendor {
   charges: readonly MadeCharge[]
 }
@@ -30,6 +33,7 @@ export interface BillingVendor extends Vendor {
 export function createBilling({ clock, key }: { clock: Clock; key: string | undefined }): BillingVendor {
   const charges: MadeCharge[] = []
   const known = new Map<string, { content: string; charge: MadeCharge }>()
+  let transactions = 0
 
   function charge({ headers, body }: VendorCall): Answer {
     if (!headers['content-type']?.startsWith('application/json')) return billingError(415)
@@ -50,10 +54,11 @@ export function createBilling({ clock, key }: { clock: Clock; key: string | unde
   }
 
   function make({ id, account, amount_micro_usd, detail: { operations } }: ChargeBody, content: string): MadeCharge {
-    const transactionId = `tx_${String(charges.length + 1).padStart(8, '0')}`
+    const transactionId = `tx_${String(++transactions).padStart(8, '0')}`
     const made = { id, account, amount_micro_usd, operations, transactionId, told: 0, at: clock.now() }
     charges.push(made)
     known.set(id, { content, charge: made })
+    if (charges.length > maxCharges) known.delete(charges.shift()!.id)
     return made
   }
 

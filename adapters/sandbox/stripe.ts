@@ -40,6 +40,7 @@ interface StripeOptions {
 
 /** Answers kept for a key: Stripe keeps them for 24 hours. */
 const maxKeys = 10_000
+const maxIntents = 10_000
 
 export function createStripe({ clock, key, processingMs, onEvent }: StripeOptions): StripeVendor {
   const intents = new Map<string, SandboxIntent>()
@@ -107,6 +108,7 @@ export function createStripe({ clock, key, processingMs, onEvent }: StripeOption
       livemode: false,
     }
     intents.set(id, intent)
+    if (intents.size > maxIntents) intents.delete(intents.keys().next().value!)
     onEvent('payment_intent.created', { ...intent })
     if ('declined' in outcome) {
       const [code, declineCode] = outcome.declined

@@ -18,8 +18,8 @@ export const payments: Migration = {
       create table charges (
         account_id uuid not null,
         charge_id uuid not null,
-        amount bigint not null check (amount > 0),
-        operations integer not null check (operations > 0),
+        amount bigint not null,
+        operations integer not null,
         state text not null check (state in ('delivered', 'parked')),
         transaction_id text,
         reason text,
