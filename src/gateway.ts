@@ -297,7 +297,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
   })
 
   const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
-  const ledger = createLedger({ ...books, ...ports.identity })
+  const ledger = createLedger({ ...books, ...ports.identity, pods: fleet?.pods ?? (() => 1) })
   const recovery = createLedgerRecovery({
     ...books,
     ...ports.identity,

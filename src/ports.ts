@@ -391,6 +391,8 @@ export interface LedgerStore {
   enter(events: readonly string[]): Promise<{ refused: number; spendable: ReadonlyMap<string, MicroUsd> }>
   /** Takes a slice of an account's credit for this process. */
   lease(ask: LeaseAsk): Promise<LeaseAnswer>
+  /** What could be leased, where nothing may be written. From a replica it may be seconds old. */
+  look(accountId: string): Promise<Pick<LeaseAnswer, 'spendable' | 'elsewhere' | 'held' | 'limited'>>
   /** Gives back what is not needed; `all`: also what the books and this process do not agree on. */
   giveBack(slices: readonly CreditSlice[]): Promise<void>
   /** The slices are still in use. Answers those that are there no longer. */
@@ -433,6 +435,8 @@ export interface LeaseAnswer {
   spendable: MicroUsd
   elsewhere: MicroUsd
   held: MicroUsd
+  /** Guard rails are set, of the account or of all. */
+  limited: boolean
   blocked: LeaseBlock | undefined
   /** The window would have refused it, but this account is only being watched. */
   shadowed: LeaseBlock | undefined

@@ -95,6 +95,7 @@ export function createMemoryLedgerStore({
       const spendable = books.available - books.leased
       const answer: LeaseAnswer = {
         ...{ granted: 0, spendable, elsewhere: books.leased, held: books.held },
+        limited: Object.keys(windowLimits).length > 0,
         ...{ blocked: undefined, shadowed: undefined },
       }
       if (spendable < need) return answer
@@ -121,6 +122,11 @@ export function createMemoryLedgerStore({
       const lease = leases.get(key) ?? { accountId, processId, amount: 0 }
       leases.set(key, { ...lease, amount: lease.amount + granted })
       return { ...answer, granted, spendable: spendable - granted }
+    },
+    async look(accountId) {
+      const { available, held, leased } = balance(accountId)
+      const limited = Object.keys(windowLimits).length > 0
+      return { spendable: available - leased, elsewhere: leased, held, limited }
     },
     async giveBack(slices) {
       for (const { accountId, purseId, processId, amount } of slices) {

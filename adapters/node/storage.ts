@@ -109,6 +109,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
   const ledgerStore = createLedgerStore({
     database: pools.ledger,
+    cluster,
     transact: cluster.transact,
     watch: cluster.watch,
     windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,

@@ -26,7 +26,7 @@ const event = (n: number): MarkEvent => ({
 const done = { refused: 0, spendable: new Map() }
 const create = (): Ledger => {
   const store = { ...createMemoryLedgerStore(), enter: record, primary: () => primary }
-  const identity = { podId: 'pod', processId: 'process' }
+  const identity = { podId: 'pod', processId: 'process', pods: () => 1 }
   return createLedger({ clock, random: () => 0.5, journal, store, mode, metrics, log, ...identity })
 }
 const note = (ledger: Ledger, count: number, from = 0) => {

@@ -24,6 +24,8 @@ export interface LedgerOptions {
   podId: string
   /** Of this run. */
   processId: string
+  /** Pods that live, this one included. */
+  pods: () => number
 }
 
 export interface Ledger {

@@ -3,6 +3,9 @@
  * seconds of what it spends, and requests are admitted from it in memory; near the end of the credit a slice is what one
  * request needs. Guard rails and budgets are checked where a slice is leased, so no request can pass them.
  *
+ * While nothing may be written no slice can be leased: then a pod goes by what the books said last, and its part of that
+ * is what is left divided by the pods, so that all of them together spend no more than there is.
+ *
  * A purse is an account's credit, or what a key with a budget of its own may spend of it.
  */
 
@@ -16,12 +19,14 @@ import { refusalOf } from './credit-refusals.ts'
 
 export interface PursesOptions {
   clock: Clock
-  store: Pick<LedgerStore, 'lease' | 'giveBack' | 'renew'>
+  store: Pick<LedgerStore, 'lease' | 'look' | 'giveBack' | 'renew'>
   mode: Pick<WriteMode, 'readOnly'>
   metrics: Metrics
   log: Log
   podId: string
   processId: string
+  /** Pods that live, this one included. */
+  pods: () => number
 }
 
 export interface Purses {
@@ -52,12 +57,17 @@ export interface Purse {
   largest: MicroUsd
   /** As the books said last. */
   spendable: MicroUsd
+  limited: boolean
+  /** Spent without a lease, while nothing may be written. */
+  unsecured: MicroUsd
   usedAt: number
   /** The number of its last event. */
   lastEvent: number
   waiting: Waiting[]
   leasing: boolean
   refused: { until: number; amount: MicroUsd; answer: LeaseAnswer } | undefined
+  /** The books know of a slice. */
+  leased: boolean
 }
 
 interface Waiting {
@@ -69,7 +79,10 @@ const tickMs = 1_000
 const sliceSeconds = 2
 /** After so long without a request nothing is kept. */
 const idleMs = 1_000
-const forgetMs = 10_000
+const returnMs = 10_000
+/** Until then it is known what an account had, should the books be away. */
+const forgetMs = 5 * 60_000
+const minParts = 4
 const renewEveryTicks = 15
 const maxWaiting = 2_000
 const maxPurses = 100_000
@@ -78,7 +91,8 @@ const patience = { tries: 3, ms: 100 }
 /** So long a refusal holds, for as much and for more. */
 const refusalMs = 500
 
-export function createPurses({ clock, store, mode, metrics, log, podId, processId }: PursesOptions): Purses {
+export function createPurses(options: PursesOptions): Purses {
+  const { clock, store, mode, metrics, log, podId, processId, pods } = options
   const purses = new Map<string, Purse>()
   const stopping = new AbortController()
   let cancelTick: (() => void) | undefined
@@ -94,7 +108,17 @@ export function createPurses({ clock, store, mode, metrics, log, podId, processI
       if (purses.size >= maxPurses) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
       purse = {
         ...{ accountId, id, budgets, free: 0, lowest: 0, open: 0, spentSinceTick: 0, rate: 0, largest: 0 },
-        ...{ spendable: 0, usedAt: 0, lastEvent: 0, waiting: [], leasing: false, refused: undefined },
+        ...{
+          spendable: 0,
+          limited: false,
+          unsecured: 0,
+          usedAt: 0,
+          lastEvent: 0,
+          waiting: [],
+          leasing: false,
+          refused: undefined,
+          leased: false,
+        },
       }
       purses.set(id, purse)
       cancelTick ??= clock.setTimer(tickMs, tick)
@@ -146,18 +170,21 @@ export function createPurses({ clock, store, mode, metrics, log, podId, processI
         const first = purse.waiting[0]
         if (!first) return
         const all = purse.waiting.reduce((sum, { amount }) => sum + amount, 0) - purse.free
-        const answer = await store.lease({
-          accountId: purse.accountId,
-          purseId: purse.id,
-          processId,
-          podId,
-          budgets: purse.budgets,
-          need: first.amount - purse.free,
-          want: all + spare(purse, purse.spendable - all),
-        })
+        const need = first.amount - purse.free
+        const want = all + spare(purse, purse.spendable - all)
+        const { accountId, id: purseId, budgets } = purse
+        const answer = mode.readOnly
+          ? await unsecured(purse, need, want)
+          : await store.lease({ accountId, purseId, processId, podId, budgets, need, want })
         purse.free += answer.granted
         purse.lowest = Math.min(purse.lowest, purse.free)
         purse.spendable = answer.spendable
+        purse.limited = answer.limited
+        if (mode.readOnly) purse.unsecured += answer.granted
+        else {
+          purse.unsecured = 0
+          purse.leased = true
+        }
         if (answer.shadowed?.by === 'window') tellBlocked(purse, answer.shadowed.window, 'shadow')
         if (answer.granted > 0) continue
         if (!answer.blocked && answer.elsewhere > 0 && tries-- > 0) {
@@ -172,6 +199,19 @@ export function createPurses({ clock, store, mode, metrics, log, podId, processI
     } finally {
       purse.leasing = false
     }
+  }
+
+  /** Not where guard rails or a budget would have to be asked. */
+  async function unsecured(purse: Purse, need: MicroUsd, want: MicroUsd): Promise<LeaseAnswer> {
+    const known = { spendable: purse.spendable, elsewhere: 0, held: 0, limited: purse.limited }
+    const seen = await store.look(purse.accountId).catch((error) => {
+      if (known.spendable > 0) return known
+      throw error
+    })
+    if (seen.limited || purse.budgets) throw new Error('limits cannot be checked while nothing may be written')
+    const part = Math.floor(seen.spendable / Math.max(minParts, pods())) - purse.unsecured
+    const granted = part >= need ? Math.min(part, want) : 0
+    return { ...seen, granted, blocked: undefined, shadowed: undefined }
   }
 
   function serve(purse: Purse) {
@@ -215,9 +255,12 @@ export function createPurses({ clock, store, mode, metrics, log, podId, processI
       purse.spentSinceTick = 0
       if (mode.readOnly) continue
       const idle = purse.open === 0 && !purse.leasing && now - purse.usedAt >= idleMs
-      if (idle && now - purse.usedAt >= forgetMs && purse.lastEvent <= enteredUpTo) {
-        purses.delete(purse.id)
-        slices.push({ ...nameOf(purse), amount: 'all' })
+      if (idle && now - purse.usedAt >= returnMs && purse.lastEvent <= enteredUpTo) {
+        if (purse.leased) slices.push({ ...nameOf(purse), amount: 'all' })
+        purse.leased = false
+        purse.free = 0
+        purse.lowest = 0
+        if (now - purse.usedAt >= forgetMs) purses.delete(purse.id)
         continue
       }
       const keep = idle ? 0 : spare(purse, purse.spendable)
@@ -253,7 +296,7 @@ export function createPurses({ clock, store, mode, metrics, log, podId, processI
   }
 
   async function renew() {
-    const all = [...purses.values()]
+    const all = [...purses.values()].filter(({ leased }) => leased)
     try {
       const lost = new Set(await store.renew(all.map(nameOf)))
       // Nobody had heard of this pod for long, and its credit was taken back.

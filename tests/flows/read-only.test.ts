@@ -47,9 +47,11 @@ const mode = async (gateway: GatewayProcess) =>
   (await (await ask(gateway, 'GET', '/api/v1/admin/mode')).json()) as { read_only: boolean; reason: string | null }
 const setMode = async (gateway: GatewayProcess, readOnly: boolean) =>
   (await (await ask(gateway, 'PUT', '/api/v1/admin/mode', { read_only: readOnly })).json()) as object
-/** What the ledger will be made from, as the gateway that is the primary now has it. */
+/** Requests in the books, as the gateway that is the primary now has it. */
 const used = async (servers: ReplicatedPostgres, of: 'primary' | 'standby') =>
-  Number((await servers[of].sql<{ n: number }[]>`select count(*)::int as n from usage_events`)[0]?.n)
+  Number(
+    (await servers[of].sql<{ n: number }[]>`select count(*)::int as n from ledger_entries where kind = 'settle'`)[0]?.n,
+  )
 const pending = async (gateway: GatewayProcess) =>
   Number(/^ledger_pending_events (\d+)/m.exec(await (await fetch(`${gateway.url}/metrics`)).text())?.[1])
 /** Events that the operating system has: what was only in memory goes with the process. */
@@ -108,7 +110,8 @@ test('what is served meanwhile is kept, and settled once when the mode is lifted
   const before = await used(servers, 'primary')
   await setMode(here, true)
   for (let i = 0; i < 20; i++) expect(await chat(here)).toBe(200)
-  expect(await pending(here)).toBe(20)
+  // Each is held, and ends.
+  expect(await pending(here)).toBe(40)
   expect(await used(servers, 'primary')).toBe(before)
   await setMode(here, false)
   await allSettled()
@@ -161,8 +164,8 @@ test('a gateway that is killed while usage waits leaves it to the next one on it
   await setMode(there, true)
   const lines = journalLines(there)
   for (let i = 0; i < 30; i++) expect(await chat(there)).toBe(200)
-  await eventually(() => journalLines(there) === lines + 30)
-  expect(await pending(there)).toBe(30)
+  await eventually(() => journalLines(there) === lines + 60)
+  expect(await pending(there)).toBe(60)
   await there.end('SIGKILL')
   gateways[1] = await startGatewayProcess({ env: environment, dataDir: there.dataDir })
   expect(await mode(gateways[1])).toMatchObject({ read_only: true, reason: 'operator' })

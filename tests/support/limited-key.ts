@@ -1,5 +1,7 @@
 /** A key of another account than the administrator's, with limits of its own: there is no route yet that makes one. */
+import { randomUUID } from 'node:crypto'
 import { connectPostgres } from '../../adapters/node/postgres/client.ts'
+import { createCredits } from '../../adapters/node/postgres/credits.ts'
 import { createOperatorAccounts } from '../../adapters/node/postgres/operator-accounts.ts'
 import { loadPepper } from '../../adapters/node/postgres/pepper.ts'
 import type { LimitSettings } from '../../src/domain/principal.ts'
@@ -18,6 +20,13 @@ export async function makeLimitedKey({ connection }: TestPostgres, limits: Limit
       update api_keys set rate_limit_per_minute = ${requestsPerMinute}, max_concurrent = ${maxConcurrent}
       where account_id = ${accountId} and key_id = ${keyId}`,
   )
+  const credits = createCredits({
+    cluster: {
+      read: (label, _reads, run) => database.query(label, undefined, run),
+      write: (label, _account, run) => database.transaction(label, run),
+    },
+  })
+  await credits.grant(accountId, { id: randomUUID(), kind: 'granted', amount: 1_000_000_000_000 })
   await database.close({ timeoutS: 1 })
   return apiKey
 }

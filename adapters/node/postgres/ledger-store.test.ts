@@ -9,6 +9,7 @@ import { booksOf, faultsInBooks } from '../../../tests/support/ledger.ts'
 import { startTestPostgres, type TestPostgres } from '../../../tests/support/postgres.ts'
 import { newId } from '../identity.ts'
 import { connectPostgres, type Database } from './client.ts'
+import type { Cluster } from './cluster.ts'
 import { createCredits } from './credits.ts'
 import { createLedgerStore } from './ledger-store.ts'
 import { migrate } from './migrations.ts'
@@ -19,6 +20,7 @@ let database: Database
 let store: LedgerStore
 const podId = randomUUID()
 const watch = { subscribe() {} }
+const cluster: Pick<Cluster, 'read'> = { read: (label, _reads, run) => database.query(label, undefined, run) }
 const transact = createTransact({
   clock: systemClock,
   backoff: createBackoff({ random: Math.random, initialMs: 5, maxMs: 50 }),
@@ -27,7 +29,7 @@ beforeAll(async () => {
   server = await startTestPostgres()
   database = await connectPostgres({ ...server.connection, clock: systemClock, max: 8 })
   await migrate({ database, log: { info() {}, warn() {} } })
-  store = createLedgerStore({ database, transact, watch, windowLimits: {} })
+  store = createLedgerStore({ database, cluster, transact, watch, windowLimits: {} })
 })
 afterAll(async () => {
   await database.close({ timeoutS: 1 })
@@ -37,7 +39,7 @@ afterAll(async () => {
 const credits = () =>
   createCredits({
     cluster: {
-      read: (label, _reads, run) => database.query(label, undefined, run),
+      ...cluster,
       write: (label, _account, run, options) => transact(database, label, run, options),
     },
   })
@@ -209,7 +211,7 @@ test('what a former run of this pod left is found, and what a living one has is 
 
 describe('guard rails and budgets', () => {
   const withLimits = (limits: Parameters<typeof createLedgerStore>[0]['windowLimits']) =>
-    createLedgerStore({ database, transact, watch, windowLimits: limits })
+    createLedgerStore({ database, cluster, transact, watch, windowLimits: limits })
 
   test('a slice is never larger than a window allows, and what would pass it is refused with its name', async () => {
     const limited = withLimits({ '60min': 100 })

@@ -7,19 +7,22 @@ import { blockedBy, longestWindowMinutes, strictest, type WindowLimits } from '.
 import type { Terms } from '../../../src/domain/ledger.ts'
 import type { LeaseAnswer, LeaseAsk, LedgerStore, OpenHold } from '../../../src/ports.ts'
 import { type Database, QueryFailed, type Sql } from './client.ts'
+import type { Cluster } from './cluster.ts'
 import { enterEvents, lockBalances } from './ledger-entry.ts'
 import type { PrimaryWatch } from './primary-watch.ts'
 import type { Transact } from './transactions.ts'
 
 export interface LedgerStoreOptions {
   database: Database
+  cluster: Pick<Cluster, 'read'>
   transact: Transact
   watch: Pick<PrimaryWatch, 'subscribe'>
   /** Of every account; its own may only be stricter. Undefined = guard rails are off. */
   windowLimits: WindowLimits | undefined
 }
 
-export function createLedgerStore({ database, transact, watch, windowLimits }: LedgerStoreOptions): LedgerStore {
+export function createLedgerStore(options: LedgerStoreOptions): LedgerStore {
+  const { database, cluster, transact, watch, windowLimits } = options
   let timeline = ''
   watch.subscribe((look) => {
     if (look) timeline = look.timeline
@@ -54,6 +57,12 @@ export function createLedgerStore({ database, transact, watch, windowLimits }: L
     },
 
     lease: (ask) => transaction('lease credit', (sql) => lease(sql, ask, windowLimits)),
+
+    async look(accountId) {
+      const [row] = await cluster.read('look at credit', { reads: 'any' }, (sql) => selectBalance(sql, accountId))
+      const { available, held, leased } = booksIn(row)
+      return { spendable: available - leased, elsewhere: leased, held, limited: isLimited(row, windowLimits) }
+    },
 
     async giveBack(slices) {
       if (slices.length === 0) return
@@ -117,15 +126,14 @@ const isAboutValues = (error: unknown) => error instanceof QueryFailed && /^2[23
 async function lease(sql: Sql, ask: LeaseAsk, operator: WindowLimits | undefined): Promise<LeaseAnswer> {
   const { accountId, need, want } = ask
   const [row] = await selectPurse(sql, accountId)
-  const { available, held, leased } = row
-    ? toNumbers({ available: row.available, held: row.held, leased: row.leased })
-    : { available: 0, held: 0, leased: 0 }
+  const { available, held, leased } = booksIn(row)
   const spendable = available - leased
   const answer: LeaseAnswer = {
     granted: 0,
     spendable,
     elsewhere: leased,
     held,
+    limited: isLimited(row, operator),
     blocked: undefined,
     shadowed: undefined,
   }
@@ -205,6 +213,14 @@ interface PurseRow {
   reset_minute?: number | null
 }
 
+const booksIn = (row: PurseRow | undefined) =>
+  row
+    ? toNumbers({ available: row.available, held: row.held, leased: row.leased })
+    : { available: 0, held: 0, leased: 0 }
+
+const isLimited = (row: PurseRow | undefined, operator: WindowLimits | undefined) =>
+  operator !== undefined && (Object.keys(operator).length > 0 || Object.keys(row?.limits ?? {}).length > 0)
+
 /** A bigint comes as text. */
 const toNumbers = <K extends string>(row: Record<K, string | number>): Record<K, number> =>
   Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as Record<K, number>
@@ -215,6 +231,11 @@ const selectPurse = (sql: Sql, accountId: string) => sql<PurseRow[]>`
   from balances left join guardrails on guardrails.account_id = balances.account_id
   where balances.account_id = ${accountId}
   for update of balances`
+
+const selectBalance = (sql: Sql, accountId: string) => sql<PurseRow[]>`
+  select balances.available, balances.held, balances.leased, guardrails.limits
+  from balances left join guardrails on guardrails.account_id = balances.account_id
+  where balances.account_id = ${accountId}`
 
 const selectMinute = (sql: Sql) => sql<{ minute: number }[]>`
   select floor(extract(epoch from now()) / 60)::int as minute`
