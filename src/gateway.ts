@@ -302,6 +302,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     ...books,
     ...ports.identity,
     ledger,
+    onFormerEnded: () => ports.idempotency.endFormer(),
     requestTimeoutMs: config.REQUEST_TIMEOUT,
   })
 

@@ -477,6 +477,11 @@ export interface Idempotency {
   end(key: HeldKey, ending: Ending): Promise<void>
   /** Nothing came of it: the key is free. */
   release(key: HeldKey): Promise<void>
+  /**
+   * What this pod's former process had under way counts as silent at once, and its pod as back. Once what that process
+   * noted is in the books.
+   */
+  endFormer(): Promise<void>
   /** These executions are under way. */
   beat(keys: readonly HeldKey[]): Promise<void>
   /** Forgets at most `max` keys that are older than they are kept; answers how many. */

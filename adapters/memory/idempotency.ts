@@ -56,6 +56,7 @@ export function createMemoryIdempotency({ clock }: { clock: Clock }): Idempotenc
       const row = held(key)
       if (row && isOpen(row)) rows.delete(nameOf(key))
     },
+    endFormer: async () => {},
     async beat(keys) {
       for (const key of keys) {
         const row = held(key)

@@ -57,8 +57,6 @@ async function run(config: Config) {
     clock,
     log,
   })
-  // Now that the folder is this process's own, the one before it is gone.
-  await storage.idempotency.endFormer()
   const { providers, sandbox, onListening, closeSandbox } = await findProviders(config, { clock, random })
   const routingFile = config.GATEWAY_CONFIG
     ? { path: config.GATEWAY_CONFIG, env: process.env, known: providers }

@@ -7,6 +7,7 @@ import type {
   Clock,
   Credits,
   Guardrails,
+  Idempotency,
   LedgerStore,
   Log,
   Metrics,
@@ -25,7 +26,7 @@ import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
 import { createGuardrails } from './postgres/guardrails.ts'
-import { createIdempotency, type PostgresIdempotency } from './postgres/idempotency.ts'
+import { createIdempotency } from './postgres/idempotency.ts'
 import { createLedgerCheck, type LedgerCheck } from './postgres/ledger-check.ts'
 import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
@@ -43,7 +44,7 @@ export interface Storage {
   writeMode: WriteMode
   ledgerStore: LedgerStore
   credits: Credits
-  idempotency: PostgresIdempotency
+  idempotency: Idempotency
   podId: string
   accountRecords: AccountRecords
   statements: Statements
@@ -114,7 +115,8 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     watch: cluster.watch,
     windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
   })
-  const idempotency = createIdempotency({ database: pools.general, pod: podId })
+  const [{ now: startedAt }] = await database.query('clock', undefined, (sql) => sql<[{ now: Date }]>`select now()`)
+  const idempotency = createIdempotency({ database, pod: podId, startedAt })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()

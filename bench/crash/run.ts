@@ -152,6 +152,12 @@ function bodyOf(id: number, stream: boolean): string {
 async function drained(database: Database) {
   const until = performance.now() + drainTimeoutMs
   for (;;) {
+    // Turns of the killed: they would be over in 90 s.
+    await database.query(
+      'end turns',
+      undefined,
+      (sql) => sql`update charge_turns set until = now() where until > now()`,
+    )
     const [row] = await database.query(
       'left',
       undefined,
@@ -162,7 +168,7 @@ async function drained(database: Database) {
     if ((outbox === 0 && holds === 0) || performance.now() > until) {
       return { outbox, holds, faults: await faultsInBooks(database) }
     }
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
   }
 }
 

@@ -30,6 +30,6 @@ export type Claim =
   | { state: 'claimed' }
   | { state: 'mismatch' }
   | { state: 'running'; requestId: string }
-  /** It has gone silent. `podId`: the pod it ran in. */
-  | { state: 'silent'; requestId: string; podId: string }
+  /** It has gone silent. `podId`: the pod it ran in; undefined = that pod is back, and what it noted is in the books. */
+  | { state: 'silent'; requestId: string; podId: string | undefined }
   | { state: 'ended'; requestId: string; ending: Ending }

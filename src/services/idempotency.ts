@@ -73,7 +73,7 @@ export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecuti
   }
 
   /** Undefined: it has changed since, and is to be looked at again. */
-  async function reconcile(key: HeldKey, silent: HeldKey, podId: string): Promise<Execution | undefined> {
+  async function reconcile(key: HeldKey, silent: HeldKey, podId: string | undefined): Promise<Execution | undefined> {
     if ((await outcomeOf(silent.accountId, silent.requestId, podId)) === 'none') {
       return (await store.takeOver(key, silent)) ? execution(key) : undefined
     }

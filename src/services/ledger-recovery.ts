@@ -20,6 +20,8 @@ export interface LedgerRecoveryOptions {
   log: Log
   podId: string
   processId: string
+  /** All that this pod's former runs noted is in the books. */
+  onFormerEnded(): Promise<void>
   /** Longest time that a request may take, in ms. */
   requestTimeoutMs: number
 }
@@ -43,7 +45,8 @@ const leaseLostMs = 120_000
 const quietSweeps = 3
 
 export function createLedgerRecovery(options: LedgerRecoveryOptions): LedgerRecovery {
-  const { clock, random, journal, store, ledger, mode, log, podId, processId, requestTimeoutMs } = options
+  const { clock, random, journal, store, ledger, mode, log, podId, processId, requestTimeoutMs, onFormerEnded } =
+    options
   const stopping = new AbortController()
   const { signal } = stopping
 
@@ -61,6 +64,7 @@ export function createLedgerRecovery(options: LedgerRecoveryOptions): LedgerReco
       end(holds, 'left by a former run')
     }
     await store.endFormerLeases(podId, processId)
+    await onFormerEnded()
   }
 
   async function sweep(): Promise<boolean> {

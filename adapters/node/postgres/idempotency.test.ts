@@ -25,10 +25,12 @@ afterAll(async () => {
   await server.close()
 })
 
+/** So that all that a test did before was a former process's. */
+const later = new Date(Date.now() + 60_000)
 const newKey = () => ({ accountId: randomUUID(), digest: randomUUID(), requestId: randomUUID() })
 
 idempotencyContract('keys in PostgreSQL', async () => ({
-  store: createIdempotency({ database, pod: 'a' }),
+  store: createIdempotency({ database, pod: 'a', startedAt: later }),
   async age(ms) {
     await database.query(
       'age',
@@ -42,26 +44,34 @@ idempotencyContract('keys in PostgreSQL', async () => ({
 
 test("a pod's former process is silent at once, another pod's is not", async () => {
   const [mine, others] = [newKey(), newKey()]
-  const [before, elsewhere] = ['a', 'b'].map((pod) => createIdempotency({ database, pod })) as [
+  const [before, elsewhere] = ['a', 'b'].map((pod) => createIdempotency({ database, pod, startedAt: later })) as [
     ReturnType<typeof createIdempotency>,
     ReturnType<typeof createIdempotency>,
   ]
   await before.claim(mine, 'f')
   await elsewhere.claim(others, 'f')
-  const after = createIdempotency({ database, pod: 'a' })
+  const after = createIdempotency({ database, pod: 'a', startedAt: later })
   await after.endFormer()
   expect(await after.claim({ ...mine, requestId: randomUUID() }, 'f')).toEqual({
     state: 'silent',
     requestId: mine.requestId,
-    podId: 'a',
+    podId: undefined,
   })
-  // Seen from another pod, it is still this one's.
-  expect(await elsewhere.claim({ ...mine, requestId: randomUUID() }, 'f')).toMatchObject({ podId: 'a' })
+  // Seen from another pod it is the same: that pod is back, and what it noted is in the books.
+  expect(await elsewhere.claim({ ...mine, requestId: randomUUID() }, 'f')).toMatchObject({ podId: undefined })
   expect(await after.claim({ ...others, requestId: randomUUID() }, 'f')).toMatchObject({ state: 'running' })
 })
 
+test('what this process has under way is not a former one’s', async () => {
+  const key = newKey()
+  const own = createIdempotency({ database, pod: 'own', startedAt: new Date(Date.now() - 60_000) })
+  await own.claim(key, 'f')
+  await own.endFormer()
+  expect(await own.claim({ ...key, requestId: randomUUID() }, 'f')).toMatchObject({ state: 'running' })
+})
+
 test('more keys than one statement takes are all heard of', async () => {
-  const store = createIdempotency({ database, pod: 'a' })
+  const store = createIdempotency({ database, pod: 'a', startedAt: later })
   const keys = Array.from({ length: 1_001 }, newKey)
   await store.claim(keys[1_000]!, 'f')
   await store.endFormer()
@@ -72,7 +82,7 @@ test('more keys than one statement takes are all heard of', async () => {
 test('a database that is not there is told, whatever was asked', async () => {
   const gone = await connectPostgres({ ...server.connection, clock: systemClock, max: 1 })
   await gone.close({ timeoutS: 1 })
-  const store = createIdempotency({ database: gone, pod: 'a' })
+  const store = createIdempotency({ database: gone, pod: 'a', startedAt: later })
   const calls = [store.claim(newKey(), 'f'), store.release(newKey()), store.end(newKey(), { outcome: 'lost' })]
   for (const call of calls) await expect(call).rejects.toMatchObject({ reason: 'unreachable' })
 })

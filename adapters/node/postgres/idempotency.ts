@@ -11,15 +11,12 @@ import {
 import type { Idempotency } from '../../../src/ports.ts'
 import type { Database, Sql } from './client.ts'
 
-export interface PostgresIdempotency extends Idempotency {
-  /** What this pod's former process had under way counts as silent at once. Only once it is certain to be gone. */
-  endFormer(): Promise<void>
-}
-
 export interface IdempotencyOptions {
   database: Pick<Database, 'query'>
   /** The same over restarts of this pod, and no other pod's. */
   pod: string
+  /** When this process began, by the database's clock: what was heard of before is a former one's. */
+  startedAt: Date
 }
 
 /** Rows of one statement. */
@@ -27,7 +24,7 @@ const groupSize = 1_000
 /** A row that is there at one moment and gone at the next: released, or too old. */
 const maxLooks = 3
 
-export function createIdempotency({ database, pod }: IdempotencyOptions): PostgresIdempotency {
+export function createIdempotency({ database, pod, startedAt }: IdempotencyOptions): Idempotency {
   async function claim(key: HeldKey, fingerprint: string): Promise<Claim> {
     let requestId = ''
     for (let look = 0; look < maxLooks; look++) {
@@ -65,7 +62,7 @@ export function createIdempotency({ database, pod }: IdempotencyOptions): Postgr
       return old.length
     },
     async endFormer() {
-      await database.query('end former keys', undefined, (sql) => updateFormer(sql, pod))
+      await database.query('end former keys', undefined, (sql) => updateFormer(sql, pod, startedAt))
     },
   }
 }
@@ -74,6 +71,7 @@ interface Row {
   claimed: boolean
   same: boolean
   silent: boolean
+  pod_is_back: boolean
   expired: boolean
   request_id: string
   pod: string
@@ -89,7 +87,9 @@ function toClaim(row: Row): Claim {
   if (!row.same) return { state: 'mismatch' }
   switch (outcome) {
     case null:
-      return row.silent ? { state: 'silent', requestId, podId: row.pod } : { state: 'running', requestId }
+      return row.silent
+        ? { state: 'silent', requestId, podId: row.pod_is_back ? undefined : row.pod }
+        : { state: 'running', requestId }
     case 'answered':
       return { state: 'ended', requestId, ending: { outcome, answer: toAnswer(row) } }
     default:
@@ -115,12 +115,12 @@ const insertOrSelect = (sql: Sql, { accountId, digest, requestId }: HeldKey, fin
     on conflict (account_id, key_digest) do nothing
     returning request_id, pod
   )
-  select true as claimed, true as same, false as silent, false as expired, request_id, pod, null as outcome,
+  select true as claimed, true as same, false as silent, false as pod_is_back, false as expired, request_id, pod, null as outcome,
     null::integer as status, null as headers, null::bytea as body
   from inserted
   union all
   select false, fingerprint = ${fingerprint}, heartbeat_at <= now() - make_interval(secs => ${silentMs / 1000}),
-    created_at <= now() - make_interval(secs => ${keptMs / 1000}), request_id, pod, outcome, status,
+    heartbeat_at = '-infinity', created_at <= now() - make_interval(secs => ${keptMs / 1000}), request_id, pod, outcome, status,
     headers, body
   from idempotency_keys
   where account_id = ${accountId} and key_digest = ${digest}`
@@ -173,5 +173,6 @@ const deleteKeys = (sql: Sql, old: readonly IdempotencyKey[]) => sql`
   where keys.account_id = old."accountId" and keys.key_digest = old.digest
     and keys.created_at <= now() - make_interval(secs => ${keptMs / 1000})`
 
-const updateFormer = (sql: Sql, pod: string) => sql`
-  update idempotency_keys set heartbeat_at = '-infinity' where pod = ${pod} and outcome is null`
+const updateFormer = (sql: Sql, pod: string, startedAt: Date) => sql`
+  update idempotency_keys set heartbeat_at = '-infinity'
+  where pod = ${pod} and outcome is null and heartbeat_at < ${startedAt}`
