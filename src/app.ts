@@ -1,13 +1,18 @@
-/** Middleware order and route table. Probes come before authentication; no stranger's body is read. */
+/**
+ * Middleware order and route table. Probes and signing in come before authentication; no other body of a stranger is
+ * read, and those are small and counted by address.
+ */
 
 import type { MiddlewareHandler } from 'hono'
 import { Hono } from 'hono'
 import { ApiError } from './errors.ts'
+import { type AddressLimitOptions, addressLimit } from './middleware/address-limit.ts'
 import type { Admission } from './middleware/admission.ts'
 import {
   type AuthenticateOptions,
   authenticate,
   requireAdministrator,
+  requireKeyManager,
   requireScope,
 } from './middleware/authenticate.ts'
 import { guard } from './middleware/guard.ts'
@@ -17,10 +22,14 @@ import { type ReadOnlyOptions, refuseReadOnly } from './middleware/read-only.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
 import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
+import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admin-accounts.ts'
+import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
+import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
+import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import type { Offers } from './services/offers.ts'
 
 export interface AppOptions {
@@ -35,15 +44,21 @@ export interface AppOptions {
   offers: Offers
   route: RouteRouteOptions
   admin: AdminRouteOptions
+  addressLimit: AddressLimitOptions
+  signIn: SignInRouteOptions
+  user: UserRouteOptions
+  apiKeys: ApiKeyRouteOptions
+  adminAccounts: AdminAccountRouteOptions
 }
 
 /** What changes an account, rents or pays, by any method but GET. */
 const writing = [
-  '/api/v1/auth/register',
   '/api/v1/auth/apikey',
   '/api/v1/auth/apikeys',
   '/api/v1/auth/apikeys/*',
   '/api/v1/user',
+  '/api/v1/user/password',
+  '/api/v1/admin/accounts/*',
   '/api/v1/gpu/instances',
   '/api/v1/gpu/instances/:id',
   '/api/v1/gpu/instances/:id/:action{start|stop}',
@@ -52,6 +67,8 @@ const writing = [
   '/api/v1/gpu/reservations',
   '/api/v1/billing/payments',
 ]
+/** For those who have no credential yet. A session is written, too: none begins while nothing may be. */
+const signingIn = ['register', 'login', 'refresh', 'logout'].map((name) => `/api/v1/auth/${name}`)
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
@@ -62,17 +79,25 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
 
   app.route('/', probeRoutes(options.probes))
 
+  const strangers = guard(refuseReadOnly(options.readOnly), addressLimit(options.addressLimit))
+  for (const path of signingIn) app.post(path, strangers)
+  app.route('/api/v1/auth', signInRoutes(options.signIn))
+
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
   app.use('/api/v1/gpu/*', guard(requireScope('gpu'), options.admission.check('search')))
   app.use('/api/v1/route/*', guard(requireScope('inference'), options.admission.check('search')))
   app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
+  for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/admin', adminRoutes(options.admin))
+  app.route('/api/v1/auth', apiKeyRoutes(options.apiKeys))
+  app.route('/api/v1/user', userRoutes(options.user))
+  app.route('/api/v1/admin/accounts', adminAccountRoutes(options.adminAccounts))
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.
   app.notFound((c: AppContext) => {

@@ -35,6 +35,31 @@ export const errorTable = {
     type: 'authentication_error',
     message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
   },
+  sign_in_failed: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'The email or the password is wrong. Check both.',
+  },
+  invalid_refresh_token: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'This refresh token is not valid: unknown, expired, or used before. Sign in again.',
+  },
+  password_wrong: {
+    status: 403,
+    type: 'permission_error',
+    message: 'That is not the password of this account. Check it.',
+  },
+  registration_closed: {
+    status: 403,
+    type: 'permission_error',
+    message: 'Nobody can register here. Ask the operator for an account.',
+  },
+  model_not_allowed: {
+    status: 403,
+    type: 'permission_error',
+    message: 'This API key may not use that model. Use another model, or a key that may.',
+  },
   scope_missing: {
     status: 403,
     type: 'permission_error',
@@ -68,12 +93,25 @@ export const errorTable = {
     type: bad,
     message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
   },
+  unknown_api_key: { status: 404, type: bad, message: 'This account has no such API key, or it was revoked.' },
+  unknown_account: { status: 404, type: bad, message: 'There is no such account, or it was closed.' },
   method_not_allowed: {
     status: 405,
     type: bad,
     message: 'This route does not take that method. See the Allow header.',
   },
   body_timeout: { status: 408, type: bad, message: 'The request body did not arrive in time. Send it again.' },
+  email_taken: { status: 409, type: bad, message: 'There is an account with this email. Sign in, or use another.' },
+  own_account: {
+    status: 409,
+    type: bad,
+    message: 'Administrators cannot disable themselves or take their own role. Ask another administrator.',
+  },
+  too_many_api_keys: {
+    status: 409,
+    type: bad,
+    message: 'This account has as many API keys as it may. Revoke one that is not needed.',
+  },
   body_too_large: {
     status: 413,
     type: bad,
@@ -82,6 +120,11 @@ export const errorTable = {
   unsupported_media_type: { status: 415, type: bad, message: 'Send the body as "Content-Type: application/json".' },
   unsupported_encoding: { status: 415, type: bad, message: 'Send the body without a Content-Encoding.' },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
+  too_many_sign_ins: {
+    status: 429,
+    type: 'rate_limit_error',
+    message: 'Too many attempts to sign in. Try again after the time in Retry-After.',
+  },
   upstream_throttled: {
     status: 429,
     type: 'rate_limit_error',

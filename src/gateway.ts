@@ -20,14 +20,19 @@ import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createAccessTokens } from './services/access-tokens.ts'
+import { createAccountAdmin } from './services/account-admin.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
+import { createApiKeys } from './services/api-keys.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createHealth } from './services/health.ts'
 import { createInference } from './services/inference.ts'
+import { createKeyUse } from './services/key-use.ts'
 import { createModels } from './services/models.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createRouter } from './services/router.ts'
+import { createSignIn } from './services/sign-in.ts'
 import { createUsage } from './services/usage.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
@@ -53,6 +58,8 @@ export interface GatewayOptions {
   routing?: RoutingTable | undefined
   /** Names of those that the sandbox plays. */
   sandbox: readonly ProviderName[]
+  /** Signs access tokens. `JWT_SECRET`, or what stands in for it. */
+  jwtSecret: string
   ports: Ports
 }
 
@@ -66,7 +73,7 @@ export interface Gateway {
   stopStreams(): void
   /** Requests being answered. */
   inFlight(): number
-  /** Gives back what this pod holds of what the fleet shares. */
+  /** Gives back what this pod holds of what the fleet shares, and writes what it has not written yet. */
   close(): Promise<void>
   /** After the last request: moves what was used to the database, as far as that goes in so long. */
   settleUsage(options: { timeoutMs: number }): Promise<void>
@@ -81,8 +88,13 @@ const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
 const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
+/** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
+const strangersPerMinute = 60
+/** The longest password, every character of it escaped, and what stands around it. */
+const strangersBodyBytes = 8 * 1024
 
-export function createGateway({ config, version, providers, routing, sandbox, ports }: GatewayOptions): Gateway {
+export function createGateway(options: GatewayOptions): Gateway {
+  const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
   const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
   let draining = false
 
@@ -290,6 +302,31 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
   })
   const readJson = createReadJson(bodies)
+
+  const { users, sessions, passwords } = ports
+  const tokens = createAccessTokens({
+    clock,
+    newId: ports.newId,
+    secret: jwtSecret,
+    previousSecret: config.JWT_SECRET_PREVIOUS,
+    lifetimeMs: config.JWT_EXPIRATION,
+  })
+  const keyUse = createKeyUse({ clock, accounts, mode: ports.writeMode, log })
+  const signIn = createSignIn({
+    users,
+    sessions,
+    attempts: ports.signInAttempts,
+    passwords,
+    tokens,
+    registration: config.REGISTRATION ?? (config.NODE_ENV === 'production' ? 'closed' : 'open'),
+    credits: ports.credits,
+    signupCredit: config.SIGNUP_CREDIT_USD,
+    sessionMs: config.REFRESH_EXPIRATION,
+    metrics,
+    log,
+  })
+  const trustedHops = config.TRUSTED_PROXY_HOPS
+
   const breakerNames = () => [...namedCircuits, ...namedTargets(router.table())]
   const app = createApp({
     requestContext: context.middleware,
@@ -307,7 +344,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       sameSecret: (a, b) => digest(a) === digest(b),
       isDraining: () => draining,
     },
-    authenticate: { accounts, principals, digest },
+    authenticate: { accounts, sessions, tokens, keyUse, principals, digest },
     rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     readOnly: { mode: ports.writeMode },
     admission,
@@ -320,6 +357,15 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       wallNow: clock.wallNow,
     },
     route: { router, readJson },
+    addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
+    signIn: { signIn, readJson: createReadJson(bodies, strangersBodyBytes), trustedHops },
+    user: { users, signIn, readJson },
+    apiKeys: {
+      apiKeys: createApiKeys({ accounts, requestsPerMinute: config.RATE_LIMIT_PER_MINUTE }),
+      readJson,
+      wallNow: clock.wallNow,
+    },
+    adminAccounts: { accounts: createAccountAdmin({ users, passwords, clock }), readJson, log },
     admin: {
       breakers: createBreakers({
         clock,
@@ -375,7 +421,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
     stopStreams: inference.stopStreams,
     inFlight: context.inFlight,
     async close() {
-      await leasedLimits?.close()
+      await Promise.all([leasedLimits?.close(), keyUse.close()])
     },
     settleUsage: usage.stop,
   }

@@ -1,6 +1,16 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError } from '../../src/config.ts'
-import type { Accounts, Clock, Log, Metrics, UsageStore, WriteMode } from '../../src/ports.ts'
+import type {
+  Accounts,
+  Clock,
+  Log,
+  Metrics,
+  Sessions,
+  SignInAttempts,
+  UsageStore,
+  Users,
+  WriteMode,
+} from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { createAccounts } from './postgres/accounts.ts'
@@ -8,13 +18,21 @@ import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
-import { loadPepper } from './postgres/pepper.ts'
+import { loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createSessions } from './postgres/sessions.ts'
+import { createSignInAttempts } from './postgres/sign-in-attempts.ts'
 import { createUsageStore } from './postgres/usage-events.ts'
+import { createUsers } from './postgres/users.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
   accounts: Accounts
+  users: Users
+  sessions: Sessions
+  signInAttempts: SignInAttempts
+  /** `JWT_SECRET`, or one kept in the database. */
+  jwtSecret: string
   writeMode: WriteMode
   usageStore: UsageStore
   /** For `/health`. */
@@ -71,6 +89,10 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   await cluster.watch.look()
   return {
     accounts: createAccounts({ cluster, pepper, newId }),
+    users: createUsers({ cluster, pepper, newId }),
+    sessions: createSessions({ cluster, pepper, newId }),
+    signInAttempts: createSignInAttempts({ database, pepper }),
+    jwtSecret: await loadJwtSecret(database, config.JWT_SECRET),
     writeMode,
     usageStore,
     ping: (signal) => pools.watch.ping(signal),

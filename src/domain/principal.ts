@@ -1,15 +1,22 @@
 /** Who is calling: the account behind a credential, and what that credential may do. */
 export interface Principal {
   accountId: string
-  /** The API key's id; limits and logs name this, never the key. */
+  /** The API key's id, or the session's behind an access token; limits and logs name this, never the credential. */
   keyId: string
-  role: 'user' | 'administrator'
+  role: Role
   scopes: readonly Scope[]
-  limits: { key: LimitSettings; account: LimitSettings }
+  limits: { key: KeyLimits; account: LimitSettings }
+  /** Signed in with a password: the credential is an access token. @default false */
+  session?: boolean
 }
+
+export type Role = 'user' | 'administrator'
 
 export const scopes = ['inference', 'gpu', 'billing', 'admin'] as const
 export type Scope = (typeof scopes)[number]
+
+/** What somebody of this role may do at all, and does when signed in. */
+export const scopesOf = (role: Role): Scope[] => scopes.filter((scope) => scope !== 'admin' || role === 'administrator')
 
 /** What is undefined is not limited, but for a key's requests: there the gateway's default holds. */
 export interface LimitSettings {
@@ -17,3 +24,14 @@ export interface LimitSettings {
   tokensPerMinute?: number | undefined
   maxConcurrent?: number | undefined
 }
+
+export interface KeyLimits extends LimitSettings {
+  /** The only models that may be asked for, by the names that callers use. */
+  models?: readonly string[] | undefined
+  /** Micro-dollars. */
+  budgetPerDay?: number | undefined
+  budgetPerMonth?: number | undefined
+}
+
+/** Keys of one account that work at the same time. */
+export const maxApiKeys = 100

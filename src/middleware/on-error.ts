@@ -1,6 +1,6 @@
 /** The one place where an error becomes a response: OpenAI's envelope under `/v1`, problem details elsewhere. */
 import { ApiError, openAiError } from '../errors.ts'
-import type { Log } from '../ports.ts'
+import { type Log, StorageUnavailable } from '../ports.ts'
 import { toApiError } from '../upstream/api-error.ts'
 import { type AppContext, respond } from './request-context.ts'
 
@@ -8,11 +8,19 @@ export const createOnError = ({ log }: { log: Log }) =>
   function onError(thrown: unknown, c: AppContext): Response {
     const error = toApiError(thrown)
     if (error instanceof ApiError) return errorResponse(c, error)
+    if (error instanceof StorageUnavailable) return errorResponse(c, storageUnavailable(error))
     // What was not foreseen may hold anything in its words: they go to the log, never to the caller.
     const { name, stack } = error instanceof Error ? error : new Error(String(error))
     log.error('unexpected error', { request_id: c.get('request').id, code: name, error: stack })
     return errorResponse(c, new ApiError('internal'))
   }
+
+const storageUnavailable = (cause: StorageUnavailable) =>
+  new ApiError('database_unavailable', {
+    cause,
+    message: 'The gateway cannot reach its database, so this may not have been done. Look, and try again shortly.',
+    retryAfterMs: 1_000,
+  })
 
 function errorResponse(c: AppContext, error: ApiError): Response {
   const request = c.get('request')

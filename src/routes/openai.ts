@@ -42,6 +42,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
     request.log.stream = asked.stream
     if (usage.full) throw new ApiError('usage_unrecordable', { retryAfterMs: 5_000 })
     const wish = cacheWish(c)
+    const { limits } = principalOf(c)
     const asking = {
       endpoint,
       stream: asked.stream,
@@ -54,6 +55,7 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
       key: principalOf(c).keyId,
       priority: priorityOf(c),
       tokens: expectedTokens(c),
+      allowedModels: limits.key.models,
       spent: request,
       trace: request.trace,
       log: request.log,
@@ -117,10 +119,14 @@ export function openAiRoutes({ answers, models, readJson, readForm, usage, wallN
   app.get('/models', async (c) => {
     const { models: data, providers, result } = await models.list(wantsFresh(c))
     c.get('request').headers['x-cache'] = result
-    return respondJson(c, 200, { object: 'list', data, providers })
+    const allowed = principalOf(c).limits.key.models
+    const shown = allowed ? data.filter(({ id }) => allowed.includes(id)) : data
+    return respondJson(c, 200, { object: 'list', data: shown, providers })
   })
   app.get('/models/:id{.+}', async (c) => {
-    const { model, result } = await models.find(c.req.param('id'), wantsFresh(c))
+    const id = c.req.param('id')
+    if (principalOf(c).limits.key.models?.includes(id) === false) throw new ApiError('model_not_allowed')
+    const { model, result } = await models.find(id, wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, model)
   })

@@ -1,10 +1,13 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
+import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
 import { createMetrics } from '../../adapters/node/metrics.ts'
+import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
@@ -17,6 +20,8 @@ import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
 
 export const testKey = 'ak_live_testtesttesttesttesttest0001'
+
+export const testJwtSecret = 'a secret of the tests that signs access tokens'
 
 export interface LogLine extends LogFields {
   level: string
@@ -84,6 +89,7 @@ export async function startTestGateway({
     },
     routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet'],
+    jwtSecret: config.JWT_SECRET ?? testJwtSecret,
     ports: {
       clock,
       random: Math.random,
@@ -95,6 +101,10 @@ export async function startTestGateway({
       metrics,
       log,
       accounts,
+      ...createMemoryUsers({ accounts, clock }),
+      signInAttempts: createMemorySignInAttempts({ clock }),
+      // As little as argon2 takes: most tests are not about its cost.
+      passwords: createPasswords({ clock, cost: { memoryKib: 64, passes: 1 } }),
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
       usageStore: { record: async () => ({ refused: 0 }), primary: () => '' },
@@ -109,7 +119,10 @@ export async function startTestGateway({
 
   let stopping: Promise<void> | undefined
   const stop = () => {
-    stopping ??= server.drain({ delayMs: 0, timeoutMs: 1_000 }).then(() => http.close())
+    stopping ??= server
+      .drain({ delayMs: 0, timeoutMs: 1_000 })
+      .then(() => Promise.all([http.close(), gateway.close()]))
+      .then(() => {})
     return stopping
   }
   return {

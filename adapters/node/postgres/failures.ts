@@ -1,9 +1,10 @@
 /** What a caller of the database has to tell apart. Messages carry a label, never a statement or a value. */
 import postgres from 'postgres'
+import { StorageUnavailable } from '../../../src/ports.ts'
 import { BulkheadFull } from '../../../src/resilience/bulkhead.ts'
 
 /** The database did not answer: all its connections are in use, or it cannot be reached. */
-export class DatabaseUnavailable extends Error {
+export class DatabaseUnavailable extends StorageUnavailable {
   override name = 'DatabaseUnavailable'
   readonly reason: 'busy' | 'unreachable'
   /** False: nothing of it happened, so it may be tried again. */
@@ -29,7 +30,7 @@ export class QueryFailed extends Error {
 }
 
 /** COMMIT was sent and no answer came: it is done, or it is not. To do it again could be to do it twice. */
-export class OutcomeUnknown extends Error {
+export class OutcomeUnknown extends StorageUnavailable {
   override name = 'OutcomeUnknown'
   constructor(label: string, options: { cause: unknown }) {
     super(`database: ${label}: the outcome of its commit is unknown`, options)

@@ -7,6 +7,7 @@ import type { Database, Sql } from './client.ts'
 import { accounts } from './migrations/0001-accounts.ts'
 import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
 import { limitsAndShards } from './migrations/0003-limits-and-shards.ts'
+import { signIn } from './migrations/0004-sign-in.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -15,7 +16,7 @@ export interface Migration {
   up(sql: Sql): Promise<void>
 }
 
-const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards]
+const all: readonly Migration[] = [accounts, usageAndReads, limitsAndShards, signIn]
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447
