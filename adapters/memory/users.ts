@@ -17,6 +17,7 @@ interface MemorySession {
 }
 
 const maxSessions = 50
+const uuidLength = 36
 const supersededWithinMs = 10_000
 const knownPlaceMs = 30 * 86_400_000
 
@@ -54,17 +55,20 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
     `rt_${accountId}.${sessionId}.${family}.${crypto.randomUUID()}`
   /** Of a token of its family that lives. */
   const sessionOf = (text: string) => {
-    const [, sessionId = '', family] = text.split('.')
+    const [, sessionId = '', family, own, ...more] = text.split('.')
     const session = sessions.get(sessionId)
-    return session && isLive(session) && session.family === family ? { sessionId, session } : undefined
+    const isWhole = own?.length === uuidLength && more.length === 0
+    return session && isWhole && isLive(session) && session.family === family ? { sessionId, session } : undefined
   }
 
   return {
     users: {
       async register({ email, name, passwordHash }) {
         if (byEmail(email)) return undefined
-        const { accountId } = await accounts.createAccount({ name })
-        const account = Object.assign(table.get(accountId)!, { email, passwordHash })
+        const accountId = crypto.randomUUID()
+        const createdAt = new Date(clock.wallNow())
+        const account: MemoryAccount = { name, role: 'user', limits: {}, createdAt, email, passwordHash }
+        table.set(accountId, account)
         return toUser(accountId, account)
       },
       async findForSignIn(email, place) {
