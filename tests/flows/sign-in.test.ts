@@ -1,5 +1,7 @@
 /** Registering, signing in and out, over HTTP. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/resilience/clock.ts'
+import { createAccessTokens } from '../../src/services/access-tokens.ts'
 import { startTestGateway, type TestGateway, testJwtSecret, testKey } from '../support/gateway.ts'
 import { type Call, caller, newEmail, newKey, newPerson, password, type SignedIn, signIn } from '../support/people.ts'
 
@@ -235,7 +237,17 @@ describe('tokens', () => {
       expect(await me(forged)).toMatchObject({ status: 401, body: { code: 'invalid_credential' } })
     }
     expect((await me(token)).status).toBe(200)
-    expect(testJwtSecret).toBeDefined()
+  })
+
+  test('signed as it should be stand for nobody without a session of that account', async () => {
+    const [{ id }, other] = [await newPerson(call), await newPerson(call)]
+    const options = { clock: systemClock, newId: () => crypto.randomUUID(), secret: testJwtSecret, lifetimeMs: 60_000 }
+    const issue = async (accountId: string, sessionId: string) =>
+      (await createAccessTokens(options).issue({ accountId, sessionId })).token
+    const { sid } = JSON.parse(Buffer.from(other.token.split('.')[1]!, 'base64url').toString()) as { sid: string }
+    expect((await me(await issue(id, crypto.randomUUID()))).status).toBe(401)
+    expect((await me(await issue(id, sid))).status).toBe(401)
+    expect((await me(await issue(other.id, sid))).status).toBe(200)
   })
 
   test('are renewed; the former refresh token is good no more, and the session lives', async () => {

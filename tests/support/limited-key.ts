@@ -1,4 +1,4 @@
-/** A key of another account than the administrator's, with limits of its own: there is no route yet that makes one. */
+/** A key of another account than the administrator's, with limits of its own, where no gateway runs yet that could make one. */
 import { connectPostgres } from '../../adapters/node/postgres/client.ts'
 import { createOperatorAccounts } from '../../adapters/node/postgres/operator-accounts.ts'
 import { loadPepper } from '../../adapters/node/postgres/pepper.ts'
