@@ -38,3 +38,20 @@ export function addCounts(all: readonly Record<string, number>[]): Record<string
 }
 
 export const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, count) => sum + count, 0)
+
+/** Welch's t of two samples: how many standard errors their means are apart. NaN where one has fewer than two values. */
+export function welchT(a: readonly number[], b: readonly number[]): number {
+  const [first, second] = [moments(a), moments(b)]
+  return (first.mean - second.mean) / Math.sqrt(first.variance / a.length + second.variance / b.length)
+}
+
+function moments(values: readonly number[]): { mean: number; variance: number } {
+  let mean = 0
+  let squares = 0
+  for (const [i, value] of values.entries()) {
+    const off = value - mean
+    mean += off / (i + 1)
+    squares += off * (value - mean)
+  }
+  return { mean, variance: squares / (values.length - 1) }
+}

@@ -1,13 +1,18 @@
-/** Middleware order and route table. Probes come before authentication; no stranger's body is read. */
+/**
+ * Middleware order and route table. Probes and signing in come before authentication; no other body of a stranger is
+ * read, and those are small and counted by address.
+ */
 
 import type { MiddlewareHandler } from 'hono'
 import { Hono } from 'hono'
 import { ApiError } from './errors.ts'
+import { type AddressLimitOptions, addressLimit } from './middleware/address-limit.ts'
 import type { Admission } from './middleware/admission.ts'
 import {
   type AuthenticateOptions,
   authenticate,
   requireAdministrator,
+  requireKeyManager,
   requireScope,
 } from './middleware/authenticate.ts'
 import { guard } from './middleware/guard.ts'
@@ -17,7 +22,9 @@ import { type ReadOnlyOptions, refuseReadOnly } from './middleware/read-only.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
 import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
+import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admin-accounts.ts'
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
+import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
@@ -27,6 +34,8 @@ import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
+import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
+import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
 import type { Offers } from './services/offers.ts'
 
@@ -49,15 +58,21 @@ export interface AppOptions {
   receipts: ReceiptRouteOptions
   export: ExportRouteOptions
   adminMoney: AdminMoneyRouteOptions
+  addressLimit: AddressLimitOptions
+  signIn: SignInRouteOptions
+  user: UserRouteOptions
+  apiKeys: ApiKeyRouteOptions
+  adminAccounts: AdminAccountRouteOptions
 }
 
 /** What changes an account, rents or pays, by any method but GET. */
 const writing = [
-  '/api/v1/auth/register',
   '/api/v1/auth/apikey',
   '/api/v1/auth/apikeys',
   '/api/v1/auth/apikeys/*',
   '/api/v1/user',
+  '/api/v1/user/password',
+  '/api/v1/admin/accounts/*',
   '/api/v1/gpu/instances',
   '/api/v1/gpu/instances/:id',
   '/api/v1/gpu/instances/:id/:action{start|stop}',
@@ -68,6 +83,8 @@ const writing = [
   '/api/v1/guardrails',
   '/api/v1/admin/accounts/*',
 ]
+/** For those who have no credential yet. A session is written, too: none begins while nothing may be. */
+const signingIn = ['register', 'login', 'refresh', 'logout'].map((name) => `/api/v1/auth/${name}`)
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
@@ -83,6 +100,10 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly)))
   app.route('/api/v1/webhooks', webhookRoutes(options.webhooks))
 
+  const strangers = guard(refuseReadOnly(options.readOnly), addressLimit(options.addressLimit))
+  for (const path of signingIn) app.post(path, strangers)
+  app.route('/api/v1/auth', signInRoutes(options.signIn))
+
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
@@ -93,6 +114,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use('/api/v1/receipts/*', guard(requireScope('inference', 'billing')))
   app.use('/api/v1/user/export', guard(requireScope('billing')))
   app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
+  for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
@@ -104,6 +126,9 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/api/v1/receipts', receiptRoutes(options.receipts))
   app.route('/api/v1/user', exportRoutes(options.export))
   app.route('/api/v1/admin/accounts', adminMoneyRoutes(options.adminMoney))
+  app.route('/api/v1/auth', apiKeyRoutes(options.apiKeys))
+  app.route('/api/v1/user', userRoutes(options.user))
+  app.route('/api/v1/admin/accounts', adminAccountRoutes(options.adminAccounts))
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.
   app.notFound((c: AppContext) => {

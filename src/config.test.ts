@@ -37,6 +37,8 @@ describe('the configuration', () => {
     ['RETRY_BUDGET_RATIO', '0', 0],
     ['CIRCUIT_BREAKER_FAILURE_THRESHOLD', '1', 1],
     ['DB_PGBOUNCER', 'true', true],
+    ['SIGNUP_CREDIT_USD', '0.000001', 1],
+    ['SIGNUP_CREDIT_USD', '2.50', 2_500_000],
     ['OPENAI_BASE_URL', 'https://api.test/v1//', 'https://api.test/v1'],
     ['DATABASE_URL', 'postgresql://u:p@h/db', 'postgresql://u:p@h/db'],
   ] as const)('reads %s=%s', (name, text, value) => {
@@ -59,6 +61,12 @@ describe('the configuration', () => {
     ['REQUEST_TIMEOUT', '-1s', 'a duration such as'],
     ['REQUEST_TIMEOUT', '0s', 'at least 1ms'],
     ['REQUEST_TIMEOUT', '597h', 'a duration such as'],
+    ['SIGNUP_CREDIT_USD', '-1', 'an amount such as'],
+    ['SIGNUP_CREDIT_USD', '0.0000001', 'an amount such as'],
+    ['SIGNUP_CREDIT_USD', '1e3', 'an amount such as'],
+    ['TRUSTED_PROXY_HOPS', '11', 'an integer from 0 to 10'],
+    ['REGISTRATION', 'invite', 'one of open, closed'],
+    ['JWT_EXPIRATION', '24', 'a duration such as'],
     ['LOG_LEVEL', 'verbose', 'one of debug, info, warn, error'],
     ['DB_PGBOUNCER', 'yes', 'true or false'],
     ['OPENAI_BASE_URL', 'api.test', 'http:// or https://'],
@@ -86,6 +94,16 @@ describe('the configuration', () => {
     for (const [name, { secret }] of Object.entries(variables)) {
       if (/(KEY|SECRET|TOKEN|PASSWORD|PEPPER|DATABASE_URL)$/.test(name)) expect(secret, name).toBe(true)
     }
+  })
+
+  it.each(['JWT_SECRET', 'JWT_SECRET_PREVIOUS'])('refuses a %s of fewer than 32 bytes', (name) => {
+    expect(refusal({ [name]: 'x'.repeat(31) })).toContain('32 to 1000 printable characters')
+    expect(load({ [name]: 'x'.repeat(32) })).toMatchObject({ [name]: 'x'.repeat(32) })
+  })
+
+  it('refuses access tokens that outlive their session', () => {
+    expect(refusal({ JWT_EXPIRATION: '2h', REFRESH_EXPIRATION: '1h' })).toMatch(/^JWT_EXPIRATION must not be longer/)
+    expect(load({ JWT_EXPIRATION: '1h', REFRESH_EXPIRATION: '1h' }).JWT_EXPIRATION).toBe(3_600_000)
   })
 
   it('takes an empty value for an unset one', () => {

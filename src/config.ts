@@ -145,6 +145,17 @@ export const variables = {
   BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
   BOOTSTRAP_CREDIT_USD: required(money, '100', 'Credit that the account of `BOOTSTRAP_API_KEY` is given, once.'),
 
+  TRUSTED_PROXY_HOPS: required(
+    integer(0, 10),
+    '0',
+    "Proxies in front: the caller's address is that many from the right of `X-Forwarded-For`; 0 = the socket's own.",
+  ),
+  REGISTRATION: optional(
+    oneOf('open', 'closed'),
+    'Whether strangers may make an account; unset: they may outside production only.',
+  ),
+  SIGNUP_CREDIT_USD: required(money, '0', 'Credit of an account that registers.'),
+
   DATABASE_URL: optional(postgresUrl, 'PostgreSQL server; wins over `DB_HOST`.'),
   DB_HOST: optional(text, 'PostgreSQL host. With this and `DATABASE_URL` unset the embedded server starts.'),
   DB_PORT: required(integer(1, 65_535), '5432', 'PostgreSQL port.'),
@@ -190,7 +201,13 @@ export const variables = {
     secret(32),
     'Key of the hash under which API keys are stored; unset: one is made once and kept in the database.',
   ),
-  JWT_SECRET: optional(secret(32), 'Signs access tokens (HS256). Required in production.'),
+  JWT_SECRET: optional(
+    secret(32),
+    'Signs access tokens (HS256). Required in production; elsewhere, when unset, one is made once and kept in the database.',
+  ),
+  JWT_SECRET_PREVIOUS: optional(secret(32), 'Access tokens that it signed are taken, too: for changing `JWT_SECRET`.'),
+  JWT_EXPIRATION: required(duration(1_000), '24h', 'How long an access token is good for.'),
+  REFRESH_EXPIRATION: required(duration(1_000), '168h', 'How long a session lasts after its last renewal.'),
 
   CIRCUIT_BREAKER_FAILURE_THRESHOLD: required(decimal(0.01, 1), '0.6', 'Share of failures that opens a circuit.'),
   CIRCUIT_BREAKER_MIN_REQUESTS: required(integer(1, 1_000_000), '10', 'Calls in the window before a share counts.'),
@@ -330,6 +347,9 @@ function checkTogether(config: Config) {
     throw new ConfigError(
       'BILLING_BASE_URL must be set when BILLING_API_KEY is: the billing system has no usual address',
     )
+  }
+  if (config.JWT_EXPIRATION > config.REFRESH_EXPIRATION) {
+    throw new ConfigError('JWT_EXPIRATION must not be longer than REFRESH_EXPIRATION: no token outlives its session')
   }
   if (config.NODE_ENV !== 'production') return
   if (!config.DATABASE_URL && !config.DB_HOST) {

@@ -65,6 +65,31 @@ export const errorTable = {
     type: bad,
     message: 'This would pass a guard rail of the account. Wait until it frees, or ask for less.',
   },
+  sign_in_failed: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'The email or the password is wrong. Check both.',
+  },
+  invalid_refresh_token: {
+    status: 401,
+    type: 'authentication_error',
+    message: 'This refresh token is not valid: unknown, expired, or used before. Sign in again.',
+  },
+  password_wrong: {
+    status: 403,
+    type: 'permission_error',
+    message: 'That is not the password of this account. Check it.',
+  },
+  registration_closed: {
+    status: 403,
+    type: 'permission_error',
+    message: 'Nobody can register here. Ask the operator for an account.',
+  },
+  model_not_allowed: {
+    status: 403,
+    type: 'permission_error',
+    message: 'This API key may not use that model. Use another model, or a key that may.',
+  },
   scope_missing: {
     status: 403,
     type: 'permission_error',
@@ -104,6 +129,7 @@ export const errorTable = {
     type: bad,
     message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
   },
+  unknown_api_key: { status: 404, type: bad, message: 'This account has no such API key, or it was revoked.' },
   unknown_account: { status: 404, type: bad, message: 'There is no such account, or it was closed.' },
   method_not_allowed: {
     status: 405,
@@ -128,6 +154,17 @@ export const errorTable = {
     message:
       'A request with this Idempotency-Key was executed, and its answer was lost. Use a new key to have it done once more.',
   },
+  email_taken: { status: 409, type: bad, message: 'There is an account with this email. Sign in, or use another.' },
+  own_account: {
+    status: 409,
+    type: bad,
+    message: 'Administrators cannot disable themselves or take their own role. Ask another administrator.',
+  },
+  too_many_api_keys: {
+    status: 409,
+    type: bad,
+    message: 'This account has as many API keys as it may. Revoke one that is not needed.',
+  },
   body_too_large: {
     status: 413,
     type: bad,
@@ -141,6 +178,11 @@ export const errorTable = {
     message: 'This Idempotency-Key was used with another request. Use a new key for each request.',
   },
   rate_limited: { status: 429, type: 'rate_limit_error', message: 'Too many requests for this API key. Slow down.' },
+  too_many_sign_ins: {
+    status: 429,
+    type: 'rate_limit_error',
+    message: 'Too many attempts to sign in. Try again after the time in Retry-After.',
+  },
   upstream_throttled: {
     status: 429,
     type: 'rate_limit_error',

@@ -24,8 +24,11 @@ import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { createAccessTokens } from './services/access-tokens.ts'
+import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
+import { createApiKeys } from './services/api-keys.ts'
 import { createBreakers } from './services/breakers.ts'
 import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
@@ -34,6 +37,7 @@ import { createGuardrails } from './services/guardrails.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyedExecutions } from './services/idempotency.ts'
 import { createInference } from './services/inference.ts'
+import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createNoteKept } from './services/meter.ts'
@@ -45,6 +49,7 @@ import { createPayments } from './services/payments.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { createRouter } from './services/router.ts'
+import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
@@ -74,6 +79,8 @@ export interface GatewayOptions {
   routing?: RoutingTable | undefined
   /** Names of those that the sandbox plays. */
   sandbox: readonly ProviderName[]
+  /** Signs access tokens. `JWT_SECRET`, or what stands in for it. */
+  jwtSecret: string
   ports: Ports
 }
 
@@ -90,7 +97,7 @@ export interface Gateway {
   stopStreams(): void
   /** Requests being answered. */
   inFlight(): number
-  /** Gives back what this pod holds of what the fleet shares. */
+  /** Gives back what this pod holds of what the fleet shares, and writes what it has not written yet. */
   close(): Promise<void>
   /** After the last request: moves what the journal holds to the database, as far as that goes in so long. */
   settleLedger(options: { timeoutMs: number }): Promise<void>
@@ -112,8 +119,13 @@ const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
 const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
+/** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
+const strangersPerMinute = 60
+/** The longest password, every character of it escaped, and what stands around it. */
+const strangersBodyBytes = 8 * 1024
 
-export function createGateway({ config, version, providers, routing, sandbox, ports }: GatewayOptions): Gateway {
+export function createGateway(options: GatewayOptions): Gateway {
+  const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
   const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
   let draining = false
 
@@ -373,6 +385,30 @@ export function createGateway({ config, version, providers, routing, sandbox, po
   const readJson = createReadJson(bodies)
   const moneyCircuits = toStripe ? ['stripe'] : []
   const breakerNames = () => [...namedCircuits, ...moneyCircuits, ...namedTargets(router.table())]
+
+  const { users, sessions, passwords } = ports
+  const tokens = createAccessTokens({
+    clock,
+    newId: ports.newId,
+    secret: jwtSecret,
+    previousSecret: config.JWT_SECRET_PREVIOUS,
+    lifetimeMs: config.JWT_EXPIRATION,
+  })
+  const keyUse = createKeyUse({ clock, accounts, mode: ports.writeMode, log })
+  const signIn = createSignIn({
+    users,
+    sessions,
+    attempts: ports.signInAttempts,
+    passwords,
+    tokens,
+    registration: config.REGISTRATION ?? (config.NODE_ENV === 'production' ? 'closed' : 'open'),
+    credits: ports.credits,
+    signupCredit: config.SIGNUP_CREDIT_USD,
+    sessionMs: config.REFRESH_EXPIRATION,
+    metrics,
+    log,
+  })
+  const trustedHops = config.TRUSTED_PROXY_HOPS
   const app = createApp({
     requestContext: context.middleware,
     log,
@@ -389,7 +425,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       sameSecret: (a, b) => digest(a) === digest(b),
       isDraining: () => draining,
     },
-    authenticate: { accounts, principals, digest },
+    authenticate: { accounts, sessions, tokens, keyUse, principals, digest },
     rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     readOnly: { mode: ports.writeMode },
     admission,
@@ -412,6 +448,15 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       bodies: createBodyBudget({ readBody: ports.readBody, metrics, maxInFlightBytes: webhookBodyBytes }),
       metrics,
     },
+    addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
+    signIn: { signIn, readJson: createReadJson(bodies, strangersBodyBytes), trustedHops },
+    user: { users, signIn, readJson },
+    apiKeys: {
+      apiKeys: createApiKeys({ accounts, requestsPerMinute: config.RATE_LIMIT_PER_MINUTE }),
+      readJson,
+      wallNow: clock.wallNow,
+    },
+    adminAccounts: { accounts: createAccountAdmin({ users, passwords, clock }), readJson, log },
     admin: {
       breakers: createBreakers({
         clock,
@@ -483,7 +528,7 @@ export function createGateway({ config, version, providers, routing, sandbox, po
       recovery.stop()
       keyedExecutions.stop()
       upkeep.stop()
-      await leasedLimits?.close()
+      await Promise.all([leasedLimits?.close(), keyUse.close()])
     },
     settleLedger: ledger.stop,
     async stopMoney() {

@@ -9,9 +9,11 @@ import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { NewPayment, Payment, PaymentState } from './domain/payment.ts'
-import type { LimitSettings, Principal, Scope } from './domain/principal.ts'
+import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
+import type { SignInSubject } from './domain/sign-in-delay.ts'
 import type { Position, Transaction, UsageGroup, UsagePlace, UsageQuestion, UsageRow } from './domain/statement.ts'
+import type { User } from './domain/user.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
 import type { FleetBoard } from './resilience/fleet-board.ts'
@@ -33,6 +35,10 @@ export interface Ports {
   reply: Reply
   readBody: ReadBody
   accounts: Accounts
+  users: Users
+  sessions: Sessions
+  signInAttempts: SignInAttempts
+  passwords: Passwords
   /** Counts that all pods share; absent: this pod counts by itself. */
   limitStore?: LimitStore | undefined
   /** Absent where there is none: each pod then caches for itself. */
@@ -143,12 +149,128 @@ export interface Accounts {
     role?: Principal['role']
     limits?: LimitSettings
   }): Promise<{ accountId: string }>
-  /** The key itself is in this answer and nowhere else. */
+  /**
+   * The key itself is in this answer and nowhere else.
+   * @throws ApiError `too_many_api_keys`
+   */
   createApiKey(accountId: string, key: NewApiKey): Promise<ApiKey & { apiKey: string }>
-  /** Those that were not revoked, the newest first. What was changed through this port is seen at once. */
+  /**
+   * A new key with the settings of another, which goes on working for `overlapMs`; 0 = it is revoked at once.
+   * Undefined: the account has no such key, or it was revoked.
+   * @throws ApiError `too_many_api_keys`
+   */
+  rotateApiKey(accountId: string, keyId: string, overlapMs: number): Promise<(ApiKey & { apiKey: string }) | undefined>
+  /** Those that were not revoked nor expired a week ago, the newest first, 1,000 at most. What was changed through this port is seen at once. */
   listApiKeys(accountId: string): Promise<ApiKey[]>
   /** False: the account has no such key, or it was revoked before. */
   revokeApiKey(accountId: string, keyId: string): Promise<boolean>
+  /** For `lastUsedAt`, which never goes back. Keys that are not there are passed over. */
+  recordKeyUse(uses: readonly KeyUse[]): Promise<void>
+}
+
+export interface KeyUse {
+  accountId: string
+  keyId: string
+  at: Date
+}
+
+/** All accounts as people: those who sign in with an email and a password, and those that have keys alone. */
+export interface Users {
+  /** `email` is normalised. Undefined: another account has it. */
+  register(user: { email: string; name: string; passwordHash: string }): Promise<User | undefined>
+  /** Of an account that may sign in. `place` is where the attempt comes from. */
+  findForSignIn(email: string, place: string): Promise<SignInCandidate | undefined>
+  /** Undefined also where it was closed. */
+  find(accountId: string): Promise<User | undefined>
+  /** Undefined: nobody can sign in, since there is none or it has expired. */
+  passwordHash(accountId: string): Promise<string | undefined>
+  /** False: there is no such account, or its hash is not `from` any more. */
+  setPassword(accountId: string, change: PasswordChange): Promise<boolean>
+  /** The newest first, without those that were closed. `email`: how it begins. `before`: the last id of the page before. */
+  list(page: { email?: string | undefined; before?: string | undefined; limit: number }): Promise<User[]>
+  update(accountId: string, changes: UserChanges): Promise<User | undefined>
+  /** Ends its sessions, revokes its keys and forgets who it was; what it used and paid stays. False: it was closed before. */
+  close(accountId: string): Promise<boolean>
+}
+
+export interface SignInCandidate {
+  user: User
+  passwordHash: string
+  /** It was signed in from this place within the last 30 days. */
+  knownPlace: boolean
+}
+
+export interface PasswordChange {
+  hash: string
+  /** The hash that this is to replace. @default any */
+  from?: string | undefined
+  /** @default never */
+  expiresAt?: Date | undefined
+  /** `all`, or all but the session of this id. @default none */
+  endSessions?: 'all' | { except: string } | undefined
+}
+
+export interface UserChanges {
+  disabled?: boolean | undefined
+  role?: Role | undefined
+  /** What is left out stays, null is no limit any more. */
+  limits?: { [L in keyof LimitSettings]: number | null | undefined } | undefined
+}
+
+/**
+ * Who is signed in. A session is a family of refresh tokens, each made from the one before and good once; an account has
+ * at most 50, of which the oldest ends when there is one more.
+ */
+export interface Sessions {
+  /** Undefined: the account may not sign in, or its password hash is another by now. */
+  start(session: {
+    accountId: string
+    passwordHash: string
+    place: string
+    lifetimeMs: number
+  }): Promise<RefreshedSession | undefined>
+  /** Undefined: it has ended or expired, or its account is disabled. */
+  find(accountId: string, sessionId: string): Promise<Principal | undefined>
+  /**
+   * `unknown`: no token of a session that lives. `superseded`: another took its place in the last ten seconds, as when
+   * two tabs renew at once. `reused`: it was used long before, so somebody has a copy, and the session has ended.
+   */
+  renew(
+    refreshToken: string,
+    lifetimeMs: number,
+  ): Promise<
+    | ({ outcome: 'renewed' } & RefreshedSession)
+    | { outcome: 'unknown' }
+    | { outcome: 'superseded' | 'reused'; accountId: string; sessionId: string }
+  >
+  /** False: there is none, or it had ended. */
+  end(accountId: string, sessionId: string): Promise<boolean>
+  /** By any of its refresh tokens. */
+  endByToken(refreshToken: string): Promise<boolean>
+}
+
+export interface RefreshedSession {
+  accountId: string
+  sessionId: string
+  /** In this answer and nowhere else. */
+  refreshToken: string
+}
+
+/** Attempts to sign in, counted for all pods together. */
+export interface SignInAttempts {
+  /** Counts one against each; or tells how long, in ms, one of them has to wait, and counts none. */
+  take(subjects: readonly SignInSubject[]): Promise<number>
+  /** It was no guess: what `take` counted is taken back. */
+  giveBack(subjects: readonly SignInSubject[]): Promise<void>
+}
+
+/** Both take tens of ms and MB on purpose. @throws ApiError `overloaded` where too many are under way. */
+export interface Passwords {
+  hash(password: string): Promise<string>
+  /** `outdated`: right, and to be hashed anew. Without a hash it takes as long, and is wrong. */
+  check(password: string, hash: string | undefined): Promise<'right' | 'outdated' | 'wrong'>
+  /** A new password that nobody can guess. */
+  generate(): string
 }
 
 /** What keeps accounts does not answer, or did not say whether it did what it was asked. */
@@ -159,7 +281,7 @@ export class StorageUnavailable extends Error {
 export interface NewApiKey {
   name: string
   scopes: readonly Scope[]
-  limits?: LimitSettings
+  limits?: KeyLimits
   expiresAt?: Date | undefined
 }
 
@@ -170,7 +292,7 @@ export interface ApiKey {
   /** Its first four letters after the mark. */
   prefix: string
   scopes: readonly Scope[]
-  limits: LimitSettings
+  limits: KeyLimits
   createdAt: Date
   expiresAt: Date | undefined
   lastUsedAt: Date | undefined

@@ -1,11 +1,32 @@
 /** Accounts that live as long as the process: for tests and benches that are about something else. */
-import type { LimitSettings, Principal } from '../../src/domain/principal.ts'
+import {
+  type KeyLimits,
+  type LimitSettings,
+  maxApiKeys,
+  type Principal,
+  type Role,
+} from '../../src/domain/principal.ts'
+import { ApiError } from '../../src/errors.ts'
 import type { Accounts, ApiKey, Clock } from '../../src/ports.ts'
 import { systemClock } from '../../src/resilience/clock.ts'
 
 export interface MemoryAccounts extends Accounts {
   add(apiKey: string, principal: Principal): void
   revoke(apiKey: string): void
+  /** Those that were made, by id; what is changed there holds. */
+  table: Map<string, MemoryAccount>
+}
+
+export interface MemoryAccount {
+  name: string
+  role: Role
+  limits: LimitSettings
+  createdAt: Date
+  email?: string | undefined
+  passwordHash?: string | undefined
+  passwordExpiresAt?: Date | undefined
+  disabledAt?: Date | undefined
+  closed?: boolean
 }
 
 interface Stored {
@@ -14,11 +35,15 @@ interface Stored {
 }
 
 export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } = {}): MemoryAccounts {
-  const accounts = new Map<string, { role: Principal['role']; limits: LimitSettings }>()
+  const table = new Map<string, MemoryAccount>()
   /** By the key itself, in the order in which they were made. */
   const stored = new Map<string, Stored>()
 
   const isValid = ({ key: { expiresAt } }: Stored) => !expiresAt || expiresAt.getTime() > clock.wallNow()
+  const keysOf = (accountId: string) =>
+    [...stored]
+      .filter(([, { principal }]) => principal.accountId === accountId)
+      .map(([apiKey, own]) => ({ apiKey, ...own }))
   const store = (apiKey: string, principal: Principal, own: Partial<ApiKey> = {}) => {
     const key: ApiKey = {
       id: principal.keyId,
@@ -34,40 +59,71 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
     stored.set(apiKey, { principal, key })
     return key
   }
+  const make = (
+    accountId: string,
+    own: Pick<ApiKey, 'name' | 'scopes' | 'expiresAt'>,
+    limits: KeyLimits,
+    most: number,
+  ) => {
+    const account = table.get(accountId)
+    const live = keysOf(accountId).filter(isValid)
+    // Those that a test put there by `add` have no account in the table.
+    if (!account && live.length === 0) throw new Error('there is no such account')
+    if (live.length >= most) throw new ApiError('too_many_api_keys')
+    const apiKey = `ak_live_${crypto.randomUUID().replaceAll('-', '')}`
+    const principal: Principal = {
+      accountId,
+      keyId: crypto.randomUUID(),
+      role: account?.role ?? live[0]!.principal.role,
+      scopes: own.scopes,
+      limits: { key: limits, account: account?.limits ?? live[0]!.principal.limits.account },
+    }
+    return { ...store(apiKey, principal, own), apiKey }
+  }
+  const find = (accountId: string, keyId: string) => keysOf(accountId).find(({ key }) => key.id === keyId)
 
   return {
+    table,
     async findByApiKey(apiKey) {
       const found = stored.get(apiKey)
-      return found && isValid(found) ? found.principal : undefined
+      if (!found || !isValid(found)) return undefined
+      const { principal } = found
+      const account = table.get(principal.accountId)
+      if (!account) return principal
+      if (account.disabledAt) return undefined
+      return { ...principal, role: account.role, limits: { ...principal.limits, account: account.limits } }
     },
-    async createAccount({ role = 'user', limits = {} }) {
+    async createAccount({ name, role = 'user', limits = {} }) {
       const accountId = crypto.randomUUID()
-      accounts.set(accountId, { role, limits })
+      table.set(accountId, { name, role, limits, createdAt: new Date(clock.wallNow()) })
       return { accountId }
     },
     async createApiKey(accountId, { name, scopes, limits = {}, expiresAt }) {
-      const account = accounts.get(accountId)
-      if (!account) throw new Error('there is no such account')
-      const apiKey = `ak_live_${crypto.randomUUID().replaceAll('-', '')}`
-      const { role, limits: ofAccount } = account
-      const principal: Principal = {
-        accountId,
-        keyId: crypto.randomUUID(),
-        role,
-        scopes,
-        limits: { key: limits, account: ofAccount },
-      }
-      return { ...store(apiKey, principal, { name, expiresAt }), apiKey }
+      return make(accountId, { name, scopes, expiresAt }, limits, maxApiKeys)
+    },
+    async rotateApiKey(accountId, keyId, overlapMs) {
+      const found = find(accountId, keyId)
+      if (!found || !isValid(found)) return undefined
+      const { name, scopes, limits, expiresAt } = found.key
+      const made = make(accountId, { name, scopes, expiresAt }, limits, 2 * maxApiKeys)
+      if (overlapMs === 0) stored.delete(found.apiKey)
+      else found.key.expiresAt = new Date(Math.min(expiresAt?.getTime() ?? Infinity, clock.wallNow() + overlapMs))
+      return made
     },
     async listApiKeys(accountId) {
-      const own = [...stored.values()].filter(({ principal }) => principal.accountId === accountId)
-      return own.map(({ key }) => key).reverse()
+      return keysOf(accountId)
+        .map(({ key }) => key)
+        .reverse()
     },
     async revokeApiKey(accountId, keyId) {
-      for (const [apiKey, { principal }] of stored) {
-        if (principal.accountId === accountId && principal.keyId === keyId) return stored.delete(apiKey)
+      const found = find(accountId, keyId)
+      return found !== undefined && stored.delete(found.apiKey)
+    },
+    async recordKeyUse(uses) {
+      for (const { accountId, keyId, at } of uses) {
+        const key = find(accountId, keyId)?.key
+        if (key && !(key.lastUsedAt && key.lastUsedAt > at)) key.lastUsedAt = at
       }
-      return false
     },
     add: (apiKey, principal) => void store(apiKey, principal),
     revoke: (apiKey) => void stored.delete(apiKey),

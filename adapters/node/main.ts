@@ -16,6 +16,7 @@ import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { createPasswords } from './passwords.ts'
 import { findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
 import { openSharedState } from './redis/open.ts'
@@ -69,6 +70,7 @@ async function run(config: Config) {
     providers,
     routing: routing?.table,
     sandbox,
+    jwtSecret: storage.jwtSecret,
     ports: {
       clock,
       random,
@@ -81,6 +83,10 @@ async function run(config: Config) {
       log,
       load: createLoadProbe().probe,
       accounts: storage.accounts,
+      users: storage.users,
+      sessions: storage.sessions,
+      signInAttempts: storage.signInAttempts,
+      passwords: createPasswords({ clock }),
       writeMode: storage.writeMode,
       journal,
       ledgerStore: storage.ledgerStore,

@@ -40,7 +40,8 @@ const pollMs = 20
 
 export async function startServer({ gateway, host, port, log }: ServerOptions): Promise<NodeServer> {
   const listener = getRequestListener(
-    (request, { incoming }) => gateway.fetch(request, { incoming, headers: incoming.headers }),
+    (request, { incoming }) =>
+      gateway.fetch(request, { incoming, headers: incoming.headers, remoteAddress: incoming.socket.remoteAddress }),
     {
       // Requests that are no request (a bad Host, an impossible path) never reach the app.
       errorHandler: () => {

@@ -12,8 +12,11 @@ import type {
   Log,
   Metrics,
   PaymentStore,
+  Sessions,
+  SignInAttempts,
   Statements,
   Upkeep,
+  Users,
   WriteMode,
 } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
@@ -32,15 +35,23 @@ import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
-import { loadPepper } from './postgres/pepper.ts'
+import { loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
+import { createSessions } from './postgres/sessions.ts'
+import { createSignInAttempts } from './postgres/sign-in-attempts.ts'
 import { createStatements } from './postgres/statements.ts'
 import { createUpkeepPort } from './postgres/upkeep.ts'
+import { createUsers } from './postgres/users.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
 export interface Storage {
   accounts: Accounts
+  users: Users
+  sessions: Sessions
+  signInAttempts: SignInAttempts
+  /** `JWT_SECRET`, or one kept in the database. */
+  jwtSecret: string
   writeMode: WriteMode
   ledgerStore: LedgerStore
   credits: Credits
@@ -122,6 +133,10 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   await cluster.watch.look()
   return {
     accounts: createAccounts({ cluster, pepper, newId }),
+    users: createUsers({ cluster, pepper, newId }),
+    sessions: createSessions({ cluster, pepper, newId }),
+    signInAttempts: createSignInAttempts({ database, pepper }),
+    jwtSecret: await loadJwtSecret(database, config.JWT_SECRET),
     writeMode,
     ledgerStore,
     credits,

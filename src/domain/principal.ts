@@ -3,15 +3,22 @@ import type { MicroUsd } from './money.ts'
 /** Who is calling: the account behind a credential, and what that credential may do. */
 export interface Principal {
   accountId: string
-  /** The API key's id; limits and logs name this, never the key. */
+  /** The API key's id, or the session's behind an access token; limits and logs name this, never the credential. */
   keyId: string
-  role: 'user' | 'administrator'
+  role: Role
   scopes: readonly Scope[]
   limits: { key: KeyLimits; account: LimitSettings }
+  /** Signed in with a password: the credential is an access token. @default false */
+  session?: boolean
 }
+
+export type Role = 'user' | 'administrator'
 
 export const scopes = ['inference', 'gpu', 'billing', 'admin'] as const
 export type Scope = (typeof scopes)[number]
+
+/** What somebody of this role may do at all, and does when signed in. */
+export const scopesOf = (role: Role): Scope[] => scopes.filter((scope) => scope !== 'admin' || role === 'administrator')
 
 /** What is undefined is not limited, but for a key's requests: there the gateway's default holds. */
 export interface LimitSettings {
@@ -27,3 +34,6 @@ export interface KeyLimits extends LimitSettings {
   budgetPerDay?: MicroUsd | undefined
   budgetPerMonth?: MicroUsd | undefined
 }
+
+/** Keys of one account that work at the same time. */
+export const maxApiKeys = 100

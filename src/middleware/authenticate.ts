@@ -1,37 +1,59 @@
-/** Who is calling. The key itself goes no further than this file and the accounts port. */
+/** Who is calling. The credential itself goes no further than this file, the accounts port and the tokens' service. */
 import type { Cache, Cached } from '../cache/cache.ts'
 import { credentialKey } from '../cache/keys.ts'
 import type { Principal, Scope } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
-import type { Accounts } from '../ports.ts'
+import type { Accounts, Sessions } from '../ports.ts'
+import { type AccessTokens, plausibleToken } from '../services/access-tokens.ts'
+import type { KeyUse } from '../services/key-use.ts'
 import type { Check } from './guard.ts'
 import { type AppContext, header } from './request-context.ts'
 
 export interface AuthenticateOptions {
-  accounts: Accounts
-  /** Of principals by the digest of their key; null = a key known not to be valid. */
+  accounts: Pick<Accounts, 'findByApiKey'>
+  sessions: Pick<Sessions, 'find'>
+  tokens: Pick<AccessTokens, 'verify'>
+  keyUse: Pick<KeyUse, 'note'>
+  /** Of principals by the digest of their credential; null = one known not to be valid. */
   principals: Cache<Principal | null, 'credential'>
   digest: (text: string) => string
 }
 
-/** Nothing else can be one of our keys, so nothing else is worth a look-up. */
+/** Nothing else can be one of our keys, so nothing else is worth a look-up. An access token is longer. */
 const plausibleKey = /^[\x21-\x7e]{20,200}$/
 
-export const authenticate = ({ accounts, principals, digest }: AuthenticateOptions): Check =>
-  function authenticate(c) {
+export const authenticate = ({ principals, digest, ...options }: AuthenticateOptions): Check => {
+  const { accounts, sessions, tokens, keyUse } = options
+
+  async function findByKey(key: string): Promise<Principal | null> {
+    const found = await accounts.findByApiKey(key)
+    if (found) keyUse.note(found)
+    return found ?? null
+  }
+
+  /** The signature first: what nobody signed asks nothing of the database. */
+  async function findByToken(token: string): Promise<Principal | null> {
+    const session = await tokens.verify(token)
+    if (!session) return null
+    return (await sessions.find(session.accountId, session.sessionId)) ?? null
+  }
+
+  return function authenticate(c) {
     const key = credential(c)
-    if (!plausibleKey.test(key)) throw new ApiError('invalid_credential')
+    const isKey = plausibleKey.test(key)
+    if (!isKey && !plausibleToken.test(key)) throw new ApiError('invalid_credential')
     const admit = ({ value }: Cached<Principal | null>): undefined => {
       if (!value) throw new ApiError('invalid_credential')
       c.get('request').principal = value
     }
-    const found = principals.get(credentialKey(digest(key)), async () => (await accounts.findByApiKey(key)) ?? null)
+    const found = principals.get(credentialKey(digest(key)), () => (isKey ? findByKey(key) : findByToken(key)))
     if (!(found instanceof Promise)) return admit(found)
     const unavailable = (cause: unknown) => {
       throw new ApiError('database_unavailable', { cause, retryAfterMs: 1_000 })
     }
     return found.catch(unavailable).then(admit)
   }
+}
 
 /** Any one of them is enough. */
 export const requireScope = (...wanted: [Scope, ...Scope[]]): Check =>
@@ -47,13 +69,23 @@ export const requireAdministrator: Check = function requireAdministrator(c) {
   throw new ApiError('administrator_only')
 }
 
+/** A key that is only there to be used must not make more of itself. */
+export const requireKeyManager: Check = function requireKeyManager(c) {
+  const { session, role, scopes } = principalOf(c)
+  if (session || (role === 'administrator' && scopes.includes('admin'))) return undefined
+  throw new ApiError('scope_missing', {
+    message:
+      'API keys are managed with an access token, or with an administrator\'s key of the scope "admin". Sign in.',
+  })
+}
+
 export function principalOf(c: AppContext): Principal {
   const { principal } = c.get('request')
   if (!principal) throw new TypeError('route is not behind authenticate')
   return principal
 }
 
-function credential(c: AppContext): string {
+export function credential(c: AppContext): string {
   const authorization = header(c, 'authorization')
   if (authorization !== undefined) {
     const space = authorization.indexOf(' ')

@@ -16,12 +16,12 @@ export interface JsonBody {
 
 export type ReadJson = (c: AppContext) => Promise<JsonBody>
 
-const maxBytes = 20 * 1024 * 1024
+const maxJsonBytes = 20 * 1024 * 1024
 const maxDepth = 64
 const maxKeys = 50_000
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-export function createReadJson(bodies: BodyBudget): ReadJson {
+export function createReadJson(bodies: BodyBudget, maxBytes = maxJsonBytes): ReadJson {
   return async function readJson(c) {
     const type = header(c, 'content-type')
     if (!type || !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) throw new ApiError('unsupported_media_type')

@@ -34,7 +34,12 @@ const words: Record<Claim['unit'], (limit: number) => string> = {
   tokens: (limit) => `use ${limit} tokens a minute`,
   places: (limit) => `have ${limit} requests under way at once`,
 }
-const owner: Record<Claim['scope'], string> = { key: 'This API key', account: 'This account', provider: 'The provider' }
+const owner: Record<Claim['scope'], string> = {
+  key: 'This API key',
+  account: 'This account',
+  provider: 'The provider',
+  address: 'Your address',
+}
 const advice = 'Slow down, or ask for a higher limit.'
 
 export const rateLimit = ({ limits, perMinute, metrics }: RateLimitOptions): Check => {

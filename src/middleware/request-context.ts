@@ -131,6 +131,8 @@ interface Owner {
 export interface Bindings {
   /** The request's headers, names in lower case, where the runtime has them parsed already. */
   headers?: Readonly<Record<string, string | string[] | undefined>>
+  /** The other end of the connection: a caller, or a proxy in front. */
+  remoteAddress?: string | undefined
   [own: string]: unknown
 }
 export type AppEnv = { Bindings: Bindings; Variables: { request: RequestInFlight } }

@@ -2,7 +2,7 @@
 
 export interface Claim {
   /** Whose limit it is, where it refuses. */
-  scope: 'key' | 'account' | 'provider'
+  scope: 'key' | 'account' | 'provider' | 'address'
   /**
    * `requests` and `tokens` are spent, and come back over a minute: an idle subject may spend its minute at once, then it
    * refills evenly (GCRA). `places` are taken until the request ends.

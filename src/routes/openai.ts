@@ -59,6 +59,7 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
       priority: priorityOf(c),
       tokens: expectedTokens(c),
       metered: request,
+      allowedModels: principal.limits.key.models,
       log: request.log,
     }
     // An error says it, too.
@@ -106,10 +107,14 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
   app.get('/models', async (c) => {
     const { models: data, providers, result } = await models.list(wantsFresh(c))
     c.get('request').headers['x-cache'] = result
-    return respondJson(c, 200, { object: 'list', data, providers })
+    const allowed = principalOf(c).limits.key.models
+    const shown = allowed ? data.filter(({ id }) => allowed.includes(id)) : data
+    return respondJson(c, 200, { object: 'list', data: shown, providers })
   })
   app.get('/models/:id{.+}', async (c) => {
-    const { model, result } = await models.find(c.req.param('id'), wantsFresh(c))
+    const id = c.req.param('id')
+    if (principalOf(c).limits.key.models?.includes(id) === false) throw new ApiError('model_not_allowed')
+    const { model, result } = await models.find(id, wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, model)
   })

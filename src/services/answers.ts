@@ -12,7 +12,7 @@ import type { ReplyBody } from '../ports.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import { questionOf } from '../routing/question.ts'
 import { rowFor } from '../routing/table.ts'
-import type { Answered, Inference, InferenceRequest } from './inference.ts'
+import { type Answered, type Inference, type InferenceRequest, refuseOtherModels } from './inference.ts'
 import { createRecorder } from './recording.ts'
 import type { Router } from './router.ts'
 import { heartbeat } from './waits.ts'
@@ -129,8 +129,14 @@ export function createAnswers({ inference, router, store }: AnswersOptions): Ans
     return { ...answered, cache }
   }
 
-  // Those who do not ask for it do not pay for it.
-  return { infer: (request, wish) => (wish ? inferOrFind(request, wish) : inference.infer(request)) }
+  return {
+    infer(request, wish) {
+      // Before anything is found: another key of the account may have asked for what this one may not.
+      refuseOtherModels(request)
+      // Those who do not ask for it do not pay for it.
+      return wish ? inferOrFind(request, wish) : inference.infer(request)
+    },
+  }
 }
 
 async function* replay(text: string) {

@@ -49,6 +49,8 @@ export interface InferenceRequest {
   tokens: number
   /** What its bill and its receipt go by. */
   metered: MeteredRequest
+  /** The only models that the caller may ask for. @default all */
+  allowedModels?: readonly string[] | undefined
   /** Told what the request's log line should say. */
   log: LogFields
 }
@@ -264,6 +266,13 @@ function withModel(endpoint: InferenceEndpoint, value: Record<string, unknown>):
   return defaultModel !== undefined && value.model == null && value.models == null
     ? { ...value, model: defaultModel }
     : value
+}
+
+/** Of all that the request may lead to, fallbacks too. @throws ApiError `model_not_allowed` */
+export function refuseOtherModels({ endpoint, body, allowedModels }: InferenceRequest): void {
+  if (!allowedModels) return
+  const { models } = questionOf(withModel(endpoint, body.value))
+  if (!models.every((name) => allowedModels.includes(name))) throw new ApiError('model_not_allowed', { param: 'model' })
 }
 
 /** What is not counted in tokens needs a price of its own. */

@@ -153,6 +153,7 @@ export const instruments = {
   ),
   fleetPods: gauge('fleet_pods', [], 'Pods heard of lately, this one included.'),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
+  signIns: counter('sign_ins_total', ['result'], 'Attempts to sign in: signed_in, wrong, delayed.'),
   routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),
 } satisfies Record<string, Counter | Gauge | Histogram>

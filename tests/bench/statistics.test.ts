@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { addCounts, median, percentile, roundRatios, spread, total } from '../../bench/statistics.ts'
+import { addCounts, median, percentile, roundRatios, spread, total, welchT } from '../../bench/statistics.ts'
 
 describe('percentile', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1)
@@ -36,4 +36,11 @@ test('counts add up by name', () => {
   const sum = addCounts([{ 429: 2, 503: 1 }, {}, { 429: 3 }])
   expect(sum).toEqual({ 429: 5, 503: 1 })
   expect(total(sum)).toBe(6)
+})
+
+test('the means of two samples are so many standard errors apart', () => {
+  // (2.5 - 6) / sqrt((5/3) / 4 + 10 / 5)
+  expect(welchT([1, 2, 3, 4], [2, 4, 6, 8, 10])).toBeCloseTo(-2.2514, 4)
+  expect(welchT([5, 7, 9], [9, 7, 5])).toBe(0)
+  expect(welchT([1], [2, 3])).toBeNaN()
 })

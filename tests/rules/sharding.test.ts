@@ -11,8 +11,8 @@ import { systemClock } from '../../src/resilience/clock.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 
 /** Copied whole to every shard's server: what is looked up before the account is known, or belongs to nobody. */
-const referenceTables = ['api_key_lookup', 'schema_migrations', 'settings']
-/** Statements on account-owned tables that are about all accounts: run in the background, never for a caller. */
+const referenceTables = ['account_emails', 'api_key_lookup', 'schema_migrations', 'settings', 'sign_in_attempts']
+/** Statements on account-owned tables that are about all accounts: in the background, or an administrator's list. */
 const fleetWide = [
   'selectState',
   'selectFormerHolds',
@@ -29,6 +29,7 @@ const fleetWide = [
   'scanAccounts',
   'countPending',
   'updateDue',
+  'selectPage',
 ]
 
 let server: TestPostgres

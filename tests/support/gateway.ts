@@ -8,10 +8,13 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
+import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
 import { digest, newId } from '../../adapters/node/identity.ts'
 import { createMetrics } from '../../adapters/node/metrics.ts'
+import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
@@ -31,6 +34,8 @@ export const testKeyId = '00000000-0000-7000-8000-000000000002'
 const testReceiptKey = generateKeyPairSync('ed25519')
   .privateKey.export({ type: 'pkcs8', format: 'der' })
   .toString('base64')
+
+export const testJwtSecret = 'a secret of the tests that signs access tokens'
 
 export interface LogLine extends LogFields {
   level: string
@@ -108,6 +113,7 @@ export async function startTestGateway({
     },
     routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
+    jwtSecret: config.JWT_SECRET ?? testJwtSecret,
     ports: {
       clock,
       random: Math.random,
@@ -119,6 +125,10 @@ export async function startTestGateway({
       metrics,
       log,
       accounts,
+      ...createMemoryUsers({ accounts, clock }),
+      signInAttempts: createMemorySignInAttempts({ clock }),
+      // As little as argon2 takes: most tests are not about its cost.
+      passwords: createPasswords({ clock, cost: { memoryKib: 64, passes: 1 } }),
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
       ledgerStore,

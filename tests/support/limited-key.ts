@@ -1,4 +1,4 @@
-/** A key of another account than the administrator's, with limits of its own: there is no route yet that makes one. */
+/** A key of another account than the administrator's, with limits of its own, where no gateway runs yet that could make one. */
 import { randomUUID } from 'node:crypto'
 import { connectPostgres } from '../../adapters/node/postgres/client.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'

@@ -32,6 +32,8 @@ export interface Cluster {
     run: (sql: Sql) => Promise<T>,
     options?: TransactionOptions<T>,
   ): Promise<T>
+  /** Runs one statement on the primary that changes what nobody waits to see. */
+  note<T extends Rows>(label: string, run: Statement<T>): Promise<T>
 }
 
 export function createCluster(options: {
@@ -68,6 +70,7 @@ export function createCluster(options: {
         return onPrimary()
       }
     },
+    note: (label, run) => primary.general.query(label, answering(), run),
     async write(label, { accountId, pool = 'general' }, run, transaction) {
       try {
         return await transact(

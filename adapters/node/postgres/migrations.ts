@@ -7,6 +7,7 @@ import type { Database, Sql } from './client.ts'
 import { accounts } from './migrations/0001-accounts.ts'
 import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
 import { limitsAndShards } from './migrations/0003-limits-and-shards.ts'
+import { signIn } from './migrations/0004-sign-in.ts'
 import { idempotency } from './migrations/0005-idempotency.ts'
 import { ledger } from './migrations/0006-ledger.ts'
 import { payments } from './migrations/0007-payments.ts'
@@ -23,6 +24,7 @@ export const all: readonly Migration[] = [
   accounts,
   usageAndReads,
   limitsAndShards,
+  signIn,
   idempotency,
   ledger,
   payments,

@@ -1,0 +1,16 @@
+/** An account as its owner and administrators see it. */
+import type { LimitSettings, Role } from './principal.ts'
+
+export interface User {
+  accountId: string
+  /** Undefined: nobody signs in to it; it has API keys alone. */
+  email: string | undefined
+  name: string
+  role: Role
+  limits: LimitSettings
+  createdAt: Date
+  disabledAt: Date | undefined
+}
+
+/** One spelling for one mailbox, as nearly as that can be known from outside. */
+export const normalisedEmail = (email: string) => email.trim().normalize('NFC').toLowerCase()

@@ -1,0 +1,82 @@
+/** What people do who are not known yet, or want to be no longer. Answers hold secrets, so nobody may keep them. */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { User } from '../domain/user.ts'
+import { credential } from '../middleware/authenticate.ts'
+import { clientAddress } from '../middleware/client-address.ts'
+import type { ReadJson } from '../middleware/json-body.ts'
+import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
+import type { SignIn, Tokens } from '../services/sign-in.ts'
+import { parseOr400 } from './parse.ts'
+
+export interface SignInRouteOptions {
+  signIn: SignIn
+  /** Of small bodies. */
+  readJson: ReadJson
+  trustedHops: number
+}
+
+/** Line breaks and the like would be somebody else's trouble later, and PostgreSQL keeps no NUL. */
+export const printable = /^\P{Cc}*$/u
+export const nameRule = z.string().trim().min(1).max(100).regex(printable, 'must not hold control characters')
+/** Length is what counts. One who types it elsewhere may send the same letters in other code points. */
+export const passwordRule = z
+  .string()
+  .refine((text) => [...text].length >= 12 && [...text].length <= 200, 'must have 12 to 200 characters')
+
+/** Checked by length alone: what was let in once must go on working. */
+export const passwordGiven = z.string().min(1).max(800)
+const email = z.string().trim().max(254).pipe(z.email('must be an email address'))
+const refreshToken = z.string().min(1).max(400)
+const registerBody = z.strictObject({ email, name: nameRule.optional(), password: passwordRule })
+const loginBody = z.strictObject({ email: z.string().min(1).max(254).regex(printable), password: passwordGiven })
+const refreshBody = z.strictObject({ refresh_token: refreshToken })
+
+export function signInRoutes({ signIn, readJson, trustedHops }: SignInRouteOptions) {
+  const app = new Hono<AppEnv>()
+
+  app.post('/register', async (c) => {
+    const { name = '', ...person } = parseOr400(registerBody, (await readJson(c)).value)
+    // A mailbox without a name is called by its first half.
+    const user = await signIn.register({ ...person, name: name || person.email.split('@')[0]! })
+    return respondSecret(c, 201, { user: userOut(user) })
+  })
+  app.post('/login', async (c) => {
+    const credentials = parseOr400(loginBody, (await readJson(c)).value)
+    const { user, tokens } = await signIn.signIn(credentials, clientAddress(c, trustedHops))
+    return respondSecret(c, 200, { user: userOut(user), tokens: tokensOut(tokens) })
+  })
+  app.post('/refresh', async (c) => {
+    const { refresh_token: token } = parseOr400(refreshBody, (await readJson(c)).value)
+    return respondSecret(c, 200, { tokens: tokensOut(await signIn.renew(token)) })
+  })
+  app.post('/logout', async (c) => {
+    if (header(c, 'authorization') !== undefined) await signIn.signOut({ accessToken: credential(c) })
+    else {
+      const { refresh_token: token } = parseOr400(refreshBody, (await readJson(c)).value)
+      await signIn.signOut({ refreshToken: token })
+    }
+    return respond(c, 204, {}, null)
+  })
+  return app
+}
+
+/** Neither a cache on the way nor the browser's may keep it. */
+export function respondSecret(c: AppContext, status: number, value: unknown): Response {
+  c.get('request').headers['cache-control'] = 'no-store'
+  return respondJson(c, status, value)
+}
+
+export const userOut = ({ accountId, email, name, role, createdAt }: User) => ({
+  id: accountId,
+  email: email ?? null,
+  name,
+  role,
+  created_at: createdAt.toISOString(),
+})
+
+const tokensOut = ({ accessToken, refreshToken, expiresAt }: Tokens) => ({
+  access_token: accessToken,
+  refresh_token: refreshToken,
+  expires_at: expiresAt.toISOString(),
+})
