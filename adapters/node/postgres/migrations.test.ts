@@ -33,12 +33,14 @@ test('two gateways that start at once migrate once, and both find it done', asyn
     ['database migrated', { detail: '1 accounts' }],
     ['database migrated', { detail: '2 usage and reads' }],
     ['database migrated', { detail: '3 limits and shards' }],
+    ['database migrated', { detail: '4 sign in' }],
   ])
   const history = await pods[0].query('history', undefined, (sql) => sql`select version, name from schema_migrations`)
   expect(history).toMatchObject([
     { version: 1, name: 'accounts' },
     { version: 2, name: 'usage and reads' },
     { version: 3, name: 'limits and shards' },
+    { version: 4, name: 'sign in' },
   ])
 })
 
@@ -83,6 +85,6 @@ test('a database that is newer than the program is served, with a warning', asyn
   )
   const log = newLog()
   await migrate({ database: pods[0], log })
-  const detail = 'schema 99, program 3'
+  const detail = 'schema 99, program 4'
   expect(log.warn.mock.calls).toEqual([['the database is newer than this program', { detail }]])
 })
