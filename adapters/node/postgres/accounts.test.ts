@@ -17,7 +17,7 @@ import { createCredits } from './credits.ts'
 import { migrate } from './migrations.ts'
 import type { OperatorAccounts } from './operator-accounts.ts'
 import { createOperatorAccounts } from './operator-accounts.ts'
-import { loadPepper } from './pepper.ts'
+import { loadJwtSecret, loadPepper } from './pepper.ts'
 import { createStatements } from './statements.ts'
 
 const pepper = 'pepper of the test'
@@ -200,4 +200,13 @@ test('a configured pepper wins over the stored one and is not stored', async () 
   const stored = await loadPepper(database)
   expect(await loadPepper(database, 'configured')).toBe('configured')
   expect(await loadPepper(database)).toBe(stored)
+})
+
+test('the secret that signs tokens is made once as the pepper is, and is another', async () => {
+  const loaded = await Promise.all([1, 2, 3, 4].map(() => loadJwtSecret(database)))
+  expect(new Set(loaded).size).toBe(1)
+  expect(loaded[0]!.length).toBeGreaterThanOrEqual(32)
+  expect(loaded[0]).not.toBe(await loadPepper(database))
+  expect(await loadJwtSecret(database, 'configured')).toBe('configured')
+  expect(await loadJwtSecret(database)).toBe(loaded[0])
 })

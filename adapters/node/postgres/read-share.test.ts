@@ -49,6 +49,8 @@ test('with two replicas the primary answers at most a tenth of the reads, and ea
   const key = { name: 'a key', scopes: ['inference' as const] }
   for (const accountId of owners) await accounts.createApiKey(accountId, key)
   await servers.caughtUp()
+  // Making a key counts those of its account: these scans are told late, and must not be taken for reads.
+  await vi.waitFor(async () => expect(await scans(servers.primary)).toBeGreaterThanOrEqual(owners.length), patiently)
   await vi.waitFor(() => expect(cluster.replicas.list().every((each) => each.inRotation())).toBe(true), patiently)
   // Until a look at the primary has told how far the replicas must be for those who have just written.
   await vi.waitFor(async () => {
