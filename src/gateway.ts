@@ -434,7 +434,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       models: createModels(router, modelLists),
       readJson,
       readForm: createReadForm(bodies),
-      noteKept: createNoteKept({ clock, ledger }),
+      noteKept: createNoteKept({ ledger }),
       idempotent: createIdempotent(keyedExecutions),
     },
     route: { router, readJson },

@@ -384,8 +384,8 @@ export interface WriteModeStatus {
 
 /** What must not be forgotten before it is in the database. One line of text an event. */
 export interface Journal {
-  /** Notes one; it survives the process a few ms later. False: the journal is full, nothing was noted. */
-  append(event: string): boolean
+  /** Notes one, which survives the process a few ms later. Its position; 0 = the journal is full, nothing was noted. */
+  append(event: string): number
   /** Resolves, within this turn of the event loop, when all that was appended survives the process. */
   written(): Promise<void>
   /** Resolves when all that was appended survives the machine's power, too. */
@@ -397,6 +397,8 @@ export interface Journal {
   /** This one and all before are in the database: their room is free again. After a crash some may be offered again. */
   settle(position: number): void
   readonly pending: number
+  /** Of the last that was noted. */
+  readonly position: number
   /** So nearly that nothing should be begun that would have to be noted. */
   readonly full: boolean
   /** Lines found unreadable at the start, as the last one of a process that was killed. */

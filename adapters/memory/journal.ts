@@ -7,10 +7,10 @@ export function createMemoryJournal({ maxBytes = Infinity }: { maxBytes?: number
   let bytes = 0
   return {
     append(event) {
-      if (bytes + event.length > maxBytes) return false
+      if (bytes + event.length > maxBytes) return 0
       bytes += event.length
       entries.push({ position: ++position, event })
-      return true
+      return position
     },
     written: async () => {},
     flush: async () => {},
@@ -21,6 +21,9 @@ export function createMemoryJournal({ maxBytes = Infinity }: { maxBytes?: number
     settle(upTo) {
       for (const entry of entries) if (entry.position <= upTo) bytes -= entry.event.length
       entries = entries.filter((entry) => entry.position > upTo)
+    },
+    get position() {
+      return position
     },
     get pending() {
       return entries.length

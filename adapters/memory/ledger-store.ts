@@ -1,7 +1,7 @@
 /** The ledger's books of a single process, gone with it: for tests and benches. */
 import { blockedBy, type WindowLimits } from '../../src/domain/guardrails.ts'
 import type { EndEvent, LedgerEvent } from '../../src/domain/ledger.ts'
-import type { Receipt } from '../../src/domain/receipt.ts'
+import { type Receipt, receiptOf } from '../../src/domain/receipt.ts'
 import type { Credits, LeaseAnswer, LedgerStore, OpenHold } from '../../src/ports.ts'
 
 export interface MemoryLedgerStore extends LedgerStore, Credits {
@@ -53,7 +53,9 @@ export function createMemoryLedgerStore({
       const hold = holds.get(operationId)
       if (hold) hold.outputTokens = Math.max(hold.outputTokens, event.outputTokens)
     } else if (event.event === 'hold') {
-      const endsHere = wholeGroup.some((each) => each.operationId === operationId && 'receipt' in each)
+      const endsHere = wholeGroup.some(
+        (each) => each.operationId === operationId && (each.event === 'settle' || each.event === 'release'),
+      )
       if (endsHere || ended.has(operationId) || holds.has(operationId)) return
       holds.set(operationId, { ...event, outputTokens: 0 })
       move(event, -event.amount, event.amount)
@@ -65,7 +67,8 @@ export function createMemoryLedgerStore({
       ended.set(operationId, event)
       holds.delete(operationId)
       move(event, held - paid, -held)
-      if (event.receipt) receipts.set(operationId, event.receipt)
+      const receipt = receiptOf(event)
+      if (receipt) receipts.set(operationId, receipt)
       if (event.amount > 0) spent.push({ ...event })
     }
   }

@@ -226,10 +226,10 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
 
   return {
     append(event) {
-      if (closed || (failing && appended - written > 10_000)) return false
+      if (closed || (failing && appended - written > 10_000)) return 0
       const line = encode('E', position + 1, event)
       const size = Buffer.byteLength(line)
-      if (bytes + size > maxBytes) return false
+      if (bytes + size > maxBytes) return 0
       position++
       if (active.bytes + size > segmentBytes && active.bytes > 0) {
         const former = active
@@ -243,7 +243,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       active.last = position
       pending++
       add(line, size)
-      return true
+      return position
     },
     written: () => (buffer.length === 0 ? settledPromise : endOfTurn()),
     flush,
@@ -286,6 +286,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     },
     get pending() {
       return pending
+    },
+    get position() {
+      return position
     },
     get full() {
       return failing || bytes > maxBytes * fullShare

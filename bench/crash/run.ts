@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { connectPostgres, type Database } from '../../adapters/node/postgres/client.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'
+import type { EndEvent } from '../../src/domain/ledger.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { faultsInBooks } from '../../tests/support/ledger.ts'
 import { databaseEnv, startTestPostgres } from '../../tests/support/postgres.ts'
@@ -176,18 +177,18 @@ async function bookedEnds(database: Database): Promise<BookedEnd[]> {
   const rows = await database.query(
     'ends',
     undefined,
-    (sql) => sql<{ id: string; kind: BookedEnd['kind']; revenue: string; usage: Record<string, number | string> }[]>`
-      select entries.operation_id as id, kind, revenue, receipt -> 'usage' as usage
+    (sql) => sql<{ id: string; kind: BookedEnd['kind']; revenue: string; end: EndEvent }[]>`
+      select entries.operation_id as id, kind, revenue, receipt as "end"
       from ledger_entries as entries
       join receipts on receipts.account_id = entries.account_id and receipts.request_id = entries.operation_id
       where kind in ('settle', 'release')`,
   )
-  return rows.map(({ id, kind, revenue, usage }) => ({
+  return rows.map(({ id, kind, revenue, end }) => ({
     operationId: id,
     kind,
     amount: Number(revenue),
-    inputTokens: Number(usage.input_tokens),
-    outputTokens: Number(usage.output_tokens),
-    source: String(usage.source),
+    inputTokens: end.inputTokens,
+    outputTokens: end.outputTokens,
+    source: end.facts!.source,
   }))
 }

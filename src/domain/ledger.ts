@@ -3,7 +3,7 @@
  * an event that is told twice changes nothing. The id of an operation is the id of its request.
  */
 import type { MicroUsd } from './money.ts'
-import type { Receipt } from './receipt.ts'
+import type { ReceiptTry, UsageSource } from './receipt.ts'
 
 export type LedgerEvent = HoldEvent | MarkEvent | EndEvent
 
@@ -63,6 +63,25 @@ export interface EndEvent {
   inputTokens: number
   cachedInputTokens: number
   outputTokens: number
-  /** Undefined where the request was never begun. */
-  receipt: Receipt | undefined
+  /** What else its receipt says. Undefined where the request was never begun. */
+  facts: RequestFacts | undefined
+}
+
+/** In numbers, and nothing that the event says already: it is written for each request, and read for few. */
+export interface RequestFacts {
+  endpoint: string
+  /** 499 = the caller left before the end; 0 = the gateway died while it ran. */
+  status: number
+  streamed: boolean
+  provider: string
+  tries: readonly ReceiptTry[]
+  totalMs: number
+  /** Spent in tries and in waits between them. */
+  providerMs: number
+  source: UsageSource
+  /** Micro-dollars, by the name of the rate. */
+  price: Readonly<Record<string, MicroUsd>>
+  held: MicroUsd
+  cache: string
+  limits: Readonly<Record<string, string>>
 }

@@ -1,3 +1,6 @@
+import type { EndEvent } from './ledger.ts'
+import { formatUsd } from './money.ts'
+
 /** What happened to a request and what it cost, as it is kept for thirty days. Names and shape are those of the API. */
 export interface Receipt {
   request_id: string
@@ -11,13 +14,13 @@ export interface Receipt {
   model: string
   provider: string
   tries: ReceiptTry[]
-  phases_ms: Partial<Record<'total' | 'overhead' | 'provider' | 'first_token', number>>
+  /** `provider`: tries, and waits between them; of a stream until its first token. */
+  phases_ms: Record<'total' | 'provider', number>
   usage: {
     input_tokens: number
     cached_input_tokens: number
     output_tokens: number
-    /** `estimated`: by what was delivered, since the provider did not say. */
-    source: 'provider' | 'estimated' | 'cache' | 'none'
+    source: UsageSource
   }
   /** Decimal strings in US dollars: the rule by which `cost` follows from `usage`. */
   price: Record<string, string>
@@ -26,8 +29,11 @@ export interface Receipt {
   currency: 'USD'
   cache: string
   /** Of the key and its account, as the answer's headers told. */
-  limits: Record<string, string>
+  limits: Readonly<Record<string, string>>
 }
+
+/** `estimated`: by what was delivered, since the provider did not say. */
+export type UsageSource = 'provider' | 'estimated' | 'cache' | 'none'
 
 export interface ReceiptTry {
   provider: string
@@ -37,6 +43,34 @@ export interface ReceiptTry {
   reason: string
   ms: number
 }
+
+/** As it is told, of what is kept of a request's end. Undefined: it was never begun. */
+export function receiptOf(end: EndEvent): Receipt | undefined {
+  const { facts } = end
+  if (!facts) return undefined
+  const { endpoint, status, streamed, provider, tries, totalMs, providerMs, source, price, held, cache, limits } = facts
+  return {
+    ...{
+      request_id: end.operationId,
+      at: new Date(end.at).toISOString(),
+      key_id: end.keyId,
+      endpoint,
+      status,
+      streamed,
+    },
+    ...{ model: end.model, provider, tries: [...tries], phases_ms: { total: totalMs, provider: providerMs } },
+    usage: {
+      input_tokens: end.inputTokens,
+      cached_input_tokens: end.cachedInputTokens,
+      output_tokens: end.outputTokens,
+      source,
+    },
+    price: Object.fromEntries(Object.entries(price).map(([name, rate]) => [snakeCase(name), formatUsd(rate)])),
+    ...{ held: formatUsd(held), cost: formatUsd(end.amount), currency: 'USD', cache, limits },
+  }
+}
+
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Receipts are kept for so long. */
 export const receiptDays = 30

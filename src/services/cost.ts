@@ -114,15 +114,26 @@ function characters({ body }: Job, { perMillionCharacters = 0 }: Price): MicroUs
 
 const perMinute = ({ perMinute = 0 }: Price, seconds: number): MicroUsd => Math.ceil((seconds * perMinute) / 60)
 
-/** What a receipt says of the price: the rates that this endpoint is sold by, in dollars. */
-export function rule({ endpoint }: Job, price: Price): Partial<Price> {
-  switch (unitOf(endpoint)) {
+/** The rates that an endpoint is sold by, for its receipts. Made once for each price: it is asked for every request. */
+export function rule({ endpoint }: Job, price: Price): Readonly<Record<string, MicroUsd>> {
+  const unit = unitOf(endpoint)
+  const known = rules.get(price) ?? {}
+  if (known[unit]) return known[unit]
+  const made = ruleOf(unit, price)
+  rules.set(price, { ...known, [unit]: made })
+  return made
+}
+
+const rules = new WeakMap<Price, Partial<Record<Sold, Readonly<Record<string, MicroUsd>>>>>()
+
+function ruleOf(unit: Sold, price: Price): Record<string, MicroUsd> {
+  switch (unit) {
     case 'images':
-      return { perImage: price.perImage }
+      return { perImage: price.perImage ?? 0 }
     case 'characters':
-      return { perMillionCharacters: price.perMillionCharacters }
+      return { perMillionCharacters: price.perMillionCharacters ?? 0 }
     case 'minutes':
-      return { perMinute: price.perMinute }
+      return { perMinute: price.perMinute ?? 0 }
     case 'tokens': {
       const { inputPerMillion, cachedInputPerMillion, outputPerMillion } = price
       return { inputPerMillion, cachedInputPerMillion, outputPerMillion }

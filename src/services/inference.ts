@@ -120,7 +120,7 @@ export function createInference(options: InferenceOptions): Inference {
     const { metered, principal } = request
     const { trace } = metered
     const job = { endpoint, body: body.value, bytes: body.bytes }
-    const meter = await startMeter({ clock, ledger }, metered, principal, job, choices.map(sellerOf), request)
+    const meter = await startMeter({ ledger }, metered, principal, job, choices.map(sellerOf), request)
     const calls: GuardedCallOptions = {
       deadline: createDeadline(clock, { limitMs: requestTimeoutMs, callerMs: request.timeoutMs }),
       signal: request.signal,

@@ -5,7 +5,6 @@
  * What was delivered is known up to the last checkpoint, so such an end is an estimate, and says so.
  */
 import type { EndEvent, HoldEvent, LedgerEvent } from '../domain/ledger.ts'
-import { formatUsd } from '../domain/money.ts'
 import type { Clock, Journal, LedgerStore, Log, OpenHold, WriteMode } from '../ports.ts'
 import { sleep } from '../resilience/clock.ts'
 import type { Ledger } from './ledger.ts'
@@ -127,12 +126,9 @@ function endOf(hold: OpenHold, wallNow: number): EndEvent {
   return {
     ...{ event: 'settle', accountId, operationId, keyId, purseId, processId, amount: cost, at: wallNow, model },
     ...{ inputTokens, cachedInputTokens: 0, outputTokens },
-    receipt: {
-      ...{ request_id: operationId, at: new Date(wallNow).toISOString(), key_id: keyId, endpoint, status: 0, streamed },
-      ...{ model, provider, tries: [], phases_ms: {} },
-      usage: { input_tokens: inputTokens, cached_input_tokens: 0, output_tokens: outputTokens, source: 'estimated' },
-      price: { output_per_million: formatUsd(terms.outputPerMillion) },
-      ...{ held: formatUsd(hold.amount), cost: formatUsd(cost), currency: 'USD', cache: 'bypass', limits: {} },
+    facts: {
+      ...{ endpoint, status: 0, streamed, provider, tries: [], totalMs: 0, providerMs: 0, source: 'estimated' },
+      ...{ price: { outputPerMillion: terms.outputPerMillion }, held: hold.amount, cache: 'bypass', limits: {} },
     },
   }
 }

@@ -54,7 +54,7 @@ export interface OperationEnd {
   /** False: nothing was delivered. */
   delivered: boolean
   usage: Pick<EndEvent, 'model' | 'inputTokens' | 'cachedInputTokens' | 'outputTokens'>
-  receipt: EndEvent['receipt']
+  facts: EndEvent['facts']
 }
 
 /** Credit that is held for one request. A class, since one is made for each. */
@@ -65,9 +65,11 @@ export class Operation {
   private markedTokens = 0
   private readonly id: string
   private readonly keyId: string
+  private readonly holdPosition: number
   private readonly owner: Owner
-  constructor(owner: Owner, purse: Purse, keyId: string, id: string, held: MicroUsd) {
+  constructor(owner: Owner, purse: Purse, keyId: string, id: string, held: MicroUsd, holdPosition: number) {
     this.owner = owner
+    this.holdPosition = holdPosition
     this.purse = purse
     this.keyId = keyId
     this.id = id
@@ -84,12 +86,12 @@ export class Operation {
   }
 
   /** The first call counts. Resolves when the end outlives this process, or cannot. */
-  end({ cost, delivered, usage, receipt }: OperationEnd): Promise<void> | undefined {
+  end({ cost, delivered, usage, facts }: OperationEnd): Promise<void> | undefined {
     if (this.ended) return undefined
     this.ended = true
     const { accountId, id: purseId } = this.purse
     this.owner.purses.spend(this.purse, this.held, cost)
-    this.purse.lastEvent = this.owner.append({
+    const position = this.owner.append({
       event: delivered ? 'settle' : 'release',
       accountId,
       operationId: this.id,
@@ -99,8 +101,10 @@ export class Operation {
       amount: cost,
       at: this.owner.clock.wallNow(),
       ...usage,
-      receipt,
+      facts,
     } satisfies EndEvent)
+    if (position > 0) this.owner.skip(this.holdPosition)
+    this.purse.lastEvent = position
     return this.owner.hurry()
   }
 }
@@ -109,7 +113,10 @@ interface Owner {
   clock: Clock
   processId: string
   purses: Purses
+  /** Its position in the journal; 0 = it is lost. */
   append(event: LedgerEvent): number
+  /** This event need not be in the books: another one says all that it said. */
+  skip(position: number): void
   hurry(): Promise<void>
 }
 
@@ -131,7 +138,7 @@ const neverBegun: OperationEnd = {
   cost: 0,
   delivered: false,
   usage: { model: '', inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 },
-  receipt: undefined,
+  facts: undefined,
 }
 
 export function createLedger(options: LedgerOptions): Ledger {
@@ -146,10 +153,10 @@ export function createLedger(options: LedgerOptions): Ledger {
   let cancelKept: (() => void) | undefined
   let primary = store.primary()
   let stopped = false
-  /** Counts of this process. */
-  let appended = 0
-  let enteredCount = 0
-  const found = journal.pending
+  /** All up to there is in the books. */
+  let enteredPosition = 0
+  /** Holds that ended before they were entered: their end says it all. */
+  const skipped = new Set<number>()
   let waiting: { upTo: number; resolve(): void }[] = []
 
   const lose = (count: number, why: string) => {
@@ -160,19 +167,22 @@ export function createLedger(options: LedgerOptions): Ledger {
   lose(journal.lost, 'unreadable in the journal')
 
   function append(event: LedgerEvent): number {
-    if (!journal.append(JSON.stringify(event))) lose(1, 'the journal is full')
-    else appended++
+    const position = journal.append(JSON.stringify(event))
+    if (position === 0) lose(1, 'the journal is full')
     if (event.event !== 'mark') metrics.count(instruments.ledgerEntries, { kind: event.event })
     if (journal.pending >= groupSize && failures === 0 && !mode.readOnly) void enter()
     else wakeIn(groupEveryMs)
-    return appended
+    return position
   }
 
   const unwritten = (error: unknown) => {
     // The line is in memory, on its way to the books; only a crash now would lose it.
     log.error('the journal did not take a line in time', { error: String(error) })
   }
-  const owner: Owner = { clock, processId, purses, append, hurry: () => journal.written().catch(unwritten) }
+  const skip = (position: number) => {
+    if (position > enteredPosition) skipped.add(position)
+  }
+  const owner: Owner = { clock, processId, purses, append, skip, hurry: () => journal.written().catch(unwritten) }
 
   const wakeIn = (ms: number) => {
     if (stopped) return
@@ -211,14 +221,15 @@ export function createLedger(options: LedgerOptions): Ledger {
     const entries = await journal.oldest(groupSize)
     const last = entries.at(-1)
     if (!last) return false
-    const events = entries.map(({ event }) => event)
+    const events: string[] = []
+    for (const { position, event } of entries) if (!skipped.delete(position)) events.push(event)
     const { refused, spendable } = await store.enter(events)
     keep(events)
     lose(refused, 'refused by the database')
     journal.settle(last.position)
-    enteredCount += events.length
-    purses.entered(enteredCount - found, spendable)
-    waiting = waiting.filter(({ upTo, resolve }) => upTo > enteredCount || resolve())
+    enteredPosition = last.position
+    purses.entered(enteredPosition, spendable)
+    waiting = waiting.filter(({ upTo, resolve }) => upTo > enteredPosition || resolve())
     return true
   }
 
@@ -263,12 +274,13 @@ export function createLedger(options: LedgerOptions): Ledger {
       const taken = purses.take(purse, amount, signal)
       if (taken) await taken
       const { accountId, keyId } = principal
-      purse.lastEvent = append({
+      const position = append({
         ...{ event: 'hold', accountId, operationId: id, keyId, purseId: purse.id, processId, podId, amount },
         at: clock.wallNow(),
         terms,
       } satisfies HoldEvent)
-      const operation = new Operation(owner, purse, keyId, id, amount)
+      purse.lastEvent = position
+      const operation = new Operation(owner, purse, keyId, id, amount, position)
       try {
         await journal.written()
       } catch (cause) {
@@ -277,7 +289,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       }
       return operation
     },
-    note({ accountId, keyId }, { delivered, usage, receipt }, id) {
+    note({ accountId, keyId }, { delivered, usage, facts }, id) {
       append({
         ...{
           event: delivered ? 'settle' : 'release',
@@ -287,7 +299,7 @@ export function createLedger(options: LedgerOptions): Ledger {
           purseId: accountId,
           processId,
         },
-        ...{ amount: 0, at: clock.wallNow(), ...usage, receipt },
+        ...{ amount: 0, at: clock.wallNow(), ...usage, facts },
       } satisfies EndEvent)
     },
     append(events) {
@@ -299,7 +311,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       return journal.full
     },
     entered(signal) {
-      const upTo = enteredCount + journal.pending
+      const upTo = journal.position
       if (journal.pending === 0) return Promise.resolve()
       return new Promise((resolve, reject) => {
         const wait = { upTo, resolve }

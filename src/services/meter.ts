@@ -2,11 +2,9 @@
  * Meters one request: holds credit for it before it goes out, counts what is delivered, and ends the hold with what it
  * came to, once, in whatever way the request ends.
  */
-import type { Terms } from '../domain/ledger.ts'
-import { formatUsd, type MicroUsd } from '../domain/money.ts'
+import type { RequestFacts, Terms } from '../domain/ledger.ts'
+import type { MicroUsd } from '../domain/money.ts'
 import type { Principal } from '../domain/principal.ts'
-import type { Receipt } from '../domain/receipt.ts'
-import type { Clock } from '../ports.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Price } from '../routing/table.ts'
@@ -36,38 +34,39 @@ export interface MeteredRequest {
 }
 
 export interface MeterOptions {
-  clock: Clock
   ledger: Pick<Ledger, 'hold' | 'note'>
 }
 
 export type NoteKept = ReturnType<typeof createNoteKept>
 
 /** An answer that was given before: nothing is asked of a provider, and nothing is charged. */
-export const createNoteKept = ({ clock, ledger }: MeterOptions) =>
+export const createNoteKept = ({ ledger }: MeterOptions) =>
   function noteKept(
     request: MeteredRequest,
     principal: Principal,
     kept: { endpoint: InferenceEndpoint; stream: boolean; provider: string; model: string; cache?: string },
   ) {
     request.onEnd((status) => {
-      const { provider, model } = kept
-      const facts: ReceiptFacts = {
-        ...{ at: clock.wallNow(), status, streamed: kept.stream, job: { endpoint: kept.endpoint, body: {}, bytes: 0 } },
-        ...{ seller: { provider, model, price: free, contextWindow: undefined }, usage: none, source: 'cache' },
-        ...{ cost: 0, held: 0, cache: kept.cache ?? 'bypass' },
-      }
-      const receipt = receiptOf(request, principal.keyId, facts)
-      ledger.note(principal, { delivered: true, usage: { model: storable(model), ...none }, receipt }, request.id)
+      const { endpoint, stream: streamed, provider, model, cache = 'bypass' } = kept
+      const facts = factsOf(request, {
+        endpoint,
+        status,
+        streamed,
+        provider,
+        source: 'cache',
+        price: {},
+        held: 0,
+        cache,
+      })
+      ledger.note(principal, { delivered: true, usage: { model: storable(model), ...none }, facts }, request.id)
     })
   }
-
-const free = { inputPerMillion: 0, outputPerMillion: 0, cachedInputPerMillion: 0 } as Price
 
 const none: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 }
 
 /** @throws ApiError where the account may not spend it. */
 export async function startMeter(
-  { clock, ledger }: MeterOptions,
+  { ledger }: MeterOptions,
   request: MeteredRequest,
   principal: Principal,
   job: Job,
@@ -87,33 +86,21 @@ export async function startMeter(
     inputTokens: estimatedInput(job),
   }
   const operation = await ledger.hold({ id: request.id, principal, amount, terms, signal })
-  const meter = new Meter(clock, request, principal.keyId, job, first, operation, stream)
+  const meter = new Meter(request, job, first, operation, stream)
   request.onEnd((status) => void meter.end(status))
   return meter
 }
 
 export class Meter {
   private readonly delivered: Delivered = { usage: undefined, outputTokens: 0, images: 0 }
-  private readonly clock: Clock
   private readonly request: MeteredRequest
-  private readonly keyId: string
   private readonly job: Job
   private seller: Seller
   private readonly operation: Operation
   private readonly stream: boolean
   private answered = false
-  constructor(
-    clock: Clock,
-    request: MeteredRequest,
-    keyId: string,
-    job: Job,
-    seller: Seller,
-    operation: Operation,
-    stream: boolean,
-  ) {
-    this.clock = clock
+  constructor(request: MeteredRequest, job: Job, seller: Seller, operation: Operation, stream: boolean) {
     this.request = request
-    this.keyId = keyId
     this.job = job
     this.seller = seller
     this.operation = operation
@@ -176,89 +163,42 @@ export class Meter {
       cost,
       delivered: spent,
       usage: { model: storable(seller.model), inputTokens, cachedInputTokens, outputTokens },
-      receipt: this.receipt(status, spent, usage, cost),
-    })
-  }
-
-  private receipt(status: number, spent: boolean, usage: TokenUsage, cost: MicroUsd): Receipt {
-    const { request, job, seller, delivered, operation } = this
-    return receiptOf(request, this.keyId, {
-      at: this.clock.wallNow(),
-      status,
-      streamed: this.stream,
-      job,
-      seller,
-      usage,
-      source: !spent ? 'none' : isExact(job, delivered) ? 'provider' : 'estimated',
-      cost,
-      held: operation.held,
-      cache: request.headers['x-cache'] ?? 'bypass',
+      facts: factsOf(request, {
+        endpoint: job.endpoint,
+        status,
+        streamed: this.stream,
+        provider: seller.provider,
+        source: !spent ? 'none' : isExact(job, delivered) ? 'provider' : 'estimated',
+        price: rule(job, seller.price),
+        held: operation.held,
+        cache: request.headers['x-cache'] ?? 'bypass',
+      }),
     })
   }
 }
 
-interface ReceiptFacts {
-  at: number
-  status: number
-  streamed: boolean
-  job: Job
-  seller: Seller
-  usage: TokenUsage
-  source: Receipt['usage']['source']
-  cost: MicroUsd
-  held: MicroUsd
-  cache: string
-}
+type OwnFacts = Omit<RequestFacts, 'tries' | 'totalMs' | 'providerMs' | 'limits'>
 
-function receiptOf(request: MeteredRequest, keyId: string, facts: ReceiptFacts): Receipt {
-  const { trace } = request
-  const { seller, job, usage } = facts
-  const total = request.elapsedMs()
-  const price: Receipt['price'] = {}
-  for (const [name, rate] of Object.entries(rule(job, seller.price))) {
-    if (rate !== undefined) price[snake(name)] = formatUsd(rate)
-  }
-  return {
-    request_id: request.id,
-    at: new Date(facts.at).toISOString(),
-    key_id: keyId,
-    endpoint: job.endpoint,
-    status: facts.status,
-    streamed: facts.streamed,
-    model: storable(seller.model),
-    provider: seller.provider,
-    tries: (trace.tries ?? []).map(({ provider, model, outcome, reason, ms }) => ({
-      provider,
-      model: storable(model),
-      outcome,
-      reason,
-      ms: rounded(ms),
-    })),
-    phases_ms: { total: rounded(total), provider: rounded(trace.waitedMs) },
-    usage: {
-      input_tokens: usage.inputTokens,
-      cached_input_tokens: usage.cachedInputTokens,
-      output_tokens: usage.outputTokens,
-      source: facts.source,
-    },
-    price,
-    held: formatUsd(facts.held),
-    cost: formatUsd(facts.cost),
-    currency: 'USD',
-    cache: facts.cache,
-    limits: limitsOf(request.headers),
-  }
-}
+const factsOf = (request: MeteredRequest, own: OwnFacts): RequestFacts => ({
+  ...own,
+  tries: request.trace.tries ?? [],
+  totalMs: rounded(request.elapsedMs()),
+  providerMs: rounded(request.trace.waitedMs),
+  limits: limitsOf(request.headers),
+})
+
+/** What else the headers say of requests says the same. */
+const told = ['ratelimit-policy', 'ratelimit', 'x-ratelimit-limit-tokens', 'x-ratelimit-remaining-tokens'] as const
 
 function limitsOf(headers: Readonly<Record<string, string>>): Record<string, string> {
   const limits: Record<string, string> = {}
-  for (const name in headers) {
-    if (name.startsWith('ratelimit') || name.startsWith('x-ratelimit-')) limits[name] = headers[name]!
+  for (const name of told) {
+    const value = headers[name]
+    if (value !== undefined) limits[name] = value
   }
   return limits
 }
 
 const rounded = (ms: number) => Math.round(ms * 10) / 10
-const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 /** A name that a caller made up may hold what no database stores as text; it must not keep a bill from being written. */
 export const storable = (text: string) => text.replaceAll('\0', '�').toWellFormed()

@@ -21,7 +21,7 @@ export function journalContract(
     afterEach(() => world.close?.())
 
     const append = (count: number, from = 0) => {
-      for (let i = 0; i < count; i++) expect(journal.append(`event ${from + i}`)).toBe(true)
+      for (let i = 0; i < count; i++) expect(journal.append(`event ${from + i}`)).toBe(journal.position)
     }
     /** Takes and settles them group by group. */
     const settleAll = async (groupSize: number) => {

@@ -38,9 +38,9 @@ test('each request that a provider served is billed once, at what the provider s
       model: 'gpt-4o',
       inputTokens: usage.prompt_tokens,
       outputTokens: usage.completion_tokens,
-      receipt: { status: 200, streamed: false, provider: 'openai', usage: { source: 'provider' } },
+      facts: { status: 200, streamed: false, provider: 'openai', source: 'provider' },
     },
-    { operationId: streamed.headers.get('x-request-id'), amount: cost, receipt: { status: 200, streamed: true } },
+    { operationId: streamed.headers.get('x-request-id'), amount: cost, facts: { status: 200, streamed: true } },
   ])
   expect(Number(whole.headers.get('x-gpuproxy-cost-usd'))).toBe(cost / 1e6)
   expect(ledger.balance(accountId)).toMatchObject({ available: before - 2 * cost, held: 0 })
@@ -51,7 +51,7 @@ test('the receipt tells of every try and why it was made', async () => {
   gateway.sandbox.openai.setFaults([{ kind: 'status', status: 503, times: 1 }])
   await (await chat()).text()
   await ended(1)
-  expect(gateway.ledger.ends[0]?.receipt?.tries).toMatchObject([
+  expect(gateway.ledger.ends[0]?.facts?.tries).toMatchObject([
     { provider: 'openai', model: 'gpt-4o', outcome: 'server', reason: 'first choice' },
     { provider: 'openai', model: 'gpt-4o', outcome: 'ok', reason: 'again after server' },
   ])
@@ -67,7 +67,7 @@ test('a caller who leaves in the middle of a stream pays for what came, and it i
   const [end] = ledger.ends
   expect(end).toMatchObject({
     event: 'settle',
-    receipt: { status: 499, streamed: true, usage: { source: 'estimated' } },
+    facts: { status: 499, streamed: true, source: 'estimated' },
   })
   expect(end?.outputTokens).toBeGreaterThan(0)
   expect(end?.outputTokens).toBeLessThan(1_000)
@@ -87,7 +87,7 @@ test('what a provider refused costs nothing, and its hold is released', async ()
   gateway.sandbox.openai.setFaults([{ kind: 'status', status: 400 }])
   expect((await chat()).status).toBe(400)
   await ended(1)
-  expect(ledger.ends).toMatchObject([{ event: 'release', amount: 0, receipt: { status: 400, cost: '0.00' } }])
+  expect(ledger.ends).toMatchObject([{ event: 'release', amount: 0, facts: { status: 400, source: 'none' } }])
   expect(ledger.balance(accountId)).toMatchObject({ available: before, held: 0 })
 })
 

@@ -33,14 +33,15 @@ export async function enterEvents(
  * - What an entry does to `available` it does to the lease it was admitted from, as far as that still exists; so what
  *   may yet be leased changes by nothing that a pod did within its lease.
  * - `alone` and more than there is: what the account cannot pay is written off, since `available` is never negative.
- * - A request's id begins with its time in ms (UUID version 7), which gives the day of its receipt.
+ * - A request's id begins with its time in ms (UUID version 7), which gives the day of its receipt. That is kept as the
+ *   part of the event that `receiptOf` goes by.
  */
 const enter = (sql: Sql, events: string, alone: boolean) => sql<{ account_id: string; spendable: string }[]>`
   with events as materialized (
     select * from jsonb_to_recordset(${events}::text::jsonb) as events (
       event text, "accountId" uuid, "operationId" uuid, "keyId" uuid, "purseId" uuid, "processId" uuid, "podId" uuid,
       amount bigint, at bigint, terms jsonb, model text, "inputTokens" bigint, "cachedInputTokens" bigint,
-      "outputTokens" bigint, receipt jsonb
+      "outputTokens" bigint, facts jsonb
     )
   ), ends as (
     select distinct on ("accountId", "operationId") * from events where event in ('settle', 'release')
@@ -141,9 +142,13 @@ const enter = (sql: Sql, events: string, alone: boolean) => sql<{ account_id: st
     select account_id, operation_id, (
         to_timestamp(('x' || left(replace(operation_id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)
         at time zone 'UTC'
-      )::date, receipt
+      )::date, jsonb_build_object(
+        'operationId', operation_id, 'keyId', "keyId", 'at', at, 'amount', revenue, 'model', model,
+        'inputTokens', "inputTokens", 'cachedInputTokens', "cachedInputTokens", 'outputTokens', "outputTokens",
+        'facts', facts
+      )
     from end_entries join ends on "accountId" = account_id and "operationId" = operation_id
-    where receipt is not null
+    where facts is not null
     on conflict do nothing
   ), outbound as (
     insert into billing_outbox (account_id, operation_id, at, amount)

@@ -63,7 +63,7 @@ async function newAccount(amount: number) {
   const end = (operationId: string, amount: number, own: Partial<EndEvent> = {}): EndEvent => ({
     ...{ event: 'settle', accountId, operationId, keyId, purseId: accountId, processId, amount, at: Date.now() },
     ...{ model: 'm', inputTokens: 7, cachedInputTokens: 2, outputTokens: 3 },
-    receipt: { request_id: operationId } as EndEvent['receipt'],
+    facts: { endpoint: 'chat/completions', price: {} } as EndEvent['facts'],
     ...own,
   })
   return { accountId, processId, keyId, ask, hold, end }
@@ -104,7 +104,9 @@ test('a lease, a hold and its end move the money from book to book', async () =>
   ])
   expect(await rows('billing_outbox', accountId)).toMatchObject([{ operation_id: id, amount: '40' }])
   expect(await rows('spend_minutes', accountId)).toMatchObject([{ spent: '40' }])
-  expect(await rows('receipts', accountId)).toMatchObject([{ request_id: id, receipt: { request_id: id } }])
+  expect(await rows('receipts', accountId)).toMatchObject([
+    { request_id: id, receipt: { operationId: id, amount: 40 } },
+  ])
   await sound()
 })
 

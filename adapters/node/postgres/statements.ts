@@ -1,5 +1,6 @@
 /** What an account's owner is shown of the ledger. Nothing here reads more rows than it answers, but for sums of days. */
-import { type Receipt, startOf } from '../../../src/domain/receipt.ts'
+import type { EndEvent } from '../../../src/domain/ledger.ts'
+import { receiptOf, startOf } from '../../../src/domain/receipt.ts'
 import {
   dayOf,
   type ShownKind,
@@ -48,13 +49,13 @@ export function createStatements({ cluster }: { cluster: Pick<Cluster, 'read'> }
       const [row] = await cluster.read('find receipt', { reads: 'own', accountId }, (sql) =>
         selectReceipt(sql, accountId, requestId, dayOf(startedAt)),
       )
-      return row?.receipt
+      return row && receiptOf(row.receipt)
     },
     async receipts(accountId, { limit, before = lastId }) {
       const rows = await cluster.read('list receipts', { reads: 'own', accountId }, (sql) =>
         selectReceipts(sql, accountId, before, limit),
       )
-      return rows.map(({ receipt }) => receipt)
+      return rows.flatMap(({ receipt }) => receiptOf(receipt) ?? [])
     },
   }
 }
@@ -132,11 +133,11 @@ const selectUsageRows = (sql: Sql, accountId: string, after: UsagePlace, limit: 
   limit ${limit}`
 
 /** The day leads to the one partition that may hold it. */
-const selectReceipt = (sql: Sql, accountId: string, requestId: string, day: string) => sql<{ receipt: Receipt }[]>`
+const selectReceipt = (sql: Sql, accountId: string, requestId: string, day: string) => sql<{ receipt: EndEvent }[]>`
   select receipt from receipts
   where account_id = ${accountId} and request_id = ${requestId} and day = ${day}::text::date`
 
-const selectReceipts = (sql: Sql, accountId: string, before: string, limit: number) => sql<{ receipt: Receipt }[]>`
+const selectReceipts = (sql: Sql, accountId: string, before: string, limit: number) => sql<{ receipt: EndEvent }[]>`
   select receipt from receipts
   where account_id = ${accountId} and request_id < ${before}
   order by request_id desc
