@@ -50,7 +50,7 @@ test('what was appended is in a file within milliseconds, without anybody waitin
   journal.append('{"a":1}')
   await vi.waitFor(async () => {
     const [name = ''] = await files()
-    expect(await readFile(join(folder, name), 'utf8')).toMatch(/^E [0-9a-f]{8} 1 \{"a":1\}\n$/)
+    expect(await readFile(join(folder, name), 'utf8')).toMatch(/^G [0-9a-f]{8} 12\nE 1 \{"a":1\}\n$/)
   }, patiently)
 })
 
@@ -97,9 +97,10 @@ test('a torn last line is dropped and counted; a line that was changed is, too',
   await close(second)
   const newest = join(folder, (await files()).at(-1)!)
   await writeFile(newest, (await readFile(newest, 'utf8')).replace('event 5', 'event 6'))
-  await appendFile(newest, 'S torn')
+  await appendFile(newest, 'G torn')
   const third = await open()
-  expect(third.lost).toBe(1)
+  // The changed one, and what may have been one.
+  expect(third.lost).toBe(2)
   expect(third.pending).toBe(0)
 })
 
@@ -108,7 +109,7 @@ test('files grow to a size, are removed once all in them is settled, and keep on
   for (let i = 0; i < 200; i++) journal.append(`event ${i}`)
   await journal.flush()
   const before = (await files()).length
-  expect(before).toBeGreaterThan(4)
+  expect(before).toBeGreaterThan(3)
   const events = await all(journal)
   expect(events).toEqual(Array.from({ length: 200 }, (_, i) => `event ${i}`))
   await journal.flush()

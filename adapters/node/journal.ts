@@ -1,11 +1,11 @@
 /**
- * What must not be forgotten before it is in the database: one line an event, with a checksum, in files that only grow
- * and are removed whole. `append` writes to memory; at the end of the turn of the event loop for those who wait for it,
+ * What must not be forgotten before it is in the database: one line an event, in groups that each have a checksum, in
+ * files that only grow and are removed whole. `append` writes to memory; at the end of the turn of the event loop for those who wait for it,
  * and a few milliseconds later otherwise, the line is with the operating system, so it survives the process, and a moment
  * after that on the disk. What was settled is noted in the same files: after a crash at most the last group is offered
  * again, and whoever takes it must not mind.
  */
-import { close, fdatasync, openSync, writeSync } from 'node:fs'
+import { close, fdatasync, openSync, writevSync } from 'node:fs'
 import { mkdir, readdir, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -115,7 +115,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
         try {
           writeGroup(segment, group)
         } catch (error) {
-          // A partly written group leaves a torn line and is written again whole: replay drops the one, the key the other.
+          // A partly written group is written again whole: replay drops the one, and the key what is there twice.
           buffer.unshift(...group)
           throw error
         }
@@ -133,10 +133,11 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   }
 
   function writeGroup(segment: Segment, group: readonly { line: string }[]) {
-    const text = group.length === 1 ? group[0]!.line : group.map(({ line }) => line).join('')
-    const all = Buffer.from(text)
+    const body = Buffer.from(group.length === 1 ? group[0]!.line : group.map(({ line }) => line).join(''))
     segment.file ??= openSync(segment.path, 'a', 0o600)
-    for (let at = 0; at < all.length; ) at += writeSync(segment.file, all, at)
+    const head = Buffer.from(`G ${checksum(body)} ${body.length}\n`)
+    // A disk that has room for a part of it: the rest is not tried, since the whole will be.
+    if (writevSync(segment.file, [head, body]) < head.length + body.length) throw new PartlyWritten()
     segment.unwritten -= group.length
     written += group.length
     dirty.add(segment)
@@ -304,13 +305,15 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   }
 }
 
-/** `E 1a2b3c4d 17 {...}` for an event, `S 1a2b3c4d 17` for "settled up to". The checksum is of all behind it. */
-function encode(kind: 'E' | 'S', position: number, event: string): string {
-  const rest = event === '' ? String(position) : `${position} ${event}`
-  return `${kind} ${checksum(rest)} ${rest}\n`
+class PartlyWritten extends Error {
+  readonly code = 'ENOSPC'
 }
 
-const checksum = (text: string) => crc32(text).toString(16).padStart(8, '0')
+/** `E 17 {...}` for an event, `S 17` for "settled up to", in groups under a head `G <crc32> <bytes>`. */
+const encode = (kind: 'E' | 'S', position: number, event: string) =>
+  event === '' ? `${kind} ${position}\n` : `${kind} ${position} ${event}\n`
+
+const checksum = (body: Buffer) => crc32(body).toString(16).padStart(8, '0')
 
 interface Read {
   entries: JournalEntry[]
@@ -320,21 +323,46 @@ interface Read {
   bytes: number
 }
 
+const longestHead = 32
+const groupMark = Buffer.from('\nG ')
+
 async function readSegment(path: string): Promise<Read> {
-  const text = await readFile(path, 'utf8')
-  const read: Read = { entries: [], settled: 0, lost: 0, bytes: Buffer.byteLength(text) }
-  for (const line of text.split('\n')) {
-    if (line === '') continue
-    const [, kind, sum, rest = '', digits, event = ''] = /^([ES]) ([0-9a-f]{8}) ((\d+)(?: (.*))?)$/s.exec(line) ?? []
-    if (sum === undefined || sum !== checksum(rest)) {
-      if (!line.startsWith('S')) read.lost++
+  const all = await readFile(path)
+  const read: Read = { entries: [], settled: 0, lost: 0, bytes: all.length }
+  const known = new Set<number>()
+  for (let at = 0; at < all.length; ) {
+    const [head = '', sum, bytes] = /^G ([0-9a-f]{8}) (\d+)\n/.exec(all.toString('latin1', at, at + longestHead)) ?? []
+    const body = all.subarray(at + head.length, at + head.length + Number(bytes ?? 0))
+    if (sum !== undefined && body.length === Number(bytes) && checksum(body) === sum) {
+      readGroup(body.toString(), read, known)
+      at += head.length + body.length
       continue
     }
-    const position = Number(digits)
-    if (kind === 'S') read.settled = Math.max(read.settled, position)
-    else read.entries.push({ position, event })
+    // Torn or changed: what follows begins with the next head. Of a torn one the lines that are whole were written.
+    const next = all.indexOf(groupMark, at + 1)
+    const end = next < 0 ? all.length : next + 1
+    const torn = sum !== undefined && body.length < Number(bytes) && end === all.length
+    const whole = torn ? all.lastIndexOf('\n') + 1 : at
+    if (whole > at) readGroup(all.toString('utf8', at + head.length, whole), read, known)
+    read.lost += countEvents(all.toString('latin1', whole, end))
+    at = end
   }
   return read
+}
+
+/** What is no line at all may have been one. */
+const countEvents = (text: string) => (text === '' ? 0 : Math.max(1, text.match(/^E \d/gm)?.length ?? 0))
+
+function readGroup(text: string, read: Read, known: Set<number>) {
+  for (const line of text.split('\n')) {
+    const [, kind, digits, event = ''] = /^([ES]) (\d+)(?: (.*))?$/s.exec(line) ?? []
+    const position = Number(digits)
+    if (kind === 'S') read.settled = Math.max(read.settled, position)
+    else if (kind === 'E' && !known.has(position)) {
+      known.add(position)
+      read.entries.push({ position, event })
+    }
+  }
 }
 
 async function replay(folder: string) {

@@ -21,6 +21,8 @@ export interface CrashOptions {
   onKill?(kill: number, calls: number): void
   /** Breaks something on purpose: what a gateway's process is started with, and what is done to its database. */
   bug?: { nodeArguments?: string[]; sql?: string }
+  /** Longest wait for what is under way at the end. @default 30_000 */
+  drainTimeoutMs?: number
 }
 
 export interface CrashReport extends Verdict {
@@ -32,9 +34,14 @@ export interface CrashReport extends Verdict {
 const bootstrapAccount = '00000000-0000-7000-8000-000000000001'
 const callers = 8
 const killAfterMs = { from: 5, to: 350 }
-const drainTimeoutMs = 30_000
 
-export async function runCrashes({ kills, random, onKill, bug }: CrashOptions): Promise<CrashReport> {
+export async function runCrashes({
+  kills,
+  random,
+  onKill,
+  bug,
+  drainTimeoutMs = 30_000,
+}: CrashOptions): Promise<CrashReport> {
   const server = await startTestPostgres()
   const provider = await startRecordingProvider()
   const dataDir = newDataDir()
@@ -55,7 +62,7 @@ export async function runCrashes({ kills, random, onKill, bug }: CrashOptions): 
       onKill?.(kill, provider.calls.length)
       gateway = await start()
     }
-    const left = await drained(database)
+    const left = await drained(database, drainTimeoutMs)
     const ends = await bookedEnds(database)
     const { calls, charges, contradictions } = provider
     const evidence = { calls, callers: saw, ends, charges: [...charges.values()], contradictions, left }
@@ -150,8 +157,8 @@ function bodyOf(id: number, stream: boolean): string {
 }
 
 /** Waits until nothing is under way any more; what is left then is left for good. */
-async function drained(database: Database) {
-  const until = performance.now() + drainTimeoutMs
+async function drained(database: Database, timeoutMs: number) {
+  const until = performance.now() + timeoutMs
   for (;;) {
     // Turns of the killed: they would be over in 90 s.
     await database.query(
