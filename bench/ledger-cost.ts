@@ -30,7 +30,7 @@ async function run(): Promise<boolean> {
     ready: listeningUrl,
   })
   const openaiUrl = `${provider.url}/v1`
-  const env = { BILLING_BASE_URL: billing.url, BOOTSTRAP_CREDIT_USD: '100000' }
+  const env = { BILLING_BASE_URL: billing.url }
   const off = await startGateway({
     folder: join(folder, 'off'),
     openaiUrl,

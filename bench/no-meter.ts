@@ -19,7 +19,7 @@ class Meter {
   }
   answeredBy() {}
   unanswered() {}
-  reached() {}
+  reached(): undefined {}
   images() {}
   addUsage() {}
   end() {}

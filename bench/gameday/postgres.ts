@@ -43,7 +43,9 @@ async function ledgerBars(
   of: 'primary' | 'standby',
 ) {
   await settled()
-  const rows = await servers[of].sql<{ id: string }[]>`select request_id as id from usage_events`
+  const rows = await servers[of].sql<
+    { id: string }[]
+  >`select operation_id as id from ledger_entries where kind in ('settle', 'release')`
   const stored = new Set(rows.map(({ id }) => id))
   return [
     atMost('served requests that are not in the ledger', 0, [...served].filter((id) => !stored.has(id)).length),
@@ -143,10 +145,10 @@ async function poolExhausted(say: (line: string) => void): Promise<Bar[]> {
     say(`${seconds} s of load; all is well`)
     await sleep(slowAt - load.now())
 
-    say('8 slow queries in a pool of 12, and the table of usage locked')
+    say('8 slow queries in a pool of 12, and the ledger locked')
     const unlock = Promise.withResolvers<void>()
     const locked = servers.primary.sql.begin(async (sql) => {
-      await sql`lock table usage_events in access exclusive mode`
+      await sql`lock table ledger_entries in access exclusive mode`
       await unlock.promise
     })
     const leave = new AbortController()

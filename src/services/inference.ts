@@ -181,8 +181,8 @@ export function createInference(options: InferenceOptions): Inference {
       onInterrupted: () => metrics.count(instruments.streamInterrupted, { provider, rescued: 'no' }),
       onUsage: (usage: TokenUsage) => meter.addUsage(usage),
       onDelivered(pieces: number, answers: number) {
-        meter.reached(pieces)
         meter.images(answers)
+        return meter.reached(pieces)
       },
       onLast: () => meter.end(200),
       onEnd: () => void streams.delete(hold),

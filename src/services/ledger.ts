@@ -76,13 +76,16 @@ export class Operation {
     this.held = held
   }
 
-  /** So much has been delivered. What a pod that dies leaves is billed by the last of these. */
-  mark(outputTokens: number) {
-    if (this.ended || outputTokens < this.markedTokens + markEveryTokens) return
+  /**
+   * So much is about to be delivered. What a pod that dies leaves is billed by the last of these, so a promise is waited
+   * for before it is; most calls need none.
+   */
+  mark(outputTokens: number): Promise<void> | undefined {
+    if (this.ended || outputTokens < this.markedTokens + markEveryTokens) return undefined
     this.markedTokens = outputTokens
     const { accountId } = this.purse
     this.owner.append({ event: 'mark', accountId, operationId: this.id, outputTokens } satisfies MarkEvent)
-    void this.owner.hurry()
+    return this.owner.hurry()
   }
 
   /** The first call counts. Resolves when the end outlives this process, or cannot. */

@@ -119,10 +119,10 @@ export class Meter {
     this.answered = false
   }
 
-  /** So many pieces of text have gone to the caller, in all. */
-  reached(outputTokens: number) {
+  /** So many pieces of text are about to go to the caller, in all. A promise is to be waited for before they do. */
+  reached(outputTokens: number): Promise<void> | undefined {
     this.delivered.outputTokens = outputTokens
-    this.operation.mark(outputTokens)
+    return this.operation.mark(outputTokens)
   }
 
   images(count: number) {

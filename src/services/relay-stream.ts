@@ -41,8 +41,8 @@ export interface RelayOptions {
   rescue(transcript: Transcript, broken: UpstreamFailure | 'mismatch'): Promise<Source | undefined>
   /** What the answer cost, where the provider says so; the last word counts. */
   onUsage?(usage: TokenUsage): void
-  /** So many pieces of text are about to have gone out, in all. */
-  onText?(tokens: number): void
+  /** So many pieces of text are about to have gone out, in all. A promise is waited for before they do. */
+  onText?(tokens: number): Promise<void> | undefined
   /** Before what makes the answer complete goes out. */
   onLast?(): Promise<void> | undefined
   onMalformed(provider: string): void
@@ -74,7 +74,8 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
     try {
       for (let events = source.begun; ; ) {
         const { text, ending, last } = absorb(events, source, transcript, options)
-        options.onText?.(transcript.tokens)
+        const noted = options.onText?.(transcript.tokens)
+        if (noted) await noted
         if (last || ending === 'whole') await options.onLast?.()
         if (text) {
           // What it says fits to what was sent.

@@ -27,8 +27,8 @@ export interface TypedRelayOptions {
   answers?: number
   /** For each of them, where the provider says it. */
   onUsage?(usage: TokenUsage): void
-  /** So many pieces of text, and whole answers, are about to have gone out, in all. */
-  onDelivered?(pieces: number, answers: number): void
+  /** So many pieces of text, and whole answers, are about to have gone out, in all. A promise is waited for before. */
+  onDelivered?(pieces: number, answers: number): Promise<void> | undefined
   /** Before what makes the answer complete goes out. */
   onLast?(): Promise<void> | undefined
   onMalformed(): void
@@ -50,7 +50,8 @@ export async function* relayTypedStream(
     try {
       for (let events = begun; ; ) {
         const { text, ending } = answer.take(events)
-        options.onDelivered?.(answer.pieces(), answer.finished())
+        const noted = options.onDelivered?.(answer.pieces(), answer.finished())
+        if (noted) await noted
         if (ending === 'whole' || answer.isWhole()) await options.onLast?.()
         if (text) yield text
         if (ending) return ending === 'whole' ? undefined : ending

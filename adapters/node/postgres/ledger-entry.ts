@@ -33,6 +33,7 @@ export async function enterEvents(
  * - What an entry does to `available` it does to the lease it was admitted from, as far as that still exists; so what
  *   may yet be leased changes by nothing that a pod did within its lease.
  * - `alone` and more than there is: what the account cannot pay is written off, since `available` is never negative.
+ * - A pod whose clock is ahead spends now: what is not in a window yet would not count in it.
  * - A request's id begins with its time in ms (UUID version 7), which gives the day of its receipt. That is kept as the
  *   part of the event that `receiptOf` goes by.
  */
@@ -119,7 +120,8 @@ const enter = (sql: Sql, events: string, alone: boolean) => sql<{ account_id: st
       and leases.process_id = lease_moves.process_id
   ), spent as (
     insert into spend_minutes (account_id, minute, spent)
-    select account_id, floor(at / 60000)::int, sum(revenue) from end_entries
+    select account_id, least(floor(at / 60000), floor(extract(epoch from now()) / 60))::int, sum(revenue)
+    from end_entries
     join ends on "accountId" = account_id and "operationId" = operation_id
     where revenue > 0 group by 1, 2 order by 1, 2
     on conflict (account_id, minute) do update set spent = spend_minutes.spent + excluded.spent

@@ -268,6 +268,15 @@ describe('guard rails and budgets', () => {
   })
 })
 
+test('what a pod with a clock ahead spends counts at once', async () => {
+  const limited = createLedgerStore({ database, cluster, transact, watch, windowLimits: { '5min': 50 } })
+  const { ask, hold, end } = await newAccount(1_000)
+  await limited.lease(ask(50))
+  const id = newId()
+  await enter(hold(id, 50), end(id, 50, { at: Date.now() + 600_000 }))
+  expect(await limited.lease(ask(1))).toMatchObject({ granted: 0, blocked: { window: '5min', spent: 50 } })
+})
+
 test('whatever is told, in whatever order and groups, the books are sound', async () => {
   const { accountId, processId, ask, hold, end } = await newAccount(2_000)
   await fc.assert(
