@@ -54,6 +54,7 @@ export interface Purse {
   spentSinceTick: MicroUsd
   /** Spent in a second, of late. */
   rate: MicroUsd
+  /** The most that was asked for at once, of late. */
   largest: MicroUsd
   /** As the books said last. */
   spendable: MicroUsd
@@ -84,6 +85,8 @@ const returnMs = 10_000
 const forgetMs = 5 * 60_000
 const minParts = 4
 const renewEveryTicks = 15
+/** Of what is remembered as the largest, after a tick. */
+const largestKept = 0.9
 const maxWaiting = 2_000
 const maxPurses = 100_000
 /** What others hold and do not need comes back within this, so that it is worth asking again. */
@@ -210,8 +213,8 @@ export function createPurses(options: PursesOptions): Purses {
     })
     if (seen.limited || purse.budgets) throw new Error('limits cannot be checked while nothing may be written')
     const part = Math.floor(seen.spendable / Math.max(minParts, pods())) - purse.unsecured
-    const granted = part >= need ? Math.min(part, want) : 0
-    return { ...seen, granted, blocked: undefined, shadowed: undefined }
+    if (part < need && seen.spendable >= need) throw new Error('the rest may be spent by other pods')
+    return { ...seen, granted: part >= need ? Math.min(part, want) : 0, blocked: undefined, shadowed: undefined }
   }
 
   function serve(purse: Purse) {
@@ -253,6 +256,7 @@ export function createPurses(options: PursesOptions): Purses {
     for (const purse of purses.values()) {
       purse.rate = (purse.rate + (purse.spentSinceTick * 1000) / tickMs) / 2
       purse.spentSinceTick = 0
+      purse.largest = Math.floor(purse.largest * largestKept)
       if (mode.readOnly) continue
       const idle = purse.open === 0 && !purse.leasing && now - purse.usedAt >= idleMs
       if (idle && now - purse.usedAt >= returnMs && purse.lastEvent <= enteredUpTo) {
