@@ -476,7 +476,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
-    adminMoney: { accountRecords: ports.accountRecords, grants: createGrants(ports), guardrails, readJson, log },
+    adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     offers: createOffers({
       clock,
       markets,

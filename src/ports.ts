@@ -49,7 +49,6 @@ export interface Ports {
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
   idempotency: Idempotency
-  accountRecords: AccountRecords
   credits: Credits
   statements: Statements
   guardrails: Guardrails
@@ -467,30 +466,6 @@ export interface GuardrailState {
   spent: SpentByMinute
   /** Held and leased: counts as spent in the minute under way. */
   outstanding: MicroUsd
-}
-
-/** Accounts, as those who run the gateway see them. */
-export interface AccountRecords {
-  find(accountId: string): Promise<AccountRecord | undefined>
-  /** At most `limit`, the newest first. `before`: the last id of the page before. */
-  list(page: { limit: number; before?: string | undefined }): Promise<AccountRecord[]>
-  /** Undefined: there is no such account. */
-  update(accountId: string, changes: AccountChanges): Promise<AccountRecord | undefined>
-}
-
-export interface AccountRecord {
-  accountId: string
-  name: string
-  role: Principal['role']
-  limits: LimitSettings
-  createdAt: Date
-  disabledAt: Date | undefined
-}
-
-export interface AccountChanges {
-  disabled?: boolean | undefined
-  /** What is left out stays, null is no limit any more. */
-  limits?: { [L in keyof LimitSettings]: number | null | undefined } | undefined
 }
 
 /** What is kept for a time only. Each step is small, and done by one pod at a time. */

@@ -106,7 +106,8 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
       async update(accountId, { disabled, role, limits = {} }) {
         const account = open(accountId)
         if (!account) return undefined
-        if (disabled !== undefined) account.disabledAt = disabled ? new Date(clock.wallNow()) : undefined
+        if (disabled === false) account.disabledAt = undefined
+        if (disabled) account.disabledAt ??= new Date(clock.wallNow())
         if (role !== undefined) account.role = role
         const given = Object.entries(limits).filter(([, value]) => value !== undefined)
         account.limits = {

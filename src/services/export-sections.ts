@@ -1,7 +1,8 @@
 /** What an export holds, in its order. No secret is in it: of keys and sign-ins only what their owner is shown anyway. */
 import { formatUsd } from '../domain/money.ts'
 import type { LimitSettings } from '../domain/principal.ts'
-import type { AccountRecord, AccountRecords, Accounts, ApiKey, Guardrails, Statements } from '../ports.ts'
+import type { User } from '../domain/user.ts'
+import type { Accounts, ApiKey, Guardrails, Statements, Users } from '../ports.ts'
 import type { ExportSection } from './account-export.ts'
 import { balanceOut, currency, transactionOut, usageRowOut } from './money-shapes.ts'
 
@@ -9,14 +10,14 @@ const pageSize = 500
 
 export const exportSections = (ports: {
   accounts: Accounts
-  accountRecords: AccountRecords
+  users: Users
   statements: Statements
   guardrails: Guardrails
 }): ExportSection[] => [
   {
     name: 'account',
     async one(accountId) {
-      const account = await ports.accountRecords.find(accountId)
+      const account = await ports.users.find(accountId)
       return account && accountOut(account)
     },
   },
@@ -71,8 +72,9 @@ const limitsOut = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitS
   max_concurrent: maxConcurrent ?? null,
 })
 
-const accountOut = ({ accountId, name, role, limits, createdAt, disabledAt }: AccountRecord) => ({
+const accountOut = ({ accountId, email, name, role, limits, createdAt, disabledAt }: User) => ({
   id: accountId,
+  email: email ?? null,
   name,
   role,
   limits: limitsOut(limits),

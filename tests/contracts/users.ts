@@ -114,6 +114,7 @@ export function usersContract(name: string, create: () => UsersUnderTest | Promi
         limits: { maxConcurrent: 2 },
       })
       expect(await world.users.update(accountId, {})).toEqual(changed)
+      expect(await world.users.update(accountId, { disabled: true }), 'since the first time').toEqual(changed)
       expect(await world.users.update(accountId, { disabled: false })).toMatchObject({ disabledAt: undefined })
       expect(await world.users.update(nobody, { disabled: true })).toBeUndefined()
     })

@@ -2,13 +2,13 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { newId } from '../../adapters/node/identity.ts'
-import { createAccountRecords } from '../../adapters/node/postgres/account-records.ts'
 import { createAccounts } from '../../adapters/node/postgres/accounts.ts'
 import { type ConnectedCluster, connectCluster } from '../../adapters/node/postgres/connect-cluster.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'
 import { createGuardrails } from '../../adapters/node/postgres/guardrails.ts'
 import { migrate } from '../../adapters/node/postgres/migrations.ts'
 import { createStatements } from '../../adapters/node/postgres/statements.ts'
+import { createUsers } from '../../adapters/node/postgres/users.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
@@ -31,7 +31,7 @@ beforeAll(async () => {
       accounts,
       statements: createStatements({ cluster }),
       guardrails: createGuardrails({ cluster }),
-      accountRecords: createAccountRecords({ cluster }),
+      users: createUsers({ cluster, pepper, newId }),
       credits: createCredits({ cluster }),
     },
   })

@@ -95,7 +95,7 @@ test('accounts are listed in pages, for people and for machines', async () => {
   const all = await json('accounts', 'list')
   expect([...(first.accounts as object[]), ...(rest.accounts as object[])]).toEqual(all.accounts)
   const table = await admin('accounts', 'list', '--limit', '2')
-  expect(table.out).toMatch(/^account +name +role +created +disabled\n/)
+  expect(table.out).toMatch(/^account +email +name +role +created +disabled\n/)
   expect(table.out).toContain(`more: --before ${account}`)
 })
 

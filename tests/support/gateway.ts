@@ -1,6 +1,5 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { generateKeyPairSync } from 'node:crypto'
-import { createMemoryAccountRecords } from '../../adapters/memory/account-records.ts'
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryBillingOutbox } from '../../adapters/memory/billing-outbox.ts'
 import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
@@ -134,7 +133,6 @@ export async function startTestGateway({
       ledgerStore,
       identity: { podId: newId(), processId: newId() },
       idempotency: createMemoryIdempotency({ clock }),
-      accountRecords: createMemoryAccountRecords([{ accountId: testAccountId, role: 'administrator' }]),
       credits: books.credits,
       statements: books.statements,
       guardrails: books.guardrails,
