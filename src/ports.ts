@@ -175,8 +175,8 @@ export interface KeyUse {
 
 /** All accounts as people: those who sign in with an email and a password, and those that have keys alone. */
 export interface Users {
-  /** `email` is normalised. Undefined: another account has it. */
-  register(user: { email: string; name: string; passwordHash: string }): Promise<User | undefined>
+  /** `email` is normalised, `role` is user unless it is said. Undefined: another account has it. */
+  register(user: { email: string; name: string; role?: Role; passwordHash: string }): Promise<User | undefined>
   /** Of an account that may sign in. `place` is where the attempt comes from. */
   findForSignIn(email: string, place: string): Promise<SignInCandidate | undefined>
   /** Undefined also where it was closed. */

@@ -63,11 +63,11 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
 
   return {
     users: {
-      async register({ email, name, passwordHash }) {
+      async register({ email, name, role = 'user', passwordHash }) {
         if (byEmail(email)) return undefined
         const accountId = crypto.randomUUID()
         const createdAt = new Date(clock.wallNow())
-        const account: MemoryAccount = { name, role: 'user', limits: {}, createdAt, email, passwordHash }
+        const account: MemoryAccount = { name, role, limits: {}, createdAt, email, passwordHash }
         table.set(accountId, account)
         return toUser(accountId, account)
       },

@@ -11,20 +11,6 @@ import { CommandError, type Row } from './report.ts'
 
 export const accountCommands: Command[] = [
   {
-    words: ['create-admin'],
-    usage: '--email EMAIL [--name NAME]',
-    does: 'makes an administrator and tells an API key with all scopes, once',
-    options: { email: { type: 'string' }, name: { type: 'string' } },
-    async run({ accounts }, args) {
-      const email = args.required('email')
-      if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new CommandError(`--email=${email} is no address`, 2)
-      const name = args.option('name') ?? email
-      const { accountId } = await accounts.createAccount({ name, role: 'administrator' })
-      const { apiKey } = await accounts.createApiKey(accountId, { name: 'first key', scopes })
-      return { rows: [{ account: accountId, name, role: 'administrator', api_key: apiKey }], note: onceNote }
-    },
-  },
-  {
     words: ['accounts', 'list'],
     usage: '[--email START] [--limit N] [--before ID]',
     does: 'accounts, the newest first; those whose email begins so',
