@@ -53,6 +53,7 @@ const signIn = createSignIn({
   registration: 'open',
   credits: createMemoryCredits(),
   signupCredit: 0,
+  idempotency: { forget: async () => {} },
   sessionMs: 1_000,
   metrics: createMetrics(),
   log,

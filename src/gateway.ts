@@ -404,6 +404,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     registration: config.REGISTRATION ?? (config.NODE_ENV === 'production' ? 'closed' : 'open'),
     credits: ports.credits,
     signupCredit: config.SIGNUP_CREDIT_USD,
+    idempotency: ports.idempotency,
     sessionMs: config.REFRESH_EXPIRATION,
     metrics,
     log,

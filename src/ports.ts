@@ -188,7 +188,7 @@ export interface Users {
   /** The newest first, without those that were closed. `email`: how it begins. `before`: the last id of the page before. */
   list(page: { email?: string | undefined; before?: string | undefined; limit: number }): Promise<User[]>
   update(accountId: string, changes: UserChanges): Promise<User | undefined>
-  /** Ends its sessions, revokes its keys and forgets who it was; what it used and paid stays. False: it was closed before. */
+  /** Forgets its sessions, revokes its keys and forgets who it was; what it used and paid stays. False: it was closed before. */
   close(accountId: string): Promise<boolean>
 }
 
@@ -246,6 +246,16 @@ export interface Sessions {
   end(accountId: string, sessionId: string): Promise<boolean>
   /** By any of its refresh tokens. */
   endByToken(refreshToken: string): Promise<boolean>
+  /** Those that are remembered, ended ones too: 50 at most, the newest first. */
+  list(accountId: string): Promise<SessionRecord[]>
+}
+
+export interface SessionRecord {
+  sessionId: string
+  createdAt: Date
+  renewedAt: Date
+  expiresAt: Date
+  endedAt: Date | undefined
 }
 
 export interface RefreshedSession {
@@ -583,6 +593,8 @@ export interface Idempotency {
   beat(keys: readonly HeldKey[]): Promise<void>
   /** Forgets at most `max` keys that are older than they are kept; answers how many. */
   purge(max: number): Promise<number>
+  /** All keys of an account and the answers that are kept for them, in steps. */
+  forget(accountId: string): Promise<void>
 }
 
 /**
@@ -625,6 +637,8 @@ export interface PaymentStore {
   /** Begun as `processing`; or, not new, the one that has that key already. */
   begin(payment: NewPayment): Promise<{ payment: Payment; isNew: boolean }>
   find(accountId: string, paymentId: string): Promise<Payment | undefined>
+  /** At most `limit`, the newest first. `before`: the last id of the page before. */
+  list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Payment[]>
   /** From `created` to `processing`; true for one caller alone. */
   resume(accountId: string, paymentId: string): Promise<boolean>
   /** What is known of it now. One that succeeded stays as it is. Answers what it is then. */

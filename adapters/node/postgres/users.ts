@@ -79,7 +79,7 @@ export function createUsers({ cluster, pepper, newId }: UsersOptions): Users {
         if (!closed) return false
         if (closed.email !== null) await deleteEmail(sql, closed.email, accountId)
         await updateClosed(sql, accountId)
-        await endSessionsBut(sql, accountId, null)
+        await deleteSessions(sql, accountId)
         await revokeKeys(sql, accountId)
         return true
       }),
@@ -219,6 +219,9 @@ const updateClosed = (sql: Sql, accountId: string) => sql`
 
 const deleteEmail = (sql: Sql, email: string, accountId: string) => sql`
   delete from account_emails where email = ${email} and account_id = ${accountId}`
+
+const deleteSessions = (sql: Sql, accountId: string) => sql`
+  delete from sessions where account_id = ${accountId}`
 
 /** Their names may say whose they were. */
 const revokeKeys = (sql: Sql, accountId: string) => sql`
