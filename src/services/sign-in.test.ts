@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createMemoryAccounts } from '../../adapters/memory/accounts.ts'
-import { createMemoryCredits } from '../../adapters/memory/credits.ts'
+import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
 import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
@@ -67,7 +67,7 @@ beforeEach(async () => {
       lifetimeMs: 1_000,
     }),
     registration: 'open',
-    credits: createMemoryCredits(),
+    credits: createMemoryBooks({ clock }).credits,
     signupCredit: 0,
     idempotency: { forget: (accountId) => forget(accountId) },
     sessionMs: 10_000,
