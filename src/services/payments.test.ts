@@ -5,7 +5,7 @@ import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import type { NewPayment, Payment } from '../domain/payment.ts'
-import type { Credits, PaymentStore } from '../ports.ts'
+import { type Credits, type PaymentStore, StorageUnavailable } from '../ports.ts'
 import type { Intent, StripeAnswer } from '../providers/stripe.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
@@ -173,12 +173,12 @@ describe('a crash', () => {
       store: {
         ...store,
         move: async (...args) => {
-          if (broken) throw new Error('gone')
+          if (broken) throw new StorageUnavailable('gone')
           return store.move(...args)
         },
       },
     }))
-    await expect(w.payments.pay(order())).rejects.toMatchObject({ code: 'database_unavailable' })
+    await expect(w.payments.pay(order())).rejects.toThrow(StorageUnavailable)
     expect(w.books.of(accountId).available).toBe(25_000_000)
     broken = false
     await w.clock.advance(2 * 60_000)
@@ -193,12 +193,12 @@ describe('a crash', () => {
       credits: {
         ...credits,
         grant: async (...args) => {
-          if (broken) throw new Error('gone')
+          if (broken) throw new StorageUnavailable('gone')
           return credits.grant(...args)
         },
       },
     }))
-    await expect(w.payments.pay(order())).rejects.toMatchObject({ code: 'database_unavailable' })
+    await expect(w.payments.pay(order())).rejects.toThrow(StorageUnavailable)
     const [id] = w.asked
     expect((await w.payments.show(accountId, id!)).payment.state).toBe('processing')
     broken = false
