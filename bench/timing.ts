@@ -6,7 +6,7 @@
 
 import { randomBytes, randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { createMemoryCredits } from '../adapters/memory/credits.ts'
+import { createMemoryBooks } from '../adapters/memory/books.ts'
 import { newId } from '../adapters/node/identity.ts'
 import { createMetrics } from '../adapters/node/metrics.ts'
 import { createPasswords } from '../adapters/node/passwords.ts'
@@ -51,8 +51,9 @@ const signIn = createSignIn({
   passwords: createPasswords({ clock }),
   tokens: createAccessTokens({ clock, newId, secret: pepper, lifetimeMs: 1_000 }),
   registration: 'open',
-  credits: createMemoryCredits(),
+  credits: createMemoryBooks({ clock }).credits,
   signupCredit: 0,
+  idempotency: { forget: async () => {} },
   sessionMs: 1_000,
   metrics: createMetrics(),
   log,

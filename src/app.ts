@@ -81,7 +81,6 @@ const writing = [
   '/api/v1/gpu/reservations',
   '/api/v1/billing/payments',
   '/api/v1/guardrails',
-  '/api/v1/admin/accounts/*',
 ]
 /** For those who have no credential yet. A session is written, too: none begins while nothing may be. */
 const signingIn = ['register', 'login', 'refresh', 'logout'].map((name) => `/api/v1/auth/${name}`)

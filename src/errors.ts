@@ -223,7 +223,7 @@ export const errorTable = {
   database_unavailable: {
     status: 503,
     type: server,
-    message: 'The gateway cannot reach its database and does not know this API key. Try again shortly.',
+    message: 'The gateway cannot reach its database at the moment. Try again after the time in Retry-After.',
   },
   ledger_unavailable: {
     status: 503,

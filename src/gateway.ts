@@ -404,6 +404,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     registration: config.REGISTRATION ?? (config.NODE_ENV === 'production' ? 'closed' : 'open'),
     credits: ports.credits,
     signupCredit: config.SIGNUP_CREDIT_USD,
+    idempotency: ports.idempotency,
     sessionMs: config.REFRESH_EXPIRATION,
     metrics,
     log,
@@ -476,7 +477,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
-    adminMoney: { accountRecords: ports.accountRecords, grants: createGrants(ports), guardrails, readJson, log },
+    adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     offers: createOffers({
       clock,
       markets,

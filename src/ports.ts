@@ -49,7 +49,6 @@ export interface Ports {
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
   idempotency: Idempotency
-  accountRecords: AccountRecords
   credits: Credits
   statements: Statements
   guardrails: Guardrails
@@ -176,8 +175,8 @@ export interface KeyUse {
 
 /** All accounts as people: those who sign in with an email and a password, and those that have keys alone. */
 export interface Users {
-  /** `email` is normalised. Undefined: another account has it. */
-  register(user: { email: string; name: string; passwordHash: string }): Promise<User | undefined>
+  /** `email` is normalised, `role` is user unless it is said. Undefined: another account has it. */
+  register(user: { email: string; name: string; role?: Role; passwordHash: string }): Promise<User | undefined>
   /** Of an account that may sign in. `place` is where the attempt comes from. */
   findForSignIn(email: string, place: string): Promise<SignInCandidate | undefined>
   /** Undefined also where it was closed. */
@@ -189,7 +188,7 @@ export interface Users {
   /** The newest first, without those that were closed. `email`: how it begins. `before`: the last id of the page before. */
   list(page: { email?: string | undefined; before?: string | undefined; limit: number }): Promise<User[]>
   update(accountId: string, changes: UserChanges): Promise<User | undefined>
-  /** Ends its sessions, revokes its keys and forgets who it was; what it used and paid stays. False: it was closed before. */
+  /** Forgets its sessions, revokes its keys and forgets who it was; what it used and paid stays. False: it was closed before. */
   close(accountId: string): Promise<boolean>
 }
 
@@ -247,6 +246,16 @@ export interface Sessions {
   end(accountId: string, sessionId: string): Promise<boolean>
   /** By any of its refresh tokens. */
   endByToken(refreshToken: string): Promise<boolean>
+  /** Those that are remembered, ended ones too: 50 at most, the newest first. */
+  list(accountId: string): Promise<SessionRecord[]>
+}
+
+export interface SessionRecord {
+  sessionId: string
+  createdAt: Date
+  renewedAt: Date
+  expiresAt: Date
+  endedAt: Date | undefined
 }
 
 export interface RefreshedSession {
@@ -471,30 +480,6 @@ export interface GuardrailState {
   outstanding: MicroUsd
 }
 
-/** Accounts, as those who run the gateway see them. */
-export interface AccountRecords {
-  find(accountId: string): Promise<AccountRecord | undefined>
-  /** At most `limit`, the newest first. `before`: the last id of the page before. */
-  list(page: { limit: number; before?: string | undefined }): Promise<AccountRecord[]>
-  /** Undefined: there is no such account. */
-  update(accountId: string, changes: AccountChanges): Promise<AccountRecord | undefined>
-}
-
-export interface AccountRecord {
-  accountId: string
-  name: string
-  role: Principal['role']
-  limits: LimitSettings
-  createdAt: Date
-  disabledAt: Date | undefined
-}
-
-export interface AccountChanges {
-  disabled?: boolean | undefined
-  /** What is left out stays, null is no limit any more. */
-  limits?: { [L in keyof LimitSettings]: number | null | undefined } | undefined
-}
-
 /** What is kept for a time only. Each step is small, and done by one pod at a time. */
 export interface Upkeep {
   /**
@@ -610,6 +595,8 @@ export interface Idempotency {
   beat(keys: readonly HeldKey[]): Promise<void>
   /** Forgets at most `max` keys that are older than they are kept; answers how many. */
   purge(max: number): Promise<number>
+  /** All keys of an account and the answers that are kept for them, in steps. */
+  forget(accountId: string): Promise<void>
 }
 
 /**
@@ -652,6 +639,8 @@ export interface PaymentStore {
   /** Begun as `processing`; or, not new, the one that has that key already. */
   begin(payment: NewPayment): Promise<{ payment: Payment; isNew: boolean }>
   find(accountId: string, paymentId: string): Promise<Payment | undefined>
+  /** At most `limit`, the newest first. `before`: the last id of the page before. */
+  list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Payment[]>
   /** From `created` to `processing`; true for one caller alone. */
   resume(accountId: string, paymentId: string): Promise<boolean>
   /** What is known of it now. One that succeeded stays as it is. Answers what it is then. */

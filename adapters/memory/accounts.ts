@@ -11,9 +11,10 @@ import type { Accounts, ApiKey, Clock } from '../../src/ports.ts'
 import { systemClock } from '../../src/resilience/clock.ts'
 
 export interface MemoryAccounts extends Accounts {
+  /** With the account whose it is. */
   add(apiKey: string, principal: Principal): void
   revoke(apiKey: string): void
-  /** Those that were made, by id; what is changed there holds. */
+  /** By id; what is changed there holds. */
   table: Map<string, MemoryAccount>
 }
 
@@ -67,16 +68,15 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
   ) => {
     const account = table.get(accountId)
     const live = keysOf(accountId).filter(isValid)
-    // Those that a test put there by `add` have no account in the table.
-    if (!account && live.length === 0) throw new Error('there is no such account')
+    if (!account) throw new Error('there is no such account')
     if (live.length >= most) throw new ApiError('too_many_api_keys')
     const apiKey = `ak_live_${crypto.randomUUID().replaceAll('-', '')}`
     const principal: Principal = {
       accountId,
       keyId: crypto.randomUUID(),
-      role: account?.role ?? live[0]!.principal.role,
+      role: account.role,
       scopes: own.scopes,
-      limits: { key: limits, account: account?.limits ?? live[0]!.principal.limits.account },
+      limits: { key: limits, account: account.limits },
     }
     return { ...store(apiKey, principal, own), apiKey }
   }
@@ -89,8 +89,7 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
       if (!found || !isValid(found)) return undefined
       const { principal } = found
       const account = table.get(principal.accountId)
-      if (!account) return principal
-      if (account.disabledAt) return undefined
+      if (!account || account.disabledAt) return undefined
       return { ...principal, role: account.role, limits: { ...principal.limits, account: account.limits } }
     },
     async createAccount({ name, role = 'user', limits = {} }) {
@@ -125,7 +124,12 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
         if (key && !(key.lastUsedAt && key.lastUsedAt > at)) key.lastUsedAt = at
       }
     },
-    add: (apiKey, principal) => void store(apiKey, principal),
+    add(apiKey, principal) {
+      const { accountId, role, limits } = principal
+      const known = table.get(accountId) ?? { name: 'someone', createdAt: new Date(clock.wallNow()) }
+      table.set(accountId, { ...known, role, limits: limits.account })
+      store(apiKey, principal)
+    },
     revoke: (apiKey) => void stored.delete(apiKey),
   }
 }

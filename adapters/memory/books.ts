@@ -1,14 +1,17 @@
-/** What a ledger tells its readers, kept as long as the process lives: for tests and benches of what reads it. */
+/** A ledger that lives as long as the process, for tests and benches: what is written and what is read are one. */
 import type { SpentByMinute, WindowLimits } from '../../src/domain/guardrails.ts'
 import type { MicroUsd } from '../../src/domain/money.ts'
 import type { Receipt } from '../../src/domain/receipt.ts'
 import type { Position, Transaction, UsageGroup, UsagePlace, UsageRow } from '../../src/domain/statement.ts'
 import type { Balance, Clock, Credits, Guardrails, Statements } from '../../src/ports.ts'
+import { createMemoryLedgerStore, type MemoryLedgerStore, momentOf } from './ledger-store.ts'
 
 export interface MemoryBooks {
+  ledgerStore: MemoryLedgerStore
   statements: Statements
   credits: Credits
   guardrails: Guardrails
+  /** What is changed there holds. */
   of(accountId: string): MemoryBook
 }
 
@@ -23,12 +26,21 @@ export interface MemoryBook extends Balance {
   resetMinute: number
 }
 
-export function createMemoryBooks({ clock }: { clock: Clock }): MemoryBooks {
+export interface MemoryBooksOptions {
+  clock: Pick<Clock, 'wallNow'>
+  /** Of every account; undefined = guard rails are off. @default none, and an account may set its own */
+  windowLimits?: WindowLimits | undefined
+  /** What an account has at first. @default 0 */
+  everyoneHas?: MicroUsd
+}
+
+export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: MemoryBooksOptions): MemoryBooks {
+  const windowLimits = 'windowLimits' in options ? options.windowLimits : {}
   const books = new Map<string, MemoryBook>()
   const of = (accountId: string): MemoryBook => {
     const known = books.get(accountId)
     if (known) return known
-    const money = { available: 0, held: 0, leased: 0 }
+    const money = { available: everyoneHas, held: 0, leased: 0 }
     const rows = { entries: [], usage: [], receipts: [], spent: new Map() }
     const book = { ...money, ...rows, limits: {}, shadow: false, resetMinute: 0 }
     books.set(accountId, book)
@@ -39,11 +51,11 @@ export function createMemoryBooks({ clock }: { clock: Clock }): MemoryBooks {
 
   return {
     of,
+    ledgerStore: createMemoryLedgerStore({ clock, of, windowLimits }),
     credits: {
       async grant(accountId, { id, kind, amount, note }) {
         if (entryOf(accountId, { id, kind })) return false
-        const at = new Date(clock.wallNow()).toISOString().replace('Z', '000Z')
-        of(accountId).entries.push({ at, operationId: id, kind, amount, note })
+        of(accountId).entries.push({ at: momentOf(clock.wallNow()), operationId: id, kind, amount, note })
         of(accountId).available += amount
         return true
       },

@@ -56,6 +56,9 @@ export function createMemoryIdempotency({ clock }: { clock: Clock }): Idempotenc
       const row = held(key)
       if (row && isOpen(row)) rows.delete(nameOf(key))
     },
+    async forget(accountId) {
+      for (const name of rows.keys()) if (name.startsWith(`${accountId} `)) rows.delete(name)
+    },
     endFormer: async () => {},
     async beat(keys) {
       for (const key of keys) {

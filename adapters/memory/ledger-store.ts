@@ -1,135 +1,148 @@
-/** The ledger's books of a single process, gone with it: for tests and benches. */
-import { blockedBy, type WindowLimits } from '../../src/domain/guardrails.ts'
-import type { EndEvent, LedgerEvent } from '../../src/domain/ledger.ts'
-import { type Receipt, receiptOf } from '../../src/domain/receipt.ts'
-import type { Credits, LeaseAnswer, LedgerStore, OpenHold } from '../../src/ports.ts'
+/** What the gateway writes into the memory books: holds, ends and leases, in the same steps as in PostgreSQL. */
+import { blockedBy, strictest, type WindowLimits } from '../../src/domain/guardrails.ts'
+import type { EndEvent, HoldEvent, LedgerEvent } from '../../src/domain/ledger.ts'
+import type { MicroUsd } from '../../src/domain/money.ts'
+import { receiptOf } from '../../src/domain/receipt.ts'
+import { dayOf } from '../../src/domain/statement.ts'
+import type { Budgets, Clock, LeaseAnswer, LedgerStore, OpenHold } from '../../src/ports.ts'
+import type { MemoryBook } from './books.ts'
 
-export interface MemoryLedgerStore extends LedgerStore, Credits {
-  balance(accountId: string): { available: number; held: number; leased: number }
+export interface MemoryLedgerStore extends LedgerStore {
+  /** In the order in which they were entered. */
   ends: EndEvent[]
-  receipts: Map<string, Receipt>
-  shadow: Set<string>
 }
 
-export function createMemoryLedgerStore({
-  wallNow = () => 0,
-  windowLimits = {},
-  everyoneHas = 0,
-}: {
-  wallNow?: () => number
-  windowLimits?: WindowLimits
-  /** Credit of accounts that were never granted any. @default 0 */
-  everyoneHas?: number
-} = {}): MemoryLedgerStore {
-  const balances = new Map<string, { available: number; held: number; leased: number }>()
-  const leases = new Map<string, { accountId: string; processId: string; amount: number }>()
+export interface MemoryLedgerStoreOptions {
+  clock: Pick<Clock, 'wallNow'>
+  of: (accountId: string) => MemoryBook
+  /** Of every account; undefined = guard rails are off. */
+  windowLimits: WindowLimits | undefined
+}
+
+interface Lease {
+  accountId: string
+  purseId: string
+  processId: string
+  amount: MicroUsd
+}
+
+const minuteMs = 60_000
+const isEnd = ({ event }: LedgerEvent) => event === 'settle' || event === 'release'
+
+export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedgerStoreOptions): MemoryLedgerStore {
+  const leases = new Map<string, Lease>()
   const holds = new Map<string, OpenHold & { podId: string; at: number }>()
   const ended = new Map<string, EndEvent>()
-  const spent: { accountId: string; keyId: string; at: number; amount: number }[] = []
-  const credits = new Map<string, number>()
-  const shadow = new Set<string>()
-  const receipts = new Map<string, Receipt>()
-  const balance = (accountId: string) => {
-    const known = balances.get(accountId) ?? { available: everyoneHas, held: 0, leased: 0 }
-    balances.set(accountId, known)
-    return known
-  }
+  const ends: EndEvent[] = []
   const leaseKey = (purseId: string, processId: string) => `${purseId}/${processId}`
+  const spendable = (accountId: string) => of(accountId).available - of(accountId).leased
+  const isLimited = (accountId: string) =>
+    windowLimits !== undefined && Object.keys({ ...windowLimits, ...of(accountId).limits }).length > 0
 
-  function move(event: { accountId: string; purseId: string; processId: string }, available: number, held: number) {
-    const books = balance(event.accountId)
-    books.available += available
-    books.held += held
+  /** What is taken within a lease is taken from it, too. */
+  function move(event: HoldEvent | EndEvent, available: MicroUsd, held: MicroUsd) {
+    const book = of(event.accountId)
+    book.available += available
+    book.held += held
     const lease = leases.get(leaseKey(event.purseId, event.processId))
     if (!lease) return
     const after = Math.max(0, lease.amount + available)
-    books.leased += after - lease.amount
+    book.leased += after - lease.amount
     lease.amount = after
   }
 
-  function enterOne(event: LedgerEvent, wholeGroup: readonly LedgerEvent[]) {
+  function enterHold(event: HoldEvent, wholeGroup: readonly LedgerEvent[]) {
     const { operationId } = event
-    if (event.event === 'mark') {
-      const hold = holds.get(operationId)
-      if (hold) hold.outputTokens = Math.max(hold.outputTokens, event.outputTokens)
-    } else if (event.event === 'hold') {
-      const endsHere = wholeGroup.some(
-        (each) => each.operationId === operationId && (each.event === 'settle' || each.event === 'release'),
-      )
-      if (endsHere || ended.has(operationId) || holds.has(operationId)) return
-      holds.set(operationId, { ...event, outputTokens: 0 })
-      move(event, -event.amount, event.amount)
-    } else if (!ended.has(operationId)) {
-      const held = holds.get(operationId)?.amount ?? 0
-      const lease = leases.get(leaseKey(event.purseId, event.processId))?.amount ?? 0
-      const { available, leased } = balance(event.accountId)
-      const paid = Math.min(event.amount, held + available - leased + lease)
-      ended.set(operationId, event)
-      holds.delete(operationId)
-      move(event, held - paid, -held)
-      const receipt = receiptOf(event)
-      if (receipt) receipts.set(operationId, receipt)
-      if (event.amount > 0) spent.push({ ...event })
+    const endsHere = wholeGroup.some((each) => each.operationId === operationId && isEnd(each))
+    if (endsHere || ended.has(operationId) || holds.has(operationId)) return
+    holds.set(operationId, { ...event, outputTokens: 0 })
+    move(event, -event.amount, event.amount)
+  }
+
+  /** What the account cannot pay is written off: it never has less than nothing. */
+  function enterEnd(event: EndEvent) {
+    const { accountId, operationId, amount } = event
+    if (ended.has(operationId)) return
+    const held = holds.get(operationId)?.amount ?? 0
+    const lease = leases.get(leaseKey(event.purseId, event.processId))?.amount ?? 0
+    const paid = Math.min(amount, held + spendable(accountId) + lease)
+    ended.set(operationId, event)
+    ends.push(event)
+    holds.delete(operationId)
+    move(event, held - paid, -held)
+    const book = of(accountId)
+    const receipt = receiptOf(event)
+    if (receipt) book.receipts.push(receipt)
+    if (event.event === 'settle') noteSpent(book, event, paid)
+  }
+
+  function enterOne(event: LedgerEvent, wholeGroup: readonly LedgerEvent[]) {
+    if (event.event === 'hold') enterHold(event, wholeGroup)
+    else if (event.event !== 'mark') enterEnd(event)
+    const hold = event.event === 'mark' && holds.get(event.operationId)
+    if (hold) hold.outputTokens = Math.max(hold.outputTokens, event.outputTokens)
+  }
+
+  /** What forbids an amount; what is held and leased is as good as spent. */
+  function blockOf(accountId: string, purseId: string, budgets: Budgets | undefined, asked: MicroUsd) {
+    const book = of(accountId)
+    if (windowLimits) {
+      const minute = Math.floor(clock.wallNow() / minuteMs)
+      const spent = new Map([...book.spent].filter(([then]) => then >= book.resetMinute))
+      spent.set(minute, (spent.get(minute) ?? 0) + book.held + book.leased)
+      const window = blockedBy(spent, strictest(windowLimits, book.limits), minute, asked)
+      if (window) return { by: 'window', ...window } as const
+    }
+    const today = dayOf(clock.wallNow())
+    const own = book.usage.filter(({ keyId, day }) => keyId === budgets?.keyId && day.startsWith(today.slice(0, 7)))
+    const open = sum([...leases.values(), ...holds.values()].filter((each) => each.purseId === purseId))
+    const day = open + sum(own.filter((row) => row.day === today).map(({ cost }) => ({ amount: cost })))
+    const month = open + sum(own.map(({ cost }) => ({ amount: cost })))
+    for (const [period, limit, spent] of [
+      ['day', budgets?.perDay, day],
+      ['month', budgets?.perMonth, month],
+    ] as const) {
+      if (limit !== undefined && spent + asked > limit) return { by: 'budget', period, limit, spent, asked } as const
+    }
+    return undefined
+  }
+
+  const endLeases = (which: (lease: Lease) => boolean) => {
+    for (const [key, lease] of leases) {
+      if (!which(lease)) continue
+      of(lease.accountId).leased -= lease.amount
+      leases.delete(key)
     }
   }
 
   return {
-    ends: [] as EndEvent[],
-    receipts,
-    shadow,
-    balance,
-    async grant(accountId, { id, kind, amount }) {
-      const key = `${accountId}/${id}/${kind}`
-      if (credits.has(key)) return false
-      credits.set(key, amount)
-      balance(accountId).available += amount
-      return true
-    },
-    granted: async (accountId, { id, kind }) => credits.get(`${accountId}/${id}/${kind}`),
+    ends,
     async enter(lines) {
       const events = lines.map((line) => JSON.parse(line) as LedgerEvent)
       for (const event of events) enterOne(event, events)
-      this.ends = [...ended.values()]
-      const left = (accountId: string) => balance(accountId).available - balance(accountId).leased
-      return { refused: 0, spendable: new Map(events.map(({ accountId }) => [accountId, left(accountId)])) }
+      return { refused: 0, spendable: new Map(events.map(({ accountId }) => [accountId, spendable(accountId)])) }
     },
     async lease({ accountId, purseId, processId, budgets, need, want }) {
-      const books = balance(accountId)
-      const spendable = books.available - books.leased
+      const book = of(accountId)
       const answer: LeaseAnswer = {
-        ...{ granted: 0, spendable, elsewhere: books.leased, held: books.held },
-        limited: Object.keys(windowLimits).length > 0,
-        ...{ blocked: undefined, shadowed: undefined },
+        ...{ granted: 0, spendable: spendable(accountId), elsewhere: book.leased, held: book.held },
+        ...{ limited: isLimited(accountId), blocked: undefined, shadowed: undefined },
       }
-      if (spendable < need) return answer
-      const minute = Math.floor(wallNow() / 60_000)
-      const byMinute = new Map<number, number>([[minute, books.held + books.leased]])
-      for (const { at, amount, ...row } of spent) {
-        const then = Math.floor(at / 60_000)
-        if (row.accountId === accountId) byMinute.set(then, (byMinute.get(then) ?? 0) + amount)
-      }
-      const window = blockedBy(byMinute, windowLimits, minute, need)
-      if (window && shadow.has(accountId)) answer.shadowed = { by: 'window', ...window }
-      else if (window) return { ...answer, blocked: { by: 'window', ...window } }
-      const keySpent = spent
-        .filter(({ keyId }) => keyId === budgets?.keyId)
-        .reduce((sum, { amount }) => sum + amount, 0)
-      const open = leases.get(leaseKey(purseId, processId))?.amount ?? 0
-      for (const [period, limit] of [['day', budgets?.perDay] as const, ['month', budgets?.perMonth] as const]) {
-        if (limit === undefined || keySpent + open + need <= limit) continue
-        return { ...answer, blocked: { by: 'budget', period, limit, spent: keySpent + open, asked: need } }
-      }
-      const granted = budgets || Object.keys(windowLimits).length > 0 ? need : Math.min(want, spendable)
-      books.leased += granted
+      if (answer.spendable < need) return answer
+      let granted = Math.min(want, answer.spendable)
+      const wanted = blockOf(accountId, purseId, budgets, granted)
+      if (wanted) granted = need
+      const blocked = wanted && blockOf(accountId, purseId, budgets, need)
+      if (blocked?.by === 'window' && book.shadow) answer.shadowed = blocked
+      else if (blocked) return { ...answer, blocked }
+      book.leased += granted
       const key = leaseKey(purseId, processId)
-      const lease = leases.get(key) ?? { accountId, processId, amount: 0 }
-      leases.set(key, { ...lease, amount: lease.amount + granted })
-      return { ...answer, granted, spendable: spendable - granted }
+      leases.set(key, { accountId, purseId, processId, amount: (leases.get(key)?.amount ?? 0) + granted })
+      return { ...answer, granted, spendable: answer.spendable - granted }
     },
     async look(accountId) {
-      const { available, held, leased } = balance(accountId)
-      const limited = Object.keys(windowLimits).length > 0
-      return { spendable: available - leased, elsewhere: leased, held, limited }
+      const { held, leased } = of(accountId)
+      return { spendable: spendable(accountId), elsewhere: leased, held, limited: isLimited(accountId) }
     },
     async giveBack(slices) {
       for (const { accountId, purseId, processId, amount } of slices) {
@@ -137,25 +150,51 @@ export function createMemoryLedgerStore({
         if (!lease) continue
         const given = amount === 'all' ? lease.amount : Math.min(amount, lease.amount)
         lease.amount -= given
-        balance(accountId).leased -= given
+        of(accountId).leased -= given
         if (amount === 'all') leases.delete(leaseKey(purseId, processId))
       }
     },
     renew: async (slices) =>
-      slices.map(({ purseId }) => purseId).filter((id, i) => !leases.has(leaseKey(id, slices[i]!.processId))),
+      slices
+        .filter(({ purseId, processId }) => !leases.has(leaseKey(purseId, processId)))
+        .map(({ purseId }) => purseId),
     formerHolds: async (podId, processId, max) =>
       [...holds.values()].filter((hold) => hold.podId === podId && hold.processId !== processId).slice(0, max),
-    async endFormerLeases(_podId, processId) {
-      for (const [key, lease] of leases) {
-        if (lease.processId === processId) continue
-        balance(lease.accountId).leased -= lease.amount
-        leases.delete(key)
-      }
-    },
+    endFormerLeases: async (_podId, processId) => endLeases((lease) => lease.processId !== processId),
     abandoned: async ({ holdsOlderThanMs, max }) =>
-      [...holds.values()].filter(({ at }) => at < wallNow() - holdsOlderThanMs).slice(0, max),
+      [...holds.values()].filter(({ at }) => at < clock.wallNow() - holdsOlderThanMs).slice(0, max),
     endAbandonedLeases: async () => 0,
     stateOf: async (_accountId, id) => ended.get(id)?.event ?? (holds.has(id) ? 'hold' : undefined),
     primary: () => '',
   }
 }
+
+const sum = (rows: readonly { amount: MicroUsd }[]) => rows.reduce((total, { amount }) => total + amount, 0)
+
+function noteSpent(book: MemoryBook, event: EndEvent, paid: MicroUsd) {
+  const { operationId, at, amount, keyId, model, inputTokens, cachedInputTokens, outputTokens } = event
+  book.entries.push({ at: momentOf(at), operationId, kind: 'settle', amount: -paid, note: undefined })
+  const minute = Math.floor(at / minuteMs)
+  if (amount > 0) book.spent.set(minute, (book.spent.get(minute) ?? 0) + amount)
+  const day = dayOf(at)
+  const known = book.usage.find((row) => row.day === day && row.keyId === keyId && row.model === model)
+  const row = known ?? {
+    day,
+    keyId,
+    model,
+    requests: 0,
+    inputTokens: 0,
+    cachedInputTokens: 0,
+    outputTokens: 0,
+    cost: 0,
+  }
+  if (!known) book.usage.push(row)
+  row.requests += 1
+  row.inputTokens += inputTokens
+  row.cachedInputTokens += cachedInputTokens
+  row.outputTokens += outputTokens
+  row.cost += amount
+}
+
+/** In the form of entries: to the microsecond. */
+export const momentOf = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z')

@@ -44,6 +44,13 @@ export function createMemoryPaymentStore({ clock }: { clock: Clock }): MemoryPay
       const row = rowOf(accountId, id)
       return row && out(row)
     },
+    async list(accountId, { limit, before = 'g' }) {
+      const own = rows.filter((row) => row.accountId === accountId && row.id < before)
+      return own
+        .sort((a, b) => (a.id < b.id ? 1 : -1))
+        .slice(0, limit)
+        .map(out)
+    },
     async resume(accountId, id) {
       const row = rowOf(accountId, id)
       if (row?.state !== 'created') return false

@@ -13,7 +13,7 @@ interface MemorySession {
   place: string
   createdAt: number
   expiresAt: number
-  ended: boolean
+  endedAt: Date | undefined
 }
 
 const maxSessions = 50
@@ -47,10 +47,13 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
       ? account.passwordHash
       : undefined
   const byEmail = (email: string) => [...table].find(([, account]) => account.email === email)
-  const endOthers = (accountId: string, but?: string) => {
-    for (const [id, session] of sessions) if (session.accountId === accountId && id !== but) session.ended = true
+  const end = (session: MemorySession) => {
+    session.endedAt ??= new Date(clock.wallNow())
   }
-  const isLive = (session: MemorySession) => !session.ended && session.expiresAt > clock.wallNow()
+  const endOthers = (accountId: string, but?: string) => {
+    for (const [id, session] of sessions) if (session.accountId === accountId && id !== but) end(session)
+  }
+  const isLive = (session: MemorySession) => !session.endedAt && session.expiresAt > clock.wallNow()
   const newToken = (accountId: string, sessionId: string, family: string) =>
     `rt_${accountId}.${sessionId}.${family}.${crypto.randomUUID()}`
   /** Of a token of its family that lives. */
@@ -63,11 +66,11 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
 
   return {
     users: {
-      async register({ email, name, passwordHash }) {
+      async register({ email, name, role = 'user', passwordHash }) {
         if (byEmail(email)) return undefined
         const accountId = crypto.randomUUID()
         const createdAt = new Date(clock.wallNow())
-        const account: MemoryAccount = { name, role: 'user', limits: {}, createdAt, email, passwordHash }
+        const account: MemoryAccount = { name, role, limits: {}, createdAt, email, passwordHash }
         table.set(accountId, account)
         return toUser(accountId, account)
       },
@@ -106,7 +109,8 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
       async update(accountId, { disabled, role, limits = {} }) {
         const account = open(accountId)
         if (!account) return undefined
-        if (disabled !== undefined) account.disabledAt = disabled ? new Date(clock.wallNow()) : undefined
+        if (disabled === false) account.disabledAt = undefined
+        if (disabled) account.disabledAt ??= new Date(clock.wallNow())
         if (role !== undefined) account.role = role
         const given = Object.entries(limits).filter(([, value]) => value !== undefined)
         account.limits = {
@@ -126,7 +130,7 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
           email: undefined,
           passwordHash: undefined,
         })
-        endOthers(accountId)
+        for (const [id, session] of sessions) if (session.accountId === accountId) sessions.delete(id)
         for (const { id } of await accounts.listApiKeys(accountId)) await accounts.revokeApiKey(accountId, id)
         return true
       },
@@ -140,7 +144,7 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
         const [sessionId, family] = [crypto.randomUUID(), crypto.randomUUID()]
         const token = newToken(accountId, sessionId, family)
         const times = { renewedAt: now, createdAt: now, expiresAt: now + lifetimeMs }
-        sessions.set(sessionId, { accountId, family, token, place, ...times, ended: false })
+        sessions.set(sessionId, { accountId, family, token, place, ...times, endedAt: undefined })
         const own = [...sessions].filter(([, session]) => session.accountId === accountId)
         if (own.length > maxSessions) sessions.delete(own[0]![0])
         return { accountId, sessionId, refreshToken: token }
@@ -174,19 +178,29 @@ export function createMemoryUsers({ accounts, clock }: { accounts: MemoryAccount
         if (session.previous === text && now - session.renewedAt < supersededWithinMs) {
           return { outcome: 'superseded', accountId, sessionId }
         }
-        session.ended = true
+        end(session)
         return { outcome: 'reused', accountId, sessionId }
       },
       async end(accountId, sessionId) {
         const session = sessions.get(sessionId)
-        if (!session || session.accountId !== accountId || session.ended) return false
-        session.ended = true
+        if (!session || session.accountId !== accountId || session.endedAt) return false
+        end(session)
         return true
       },
       async endByToken(text) {
         const found = sessionOf(text)
-        if (found) found.session.ended = true
+        if (found) end(found.session)
         return found !== undefined
+      },
+      async list(accountId) {
+        const own = [...sessions].filter(([, session]) => session.accountId === accountId).reverse()
+        return own.map(([sessionId, { createdAt, renewedAt, expiresAt, endedAt }]) => ({
+          sessionId,
+          createdAt: new Date(createdAt),
+          renewedAt: new Date(renewedAt),
+          expiresAt: new Date(expiresAt),
+          endedAt,
+        }))
       },
     },
   }

@@ -92,7 +92,6 @@ async function run(config: Config) {
       ledgerStore: storage.ledgerStore,
       identity: { podId: storage.podId, processId: newId() },
       idempotency: storage.idempotency,
-      accountRecords: storage.accountRecords,
       credits: storage.credits,
       statements: storage.statements,
       guardrails: storage.guardrails,

@@ -1,7 +1,6 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
 import { type Config, ConfigError, operatorLimits } from '../../src/config.ts'
 import type {
-  AccountRecords,
   Accounts,
   BillingOutbox,
   Clock,
@@ -22,7 +21,6 @@ import type {
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
-import { createAccountRecords } from './postgres/account-records.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import { createBillingOutbox } from './postgres/billing-outbox.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
@@ -57,7 +55,6 @@ export interface Storage {
   credits: Credits
   idempotency: Idempotency
   podId: string
-  accountRecords: AccountRecords
   statements: Statements
   guardrails: Guardrails
   upkeep: Upkeep
@@ -142,7 +139,6 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     credits,
     idempotency,
     podId,
-    accountRecords: createAccountRecords({ cluster }),
     statements: createStatements({ cluster }),
     guardrails: createGuardrails({ cluster }),
     upkeep: createUpkeepPort({ database }),

@@ -14,3 +14,9 @@ export interface User {
 
 /** One spelling for one mailbox, as nearly as that can be known from outside. */
 export const normalisedEmail = (email: string) => email.trim().normalize('NFC').toLowerCase()
+
+/** Length is what counts: 12 to 200 characters. */
+export function isGoodPassword(password: string): boolean {
+  const { length } = [...password]
+  return length >= 12 && length <= 200
+}

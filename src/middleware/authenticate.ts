@@ -49,7 +49,12 @@ export const authenticate = ({ principals, digest, ...options }: AuthenticateOpt
     const found = principals.get(credentialKey(digest(key)), () => (isKey ? findByKey(key) : findByToken(key)))
     if (!(found instanceof Promise)) return admit(found)
     const unavailable = (cause: unknown) => {
-      throw new ApiError('database_unavailable', { cause, retryAfterMs: 1_000 })
+      throw new ApiError('database_unavailable', {
+        cause,
+        message:
+          'The gateway cannot reach its database to look this credential up. Try again after the time in Retry-After.',
+        retryAfterMs: 1_000,
+      })
     }
     return found.catch(unavailable).then(admit)
   }

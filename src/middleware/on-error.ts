@@ -8,19 +8,21 @@ export const createOnError = ({ log }: { log: Log }) =>
   function onError(thrown: unknown, c: AppContext): Response {
     const error = toApiError(thrown)
     if (error instanceof ApiError) return errorResponse(c, error)
-    if (error instanceof StorageUnavailable) return errorResponse(c, storageUnavailable(error))
+    if (error instanceof StorageUnavailable) return errorResponse(c, storageUnavailable(error, c.req.method))
     // What was not foreseen may hold anything in its words: they go to the log, never to the caller.
     const { name, stack } = error instanceof Error ? error : new Error(String(error))
     log.error('unexpected error', { request_id: c.get('request').id, code: name, error: stack })
     return errorResponse(c, new ApiError('internal'))
   }
 
-const storageUnavailable = (cause: StorageUnavailable) =>
+const storageUnavailable = (cause: StorageUnavailable, method: string) =>
   new ApiError('database_unavailable', {
     cause,
-    message: 'The gateway cannot reach its database, so this may not have been done. Look, and try again shortly.',
     retryAfterMs: 1_000,
+    ...(method !== 'GET' && { message: mayNotBeDone }),
   })
+const mayNotBeDone =
+  'The gateway cannot reach its database at the moment, so this may not have been done. Look, or send the same again with the same Idempotency-Key where it has one.'
 
 function errorResponse(c: AppContext, error: ApiError): Response {
   const request = c.get('request')

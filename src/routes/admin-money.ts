@@ -5,7 +5,7 @@ import { formatUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, header, respondJson } from '../middleware/request-context.ts'
-import type { AccountRecords, Log } from '../ports.ts'
+import type { Log, Users } from '../ports.ts'
 import type { Grants } from '../services/grants.ts'
 import type { Guardrails } from '../services/guardrails.ts'
 import { balanceOut, currency } from '../services/money-shapes.ts'
@@ -15,7 +15,7 @@ import { parseOr400 } from './parse.ts'
 import { usdAmount } from './usd-amount.ts'
 
 export interface AdminMoneyRouteOptions {
-  accountRecords: Pick<AccountRecords, 'find'>
+  users: Pick<Users, 'find'>
   grants: Grants
   guardrails: Guardrails
   readJson: ReadJson
@@ -31,7 +31,7 @@ const guardrailBody = z
 const uuid = z.guid()
 
 /** Under `/api/v1/admin/accounts`. */
-export function adminMoneyRoutes({ accountRecords, grants, guardrails, readJson, log }: AdminMoneyRouteOptions) {
+export function adminMoneyRoutes({ users, grants, guardrails, readJson, log }: AdminMoneyRouteOptions) {
   const app = new Hono<AppEnv>()
 
   app.post('/:id/credits', async (c) => {
@@ -49,7 +49,7 @@ export function adminMoneyRoutes({ accountRecords, grants, guardrails, readJson,
   app.patch('/:id/guardrails', async (c) => {
     const accountId = accountIdOf(c)
     const { reset, shadow } = parseOr400(guardrailBody, (await readJson(c)).value)
-    if (!(await accountRecords.find(accountId))) throw new ApiError('unknown_account')
+    if (!(await users.find(accountId))) throw new ApiError('unknown_account')
     if (shadow !== undefined) await guardrails.setShadow(accountId, shadow)
     if (reset) await guardrails.reset(accountId)
     const detail = `${accountId}${reset ? ' reset' : ''}${shadow === undefined ? '' : ` shadow ${shadow}`}`

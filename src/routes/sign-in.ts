@@ -1,7 +1,7 @@
 /** What people do who are not known yet, or want to be no longer. Answers hold secrets, so nobody may keep them. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { User } from '../domain/user.ts'
+import { isGoodPassword, type User } from '../domain/user.ts'
 import { credential } from '../middleware/authenticate.ts'
 import { clientAddress } from '../middleware/client-address.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
@@ -19,10 +19,7 @@ export interface SignInRouteOptions {
 /** Line breaks and the like would be somebody else's trouble later, and PostgreSQL keeps no NUL. */
 export const printable = /^\P{Cc}*$/u
 export const nameRule = z.string().trim().min(1).max(100).regex(printable, 'must not hold control characters')
-/** Length is what counts. One who types it elsewhere may send the same letters in other code points. */
-export const passwordRule = z
-  .string()
-  .refine((text) => [...text].length >= 12 && [...text].length <= 200, 'must have 12 to 200 characters')
+export const passwordRule = z.string().refine(isGoodPassword, 'must have 12 to 200 characters')
 
 /** Checked by length alone: what was let in once must go on working. */
 export const passwordGiven = z.string().min(1).max(800)

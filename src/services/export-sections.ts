@@ -1,7 +1,18 @@
 /** What an export holds, in its order. No secret is in it: of keys and sign-ins only what their owner is shown anyway. */
 import { formatUsd } from '../domain/money.ts'
+import type { Payment } from '../domain/payment.ts'
 import type { LimitSettings } from '../domain/principal.ts'
-import type { AccountRecord, AccountRecords, Accounts, ApiKey, Guardrails, Statements } from '../ports.ts'
+import type { User } from '../domain/user.ts'
+import type {
+  Accounts,
+  ApiKey,
+  Guardrails,
+  PaymentStore,
+  SessionRecord,
+  Sessions,
+  Statements,
+  Users,
+} from '../ports.ts'
 import type { ExportSection } from './account-export.ts'
 import { balanceOut, currency, transactionOut, usageRowOut } from './money-shapes.ts'
 
@@ -9,18 +20,21 @@ const pageSize = 500
 
 export const exportSections = (ports: {
   accounts: Accounts
-  accountRecords: AccountRecords
+  users: Users
+  sessions: Sessions
+  paymentStore: PaymentStore
   statements: Statements
   guardrails: Guardrails
 }): ExportSection[] => [
   {
     name: 'account',
     async one(accountId) {
-      const account = await ports.accountRecords.find(accountId)
+      const account = await ports.users.find(accountId)
       return account && accountOut(account)
     },
   },
   { name: 'keys', one: async (accountId) => (await ports.accounts.listApiKeys(accountId)).map(keyOut) },
+  { name: 'sessions', one: async (accountId) => (await ports.sessions.list(accountId)).map(sessionOut) },
   {
     name: 'guardrails',
     async one(accountId) {
@@ -40,6 +54,16 @@ export const exportSections = (ports: {
         const from = page[pageSize]
         if (!from) return
         page = await ports.statements.transactions(accountId, { limit: pageSize + 1, from })
+      }
+    },
+  },
+  {
+    name: 'payments',
+    async *pages(accountId) {
+      let page = await ports.paymentStore.list(accountId, { limit: pageSize })
+      while (page.length > 0) {
+        yield page.map(paymentOut)
+        page = await ports.paymentStore.list(accountId, { limit: pageSize, before: page.at(-1)?.id })
       }
     },
   },
@@ -71,8 +95,9 @@ const limitsOut = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitS
   max_concurrent: maxConcurrent ?? null,
 })
 
-const accountOut = ({ accountId, name, role, limits, createdAt, disabledAt }: AccountRecord) => ({
+const accountOut = ({ accountId, email, name, role, limits, createdAt, disabledAt }: User) => ({
   id: accountId,
+  email: email ?? null,
   name,
   role,
   limits: limitsOut(limits),
@@ -89,4 +114,24 @@ const keyOut = ({ id, name, prefix, scopes, limits, createdAt, expiresAt, lastUs
   created_at: createdAt,
   expires_at: expiresAt ?? null,
   last_used_at: lastUsedAt ?? null,
+})
+
+const sessionOut = ({ sessionId, createdAt, renewedAt, expiresAt, endedAt }: SessionRecord) => ({
+  id: sessionId,
+  created_at: createdAt,
+  renewed_at: renewedAt,
+  expires_at: expiresAt,
+  ended_at: endedAt ?? null,
+})
+
+const paymentOut = (payment: Payment) => ({
+  id: payment.id,
+  status: payment.state,
+  amount: formatUsd(payment.amount),
+  currency: payment.currency,
+  payment_method: payment.paymentMethod,
+  idempotency_key: payment.idempotencyKey,
+  intent_id: payment.intentId ?? null,
+  decline_code: payment.declineCode ?? null,
+  created_at: payment.createdAt,
 })

@@ -2,10 +2,10 @@
 import { grantId } from '../domain/grant.ts'
 import type { MicroUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
-import type { AccountRecords, Balance, Credits, Statements } from '../ports.ts'
+import type { Balance, Credits, Statements, Users } from '../ports.ts'
 
 export interface GrantsOptions {
-  accountRecords: Pick<AccountRecords, 'find'>
+  users: Pick<Users, 'find'>
   credits: Credits
   statements: Pick<Statements, 'balance'>
 }
@@ -22,9 +22,9 @@ export interface Grants {
   give(grant: Grant): Promise<{ id: string; replayed: boolean; balance: Balance }>
 }
 
-export const createGrants = ({ accountRecords, credits, statements }: GrantsOptions): Grants => ({
+export const createGrants = ({ users, credits, statements }: GrantsOptions): Grants => ({
   async give({ accountId, idempotencyKey, amount, note }) {
-    if (!(await accountRecords.find(accountId))) throw new ApiError('unknown_account')
+    if (!(await users.find(accountId))) throw new ApiError('unknown_account')
     const credit = { id: await grantId(accountId, idempotencyKey), kind: 'granted' } as const
     const isNew = await credits.grant(accountId, { ...credit, amount, note })
     if (!isNew && (await credits.granted(accountId, credit)) !== amount) throw new ApiError('idempotency_mismatch')

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
-import { createMemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import type { MarkEvent } from '../domain/ledger.ts'
@@ -25,7 +25,7 @@ const event = (n: number): MarkEvent => ({
 })
 const done = { refused: 0, spendable: new Map() }
 const create = (): Ledger => {
-  const store = { ...createMemoryLedgerStore(), enter: record, primary: () => primary }
+  const store = { ...createMemoryBooks({ clock }).ledgerStore, enter: record, primary: () => primary }
   const identity = { podId: 'pod', processId: 'process', pods: () => 1 }
   return createLedger({ clock, random: () => 0.5, journal, store, mode, metrics, log, ...identity })
 }

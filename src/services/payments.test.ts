@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createMemoryCredits } from '../../adapters/memory/credits.ts'
+import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import type { NewPayment, Payment } from '../domain/payment.ts'
-import type { Credits, PaymentStore } from '../ports.ts'
+import { type Credits, type PaymentStore, StorageUnavailable } from '../ports.ts'
 import type { Intent, StripeAnswer } from '../providers/stripe.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
@@ -32,7 +32,8 @@ const order = (own: Partial<NewPayment> = {}) => ({
 function world(wrap: (ports: { store: PaymentStore; credits: Credits }) => Partial<typeof ports> = () => ({})) {
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
-  const credits = createMemoryCredits()
+  const books = createMemoryBooks({ clock })
+  const { credits } = books
   const store = createMemoryPaymentStore({ clock })
   const mode = { readOnly: false }
   const errors: string[] = []
@@ -42,6 +43,7 @@ function world(wrap: (ports: { store: PaymentStore; credits: Credits }) => Parti
     clock,
     metrics,
     credits,
+    books,
     store,
     mode,
     errors,
@@ -101,7 +103,7 @@ describe('an outcome that is not known', () => {
     await w.clock.advance(30 * 60_000)
     expect(await w.payments.show(accountId, payment.id)).toMatchObject({ payment: { state: 'succeeded' } })
     expect(w.asked).toHaveLength(tries + 1)
-    expect(w.credits.total(accountId)).toBe(25_000_000)
+    expect(w.books.of(accountId).available).toBe(25_000_000)
   })
 
   test('is known by its intent once there is one', async () => {
@@ -150,7 +152,7 @@ test('a call that had no effect is no payment, and the same key tries anew', asy
   w.pay = async (payment) => ({ outcome: 'intent', intent: intentOf(payment) })
   const { payment } = await w.payments.pay(order())
   expect(payment).toMatchObject({ id: w.asked[0], state: 'succeeded' })
-  expect(w.credits.total(accountId)).toBe(25_000_000)
+  expect(w.books.of(accountId).available).toBe(25_000_000)
 })
 
 test('what Stripe says is impossible is a 400 by field, each time', async () => {
@@ -171,18 +173,18 @@ describe('a crash', () => {
       store: {
         ...store,
         move: async (...args) => {
-          if (broken) throw new Error('gone')
+          if (broken) throw new StorageUnavailable('gone')
           return store.move(...args)
         },
       },
     }))
-    await expect(w.payments.pay(order())).rejects.toMatchObject({ code: 'database_unavailable' })
-    expect(w.credits.total(accountId)).toBe(25_000_000)
+    await expect(w.payments.pay(order())).rejects.toThrow(StorageUnavailable)
+    expect(w.books.of(accountId).available).toBe(25_000_000)
     broken = false
     await w.clock.advance(2 * 60_000)
     const [id] = w.asked
     expect((await w.payments.show(accountId, id!)).payment.state).toBe('succeeded')
-    expect(w.credits.total(accountId)).toBe(25_000_000)
+    expect(w.books.of(accountId).available).toBe(25_000_000)
   })
 
   test('before the credit notes no success', async () => {
@@ -191,17 +193,17 @@ describe('a crash', () => {
       credits: {
         ...credits,
         grant: async (...args) => {
-          if (broken) throw new Error('gone')
+          if (broken) throw new StorageUnavailable('gone')
           return credits.grant(...args)
         },
       },
     }))
-    await expect(w.payments.pay(order())).rejects.toMatchObject({ code: 'database_unavailable' })
+    await expect(w.payments.pay(order())).rejects.toThrow(StorageUnavailable)
     const [id] = w.asked
     expect((await w.payments.show(accountId, id!)).payment.state).toBe('processing')
     broken = false
     await w.clock.advance(2 * 60_000)
-    expect(w.credits.total(accountId)).toBe(25_000_000)
+    expect(w.books.of(accountId).available).toBe(25_000_000)
   })
 })
 
@@ -215,7 +217,7 @@ describe('what is not what was asked for', () => {
     w.pay = unknown
     const { payment } = await w.payments.pay(order())
     expect(await w.payments.hear(event(intentOf(payment, own)))).toBe(true)
-    expect(w.credits.total(accountId)).toBe(0)
+    expect(w.books.of(accountId).available).toBe(0)
     expect(w.store.problems()).toHaveLength(1)
     expect(w.errors).toEqual(['a payment needs a person'])
     expect(w.metrics.counted(instruments.payments, { state: 'parked' })).toBe(1)
@@ -226,7 +228,7 @@ describe('what is not what was asked for', () => {
     w.pay = async (payment) => ({ outcome: 'intent', intent: intentOf(payment, { state: 'processing' }) })
     const { payment } = await w.payments.pay(order())
     await w.payments.hear(event(intentOf(payment, { id: 'pi_other' })))
-    expect(w.credits.total(accountId)).toBe(0)
+    expect(w.books.of(accountId).available).toBe(0)
     expect(w.store.problems()).toHaveLength(1)
   })
 
@@ -240,7 +242,7 @@ describe('what is not what was asked for', () => {
     expect(await w.payments.hear(event(intentOf(payment, { metadata: metadata as Record<string, string> })))).toBe(
       false,
     )
-    expect(w.credits.total(accountId)).toBe(25_000_000)
+    expect(w.books.of(accountId).available).toBe(25_000_000)
   })
 })
 

@@ -58,18 +58,18 @@ export function createPayments(options: PaymentsOptions): Payments {
     const { accountId, id, amount } = payment
     const problem = mismatch(payment, intent)
     if (problem) return park(payment, problem)
-    if (intent.state === 'succeeded') await kept(credits.grant(accountId, { id, kind: 'payment', amount }))
+    if (intent.state === 'succeeded') await credits.grant(accountId, { id, kind: 'payment', amount })
     return move(payment, { state: intent.state, intentId: intent.id, declineCode: intent.declineCode })
   }
 
   async function move(payment: Payment, to: Parameters<PaymentStore['move']>[2]): Promise<Payment> {
-    const moved = (await kept(store.move(payment.accountId, payment.id, to))) ?? payment
+    const moved = (await store.move(payment.accountId, payment.id, to)) ?? payment
     if (moved.state !== payment.state) metrics.count(instruments.payments, { state: moved.state })
     return moved
   }
 
   async function park(payment: Payment, problem: string): Promise<Payment> {
-    await kept(store.park(payment.accountId, payment.id, problem))
+    await store.park(payment.accountId, payment.id, problem)
     metrics.count(instruments.payments, { state: 'parked' })
     log.error('a payment needs a person', { account_id: payment.accountId, detail: `${payment.id}: ${problem}` })
     return payment
@@ -134,16 +134,16 @@ export function createPayments(options: PaymentsOptions): Payments {
   return {
     async pay(order) {
       configured()
-      const { payment, isNew } = await kept(store.begin({ ...order, id: newId() }))
+      const { payment, isNew } = await store.begin({ ...order, id: newId() })
       if (isNew) return ask(payment)
       if (!isSame(payment, order)) throw new ApiError('idempotency_mismatch')
       if (payment.state !== 'created') return continued(payment)
       const resumed: Payment = { ...payment, state: 'processing' }
-      return (await kept(store.resume(payment.accountId, payment.id))) ? ask(resumed) : { payment: resumed }
+      return (await store.resume(payment.accountId, payment.id)) ? ask(resumed) : { payment: resumed }
     },
 
     async show(accountId, paymentId) {
-      const payment = uuid.test(paymentId) ? await kept(store.find(accountId, paymentId)) : undefined
+      const payment = uuid.test(paymentId) ? await store.find(accountId, paymentId) : undefined
       if (!payment) throw new ApiError('payment_not_found')
       return payment.state === 'requires_action' ? continued(payment) : { payment }
     },
@@ -152,7 +152,7 @@ export function createPayments(options: PaymentsOptions): Payments {
       if (!intent) return false
       const { account_id: accountId = '', payment_id: paymentId = '' } = intent.metadata
       const isOurs = uuid.test(accountId) && uuid.test(paymentId)
-      const payment = isOurs ? await kept(store.find(accountId, paymentId)) : undefined
+      const payment = isOurs ? await store.find(accountId, paymentId) : undefined
       if (!payment) {
         log.warn('Stripe told of a payment that is not ours', { detail: `${intent.id} ${type}` })
         return false
@@ -213,17 +213,4 @@ function refused({ code, param }: { code: string; param: string | undefined }): 
   if (field)
     return new ApiError('invalid_body', { message: `${field}: Stripe does not take it (${code}).`, param: field })
   return new ApiError('upstream_invalid', { message: `Stripe does not take this payment (${code}).` })
-}
-
-/** Nothing is lost by a database that is away: the payment is asked for again, and Stripe tells again. */
-async function kept<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (cause) {
-    throw new ApiError('database_unavailable', {
-      message: 'The gateway cannot reach its database. Send the same again, with the same Idempotency-Key.',
-      cause,
-      retryAfterMs: 1_000,
-    })
-  }
 }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createMemoryAccounts } from '../../adapters/memory/accounts.ts'
-import { createMemoryCredits } from '../../adapters/memory/credits.ts'
+import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
 import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
@@ -35,6 +35,8 @@ let taken: string[][]
 let givenBack: string[][]
 let signIn: SignIn
 let accountId: string
+let forget: (accountId: string) => Promise<void> = async () => {}
+
 beforeEach(async () => {
   const clock = new FakeClock()
   cost = 1
@@ -65,8 +67,9 @@ beforeEach(async () => {
       lifetimeMs: 1_000,
     }),
     registration: 'open',
-    credits: createMemoryCredits(),
+    credits: createMemoryBooks({ clock }).credits,
     signupCredit: 0,
+    idempotency: { forget: (accountId) => forget(accountId) },
     sessionMs: 10_000,
     metrics: new FakeMetrics(),
     log: { debug() {}, info() {}, warn() {}, error() {} },
@@ -136,4 +139,20 @@ test('a password is changed only if it is still the one that was proved', async 
   const change = signIn.changePassword(who, { password, newPassword: 'a thief wants this' })
   await expect(change).rejects.toMatchObject({ code: 'password_wrong' })
   expect(await world.users.passwordHash(accountId)).toBe('1:another')
+})
+
+test('closing an account forgets the answers kept for its keys; where that fails it is closed all the same', async () => {
+  const who = (id: string): Principal => ({
+    ...{ accountId: id, keyId: 'key', role: 'user', scopes: [] },
+    limits: { key: {}, account: {} },
+  })
+  const forgotten: string[] = []
+  forget = async (id) => void forgotten.push(id)
+  await signIn.closeAccount(who(accountId), password)
+  expect(forgotten).toEqual([accountId])
+
+  const other = await signIn.register({ email, name: 'Another', password })
+  forget = () => Promise.reject(new Error('away'))
+  await signIn.closeAccount(who(other.accountId), password)
+  expect(await world.users.find(other.accountId)).toBeUndefined()
 })

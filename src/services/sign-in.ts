@@ -5,6 +5,7 @@ import { normalisedEmail, type User } from '../domain/user.ts'
 import { ApiError } from '../errors.ts'
 import type {
   Credits,
+  Idempotency,
   Log,
   Metrics,
   Passwords,
@@ -25,6 +26,7 @@ export interface SignInOptions {
   tokens: AccessTokens
   registration: 'open' | 'closed'
   credits: Credits
+  idempotency: Pick<Idempotency, 'forget'>
   /** Micro-dollars. */
   signupCredit: number
   /** Of a session after its last renewal. */
@@ -164,6 +166,13 @@ export function createSignIn(options: SignInOptions): SignIn {
     async closeAccount(who, password) {
       await confirm(who, password)
       await users.close(who.accountId)
+      // Closed it is closed: what could not be forgotten now is so in two days, when every key is.
+      await options.idempotency.forget(who.accountId).catch((error: Error) => {
+        log.warn('answers of a closed account are kept until they are purged', {
+          account_id: who.accountId,
+          error: error.name,
+        })
+      })
       log.info('account closed by its owner', { account_id: who.accountId, key_id: who.keyId })
     },
   }

@@ -157,6 +157,15 @@ export function idempotencyContract(name: string, create: () => Promise<World>):
       expect(await store.claim(other(running), 'another body')).toEqual({ state: 'claimed' })
     })
 
+    it('forgets all keys of one account', async () => {
+      const [mine, other] = [await claimed(), await claimed()]
+      await store.end(mine, answered)
+      await store.forget(mine.accountId)
+      expect(await store.claim(mine, 'another body')).toEqual({ state: 'claimed' })
+      expect(await store.claim({ ...other, requestId: mine.requestId }, 'f')).toMatchObject({ state: 'running' })
+      await store.forget(mine.accountId)
+    })
+
     it('purges what is old in steps, and nothing else', async () => {
       await store.purge(1_000_000)
       await Promise.all(Array.from({ length: 5 }, claimed))

@@ -42,6 +42,17 @@ export function paymentStoreContract(name: string, create: () => Promise<Payment
       expect(isNew, 'the key is free for another account').toBe(true)
     })
 
+    it('lists the payments of an account in pages, the newest first', async () => {
+      const accountId = randomUUID()
+      const ids = [1, 2, 3].map((n) => `0000000${n}-0000-7000-8000-000000000000`)
+      for (const id of ids) await store.begin(order({ id, accountId, idempotencyKey: id }))
+      const first = await store.list(accountId, { limit: 2 })
+      const second = await store.list(accountId, { limit: 2, before: first.at(-1)?.id })
+      expect([...first, ...second].map(({ id }) => id)).toEqual(ids.toReversed())
+      expect(second).toMatchObject([{ accountId, state: 'processing', idempotencyKey: ids[0] }])
+      expect(await store.list(randomUUID(), { limit: 2 })).toEqual([])
+    })
+
     it('never leaves success, and keeps its intent', async () => {
       const { id, accountId } = (await store.begin(order())).payment
       const move = (state: 'failed' | 'succeeded' | 'canceled', intentId?: string, declineCode?: string) =>

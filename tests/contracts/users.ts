@@ -114,6 +114,7 @@ export function usersContract(name: string, create: () => UsersUnderTest | Promi
         limits: { maxConcurrent: 2 },
       })
       expect(await world.users.update(accountId, {})).toEqual(changed)
+      expect(await world.users.update(accountId, { disabled: true }), 'since the first time').toEqual(changed)
       expect(await world.users.update(accountId, { disabled: false })).toMatchObject({ disabledAt: undefined })
       expect(await world.users.update(nobody, { disabled: true })).toBeUndefined()
     })
@@ -281,6 +282,20 @@ export function usersContract(name: string, create: () => UsersUnderTest | Promi
       expect(await world.sessions.endByToken(session.refreshToken)).toBe(true)
       expect(await world.sessions.endByToken(session.refreshToken)).toBe(false)
       expect(await isLive(session)).toBe(false)
+    })
+
+    it('lists the sessions of an account, the newest first, with when they ended', async () => {
+      const { accountId } = await newUser()
+      const [first, second] = [(await signIn(accountId))!, (await signIn(accountId))!]
+      await world.sessions.end(accountId, first.sessionId)
+      const listed = await world.sessions.list(accountId)
+      expect(listed.map(({ sessionId }) => sessionId)).toEqual([second.sessionId, first.sessionId])
+      const times = { createdAt: expect.any(Date), renewedAt: expect.any(Date), expiresAt: expect.any(Date) }
+      expect(listed[0]).toEqual({ sessionId: second.sessionId, ...times, endedAt: undefined })
+      expect(listed[1]).toMatchObject({ ...times, endedAt: expect.any(Date) })
+      await world.users.close(accountId)
+      expect(await world.sessions.list(accountId)).toEqual([])
+      expect(await world.sessions.list(nobody)).toEqual([])
     })
 
     it('keeps fifty sessions of an account, and ends the oldest for one more', async () => {

@@ -2,13 +2,15 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { newId } from '../../adapters/node/identity.ts'
-import { createAccountRecords } from '../../adapters/node/postgres/account-records.ts'
 import { createAccounts } from '../../adapters/node/postgres/accounts.ts'
 import { type ConnectedCluster, connectCluster } from '../../adapters/node/postgres/connect-cluster.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'
 import { createGuardrails } from '../../adapters/node/postgres/guardrails.ts'
 import { migrate } from '../../adapters/node/postgres/migrations.ts'
+import { createPaymentStore } from '../../adapters/node/postgres/payments.ts'
+import { createSessions } from '../../adapters/node/postgres/sessions.ts'
 import { createStatements } from '../../adapters/node/postgres/statements.ts'
+import { createUsers } from '../../adapters/node/postgres/users.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
@@ -31,11 +33,15 @@ beforeAll(async () => {
       accounts,
       statements: createStatements({ cluster }),
       guardrails: createGuardrails({ cluster }),
-      accountRecords: createAccountRecords({ cluster }),
+      users: createUsers({ cluster, pepper, newId }),
+      sessions: createSessions({ cluster, pepper, newId }),
+      paymentStore: createPaymentStore({ cluster }),
       credits: createCredits({ cluster }),
     },
   })
-  accountId = (await accounts.createAccount({ name: 'an owner' })).accountId
+  const users = createUsers({ cluster, pepper, newId })
+  const owner = { email: 'owner@example.test', name: 'an owner', passwordHash: 'a canary of a hash' }
+  accountId = (await users.register(owner))!.accountId
   apiKey = (await accounts.createApiKey(accountId, { name: 'laptop', scopes: ['billing'] })).apiKey
 })
 afterAll(async () => {
@@ -69,6 +75,16 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   await rows.usage(accountId, usage)
   const receipts = [1, 2, 3].map((n) => receiptOf(idAt(Date.UTC(2026, 10, n))))
   for (const receipt of receipts) await rows.receipt(accountId, receipt)
+  const { refreshToken, sessionId } = (await createSessions({ cluster, pepper, newId }).start({
+    accountId,
+    passwordHash: 'a canary of a hash',
+    place: '203.0.113.7',
+    lifetimeMs: 60_000,
+  }))!
+  const paymentStore = createPaymentStore({ cluster })
+  const payment = { accountId, amount: 5_000_000, currency: 'USD', paymentMethod: 'pm_card_visa' } as const
+  const paid = [newId(), newId()]
+  for (const id of paid) await paymentStore.begin({ ...payment, id, idempotencyKey: id })
   const other = randomUUID()
   await rows.entries(other, [{ ...entries[0]!, operationId: other }])
 
@@ -78,10 +94,21 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   const text = await response.text()
   const exported = JSON.parse(text)
   expect(Object.keys(exported)).toEqual([
-    ...['exported_at', 'account', 'keys', 'guardrails', 'balance', 'transactions', 'usage', 'receipts'],
+    ...['exported_at', 'account', 'keys', 'sessions', 'guardrails', 'balance', 'transactions', 'payments', 'usage'],
+    'receipts',
   ])
-  expect(exported.account).toMatchObject({ id: accountId, name: 'an owner', role: 'user', disabled_at: null })
+  expect(exported.account).toMatchObject({
+    id: accountId,
+    email: 'owner@example.test',
+    name: 'an owner',
+    role: 'user',
+    disabled_at: null,
+  })
   expect(exported.keys).toMatchObject([{ name: 'laptop', prefix: apiKey.slice(8, 12), scopes: ['billing'] }])
+  expect(exported.sessions).toMatchObject([{ id: sessionId, ended_at: null }])
+  expect(exported.payments).toMatchObject(
+    paid.toReversed().map((id) => ({ id, status: 'processing', amount: '5.00', payment_method: 'pm_card_visa' })),
+  )
   expect(exported.balance).toEqual({ available: '5.00', held: '0.00001', currency: 'USD' })
   expect(exported.transactions.map(({ request_id }: { request_id: string }) => request_id)).toEqual(
     entries.map(({ operationId }) => operationId).reverse(),
@@ -92,7 +119,14 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
 
   expect(text).not.toContain(other)
   const hash = createHmac('sha256', pepper).update(apiKey).digest()
-  for (const secret of [apiKey.slice(8, 16), pepper, hash.toString('hex'), hash.toString('base64')]) {
+  for (const secret of [
+    'canary',
+    ...refreshToken.split('.').slice(-2),
+    apiKey.slice(8, 16),
+    pepper,
+    hash.toString('hex'),
+    hash.toString('base64'),
+  ]) {
     expect(text).not.toContain(secret)
   }
 })

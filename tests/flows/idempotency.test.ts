@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
-import { createMemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { silentMs } from '../../src/domain/idempotency.ts'
 import type { LimitSettings } from '../../src/domain/principal.ts'
@@ -351,7 +351,7 @@ describe('an execution that has gone silent', () => {
       // The memory store's own name for its one pod.
       identity: { podId: 'memory', processId: 'memory' },
       ledgerStore: {
-        ...createMemoryLedgerStore({ everyoneHas: 1_000_000_000 }),
+        ...createMemoryBooks({ clock: time, everyoneHas: 1_000_000_000 }).ledgerStore,
         async stateOf(_accountId: string, requestId: string) {
           asked.push(requestId)
           return outcome === 'spent' ? ('hold' as const) : undefined

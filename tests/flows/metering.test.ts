@@ -21,7 +21,7 @@ const ended = (count: number) => eventually(() => gateway.ledger.ends.length >= 
 
 test('each request that a provider served is billed once, at what the provider says, under the id its caller was told', async () => {
   const ledger = await start()
-  const before = ledger.balance(accountId).available
+  const before = gateway.books.of(accountId).available
   const whole = await chat()
   const { usage } = (await whole.json()) as { usage: { prompt_tokens: number; completion_tokens: number } }
   const streamed = await chat({ stream: true })
@@ -43,7 +43,7 @@ test('each request that a provider served is billed once, at what the provider s
     { operationId: streamed.headers.get('x-request-id'), amount: cost, facts: { status: 200, streamed: true } },
   ])
   expect(Number(whole.headers.get('x-gpuproxy-cost-usd'))).toBe(cost / 1e6)
-  expect(ledger.balance(accountId)).toMatchObject({ available: before - 2 * cost, held: 0 })
+  expect(gateway.books.of(accountId)).toMatchObject({ available: before - 2 * cost, held: 0 })
 })
 
 test('the receipt tells of every try and why it was made', async () => {
@@ -83,12 +83,12 @@ test('what no provider was asked for is not in the books', async () => {
 
 test('what a provider refused costs nothing, and its hold is released', async () => {
   const ledger = await start()
-  const before = ledger.balance(accountId).available
+  const before = gateway.books.of(accountId).available
   gateway.sandbox.openai.setFaults([{ kind: 'status', status: 400 }])
   expect((await chat()).status).toBe(400)
   await ended(1)
   expect(ledger.ends).toMatchObject([{ event: 'release', amount: 0, facts: { status: 400, source: 'none' } }])
-  expect(ledger.balance(accountId)).toMatchObject({ available: before, held: 0 })
+  expect(gateway.books.of(accountId)).toMatchObject({ available: before, held: 0 })
 })
 
 test('a journal that is full: nothing is served that could not be recorded, and reading goes on', async () => {

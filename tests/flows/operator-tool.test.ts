@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../adapters/node/identity.ts'
 import { connectPostgres, type Database, type Sql } from '../../adapters/node/postgres/client.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
-import { runAdmin } from '../support/admin-tool.ts'
+import { runAdmin, runAdminReading } from '../support/admin-tool.ts'
 import { eventually } from '../support/gateway.ts'
 import { ledgerRows } from '../support/ledger-rows.ts'
 import { databaseEnv, startTestPostgres, type TestPostgres } from '../support/postgres.ts'
@@ -48,8 +48,40 @@ async function newAccount() {
   return account
 }
 
+const signIn = async (email: string, password: string) => {
+  const response = await fetch(`${gateway.url}/api/v1/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email, password }),
+  })
+  return { status: response.status, json: (await response.json()) as { tokens: { access_token: string } } }
+}
+
+test('an administrator is made who signs in over HTTP, with a password that is told once or was given on stdin', async () => {
+  const made = await json('create-admin', '--email', ' Grace@Example.COM ')
+  expect(made).toMatchObject({ email: 'grace@example.com', name: 'grace', role: 'administrator' })
+  expect(made).not.toHaveProperty('api_key')
+  const { json: signedIn } = await signIn('grace@example.com', made.password as string)
+  expect(signedIn).toMatchObject({ user: { id: made.account, role: 'administrator' } })
+  expect(await status('/api/v1/admin/accounts', signedIn.tokens.access_token)).toBe(200)
+
+  const password = 'correct horse bättery staple'
+  const ofStdin = ['create-admin', '--email', 'joan@example.com', '--name', 'Joan', '--password-stdin']
+  const given = await runAdminReading(`${password}\r\nnext line`, env, ...ofStdin, '--json')
+  expect(given).toMatchObject({ code: 0, error: '' })
+  expect(given.out).not.toContain('password')
+  expect((await signIn('joan@example.com', password)).status).toBe(200)
+  expect((await signIn('joan@example.com', `${password}\n`)).status).toBe(401)
+
+  expect(await admin(...ofStdin)).toMatchObject({ code: 2, error: expect.stringContaining('12 to 200') })
+  const twice = await admin('create-admin', '--email', 'GRACE@example.com')
+  expect(twice).toMatchObject({ code: 1, error: expect.stringContaining('there is an account') })
+  const found = await json('accounts', 'list', '--email', 'Grace@')
+  expect(found.accounts).toMatchObject([{ account: made.account, email: 'grace@example.com' }])
+})
+
 test('an administrator gets a key with every right, shown once, and is disabled and enabled', async () => {
-  const made = await json('create-admin', '--email', 'ada@example.com', '--name', 'Ada')
+  const made = await json('create-admin', '--email', 'ada@example.com', '--name', 'Ada', '--api-key')
   const [account, key] = [made.account as string, made.api_key as string]
   expect(await status('/api/v1/admin/breakers', key)).toBe(200)
   expect(await json('accounts', 'show', account)).toMatchObject({
@@ -95,7 +127,7 @@ test('accounts are listed in pages, for people and for machines', async () => {
   const all = await json('accounts', 'list')
   expect([...(first.accounts as object[]), ...(rest.accounts as object[])]).toEqual(all.accounts)
   const table = await admin('accounts', 'list', '--limit', '2')
-  expect(table.out).toMatch(/^account +name +role +created +disabled\n/)
+  expect(table.out).toMatch(/^account +email +name +role +created +disabled\n/)
   expect(table.out).toContain(`more: --before ${account}`)
 })
 
@@ -198,6 +230,7 @@ describe('what cannot be done is one line and an exit code', () => {
     [2, '--what', ['accounts', 'list', '--what']],
     [2, '--limit=0', ['accounts', 'list', '--limit', '0']],
     [2, '--email is missing', ['create-admin']],
+    [2, 'is no address', ['create-admin', '--email', 'ada']],
     [2, '--id is missing', ['credit', bootstrap, '5']],
     [2, 'AMOUNT 0', ['credit', bootstrap, '0', '--id', 'x']],
     [2, '--scopes: root', ['keys', 'create', bootstrap, '--name', 'x', '--scopes', 'root']],

@@ -9,7 +9,7 @@ import { migrate } from '../../adapters/node/postgres/migrations.ts'
 import { createPaymentStore } from '../../adapters/node/postgres/payments.ts'
 import type { Fault } from '../../adapters/sandbox/sandbox.ts'
 import type { SandboxEvent } from '../../adapters/sandbox/stripe-webhooks.ts'
-import type { Ports } from '../../src/ports.ts'
+import { type Ports, StorageUnavailable } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { eventually, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
@@ -306,7 +306,7 @@ describe('webhooks', () => {
     const paymentStore = {
       ...ports.paymentStore!,
       find: async (...args: [string, string]) => {
-        if (away) throw new Error('gone')
+        if (away) throw new StorageUnavailable('gone')
         return ports.paymentStore!.find(...args)
       },
     }

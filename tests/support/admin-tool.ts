@@ -13,12 +13,21 @@ export interface AdminRun {
 
 const root = join(import.meta.dirname, '../..')
 
-export async function runAdmin(env: Record<string, string>, ...args: string[]): Promise<AdminRun> {
+export const runAdmin = (env: Record<string, string>, ...args: string[]) => runAdminReading('', env, ...args)
+
+/** `input`: what stands on its stdin. */
+export async function runAdminReading(
+  input: string,
+  env: Record<string, string>,
+  ...args: string[]
+): Promise<AdminRun> {
   const child = spawn(process.execPath, ['adapters/node/admin.ts', ...args], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  child.stdin.on('error', () => {}) // It need not read what it does not want.
+  child.stdin.end(input)
   let [out, error] = ['', '']
   child.stdout.on('data', (data) => (out += data))
   child.stderr.on('data', (data) => (error += data))

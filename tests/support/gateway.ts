@@ -1,12 +1,11 @@
 /** A gateway on a real socket in this process, in front of the sandbox, with every part of the product but the database. */
 import { generateKeyPairSync } from 'node:crypto'
-import { createMemoryAccountRecords } from '../../adapters/memory/account-records.ts'
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryBillingOutbox } from '../../adapters/memory/billing-outbox.ts'
 import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
-import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
 import { createMemoryUsers } from '../../adapters/memory/users.ts'
@@ -19,7 +18,7 @@ import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
 import { type Sandbox, startSandbox } from '../../adapters/sandbox/sandbox.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
 import type { Log, Ports } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
@@ -67,6 +66,8 @@ export interface TestGatewayOptions {
   routing?: (sandbox: TestGateway['sandbox']) => unknown
   /** As under a full loop. @default streams go on as they come */
   batchMs?: () => number
+  /** Micro-dollars of an account at first. @default a million dollars */
+  everyoneHas?: number
 }
 
 export async function startTestGateway({
@@ -75,6 +76,7 @@ export async function startTestGateway({
   providers,
   routing,
   batchMs = () => 0,
+  everyoneHas = 1_000_000_000_000,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
   const sandbox = (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1 })) as TestGateway['sandbox'] &
@@ -87,8 +89,11 @@ export async function startTestGateway({
     scopes: ['inference', 'gpu', 'billing', 'admin'],
     limits: { key: {}, account: {} },
   })
-  const ledgerStore = createMemoryLedgerStore({ wallNow: clock.wallNow, everyoneHas: 1_000_000_000_000 })
-  const books = createMemoryBooks({ clock: ports.clock ?? clock })
+  const books = createMemoryBooks({
+    clock: ports.clock ?? clock,
+    windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
+    everyoneHas,
+  })
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -131,10 +136,9 @@ export async function startTestGateway({
       passwords: createPasswords({ clock, cost: { memoryKib: 64, passes: 1 } }),
       writeMode: createMemoryWriteMode({ clock }),
       journal: createMemoryJournal(),
-      ledgerStore,
+      ledgerStore: books.ledgerStore,
       identity: { podId: newId(), processId: newId() },
       idempotency: createMemoryIdempotency({ clock }),
-      accountRecords: createMemoryAccountRecords([{ accountId: testAccountId, role: 'administrator' }]),
       credits: books.credits,
       statements: books.statements,
       guardrails: books.guardrails,
@@ -165,7 +169,7 @@ export async function startTestGateway({
     url,
     sandbox,
     accounts,
-    ledger: ledgerStore,
+    ledger: books.ledgerStore,
     books,
     log: lines,
     metricsText,

@@ -1,8 +1,9 @@
 /** Accounts, their keys and their limits. */
 
 import { formatUsd } from '../../../src/domain/money.ts'
-import { type Scope, scopes } from '../../../src/domain/principal.ts'
-import type { AccountRecord, ApiKey } from '../../../src/ports.ts'
+import { type LimitSettings, type Scope, scopes } from '../../../src/domain/principal.ts'
+import { normalisedEmail, type User } from '../../../src/domain/user.ts'
+import type { ApiKey } from '../../../src/ports.ts'
 import type { Storage } from '../storage.ts'
 import { type Arguments, idOf, limitOf } from './arguments.ts'
 import { type Command, limitOptions } from './command.ts'
@@ -10,29 +11,16 @@ import { CommandError, type Row } from './report.ts'
 
 export const accountCommands: Command[] = [
   {
-    words: ['create-admin'],
-    usage: '--email EMAIL [--name NAME]',
-    does: 'makes an administrator and tells an API key with all scopes, once',
-    options: { email: { type: 'string' }, name: { type: 'string' } },
-    async run({ accounts }, args) {
-      const email = args.required('email')
-      if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new CommandError(`--email=${email} is no address`, 2)
-      const name = args.option('name') ?? email
-      const { accountId } = await accounts.createAccount({ name, role: 'administrator' })
-      const { apiKey } = await accounts.createApiKey(accountId, { name: 'first key', scopes })
-      return { rows: [{ account: accountId, name, role: 'administrator', api_key: apiKey }], note: onceNote }
-    },
-  },
-  {
     words: ['accounts', 'list'],
-    usage: '[--limit N] [--before ID]',
-    does: 'accounts, the newest first',
-    options: { limit: { type: 'string' }, before: { type: 'string' } },
-    async run({ accountRecords }, args) {
+    usage: '[--email START] [--limit N] [--before ID]',
+    does: 'accounts, the newest first; those whose email begins so',
+    options: { email: { type: 'string' }, limit: { type: 'string' }, before: { type: 'string' } },
+    async run({ users }, args) {
       const limit = limitOf(args, 'limit') ?? 50
-      const before = args.option('before')
-      const found = await accountRecords.list({
+      const [email, before] = [args.option('email'), args.option('before')]
+      const found = await users.list({
         limit: Math.min(limit, 1_000),
+        ...(email !== undefined && { email: normalisedEmail(email) }),
         ...(before !== undefined && { before: idOf(before, '--before') }),
       })
       const last = found.length < limit ? undefined : found.at(-1)
@@ -60,7 +48,7 @@ export const accountCommands: Command[] = [
       places: 1,
       async run(storage, args) {
         const { accountId } = await findAccount(storage, args)
-        return { rows: [accountRow(orGone(await storage.accountRecords.update(accountId, { disabled })))] }
+        return { rows: [accountRow(orGone(await storage.users.update(accountId, { disabled })))] }
       },
     }),
   ),
@@ -111,7 +99,7 @@ export const accountCommands: Command[] = [
       const limits = limitsIn(args)
       const account = await findAccount(storage, args)
       const isSet = Object.values(limits).some((limit) => limit !== undefined)
-      const shown = isSet ? orGone(await storage.accountRecords.update(account.accountId, { limits })) : account
+      const shown = isSet ? orGone(await storage.users.update(account.accountId, { limits })) : account
       return { rows: [{ account: shown.accountId, ...limitsRow(shown.limits) }] }
     },
   },
@@ -120,14 +108,14 @@ export const accountCommands: Command[] = [
 const onceNote = 'The key is shown this once. Keep it.'
 
 /** The account that the first place names. */
-export async function findAccount({ accountRecords }: Storage, args: Arguments): Promise<AccountRecord> {
+export async function findAccount({ users }: Storage, args: Arguments): Promise<User> {
   const accountId = idOf(args.place(0, 'ACCOUNT'), 'ACCOUNT')
-  const account = await accountRecords.find(accountId)
+  const account = await users.find(accountId)
   if (!account) throw new CommandError(`there is no account ${accountId}`)
   return account
 }
 
-function orGone(account: AccountRecord | undefined): AccountRecord {
+function orGone(account: User | undefined): User {
   if (!account) throw new CommandError('the account is gone')
   return account
 }
@@ -159,15 +147,16 @@ function dateOf(args: Arguments): Date | undefined {
   return date
 }
 
-const accountRow = ({ accountId, name, role, createdAt, disabledAt }: AccountRecord): Row => ({
+const accountRow = ({ accountId, email, name, role, createdAt, disabledAt }: User): Row => ({
   account: accountId,
+  email: email ?? null,
   name,
   role,
   created: createdAt.toISOString(),
   disabled: disabledAt?.toISOString() ?? null,
 })
 
-const limitsRow = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: AccountRecord['limits']): Row => ({
+const limitsRow = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitSettings): Row => ({
   requests_per_minute: requestsPerMinute ?? null,
   tokens_per_minute: tokensPerMinute ?? null,
   max_concurrent: maxConcurrent ?? null,

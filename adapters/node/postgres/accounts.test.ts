@@ -3,12 +3,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { scopes } from '../../../src/domain/principal.ts'
 import type { Accounts } from '../../../src/ports.ts'
 import { systemClock } from '../../../src/resilience/clock.ts'
-import { accountRecordsContract } from '../../../tests/contracts/account-records.ts'
 import { accountsContract } from '../../../tests/contracts/accounts.ts'
 import type { TestPostgres } from '../../../tests/support/postgres.ts'
 import { startTestPostgres } from '../../../tests/support/postgres.ts'
 import { newId } from '../identity.ts'
-import { createAccountRecords } from './account-records.ts'
 import { createAccounts } from './accounts.ts'
 import { generateApiKey, hashApiKey, prefixOf } from './api-key.ts'
 import type { Database } from './client.ts'
@@ -61,11 +59,6 @@ async function addKey(fields: { disabled?: Date; revoked?: Date; expires?: Date;
 }
 
 accountsContract('the accounts in PostgreSQL', () => ({ accounts }))
-
-accountRecordsContract('the accounts in PostgreSQL', () => {
-  const add = async (name: string) => (await accounts.createAccount({ name, limits: { maxConcurrent: 5 } })).accountId
-  return { records: createAccountRecords({ cluster }), add }
-})
 
 const soon = () => new Date(Date.now() + 60_000)
 const past = new Date(0)

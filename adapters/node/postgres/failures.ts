@@ -29,6 +29,14 @@ export class QueryFailed extends Error {
   }
 }
 
+/** The statement took longer than it may, and the server stopped it: nothing of it happened. */
+export class QueryStopped extends StorageUnavailable {
+  override name = 'QueryStopped'
+  constructor(label: string, options: { cause: unknown }) {
+    super(`database: ${label}: stopped after its time`, options)
+  }
+}
+
 /** COMMIT was sent and no answer came: it is done, or it is not. To do it again could be to do it twice. */
 export class OutcomeUnknown extends StorageUnavailable {
   override name = 'OutcomeUnknown'
@@ -52,10 +60,15 @@ const connectionLost = new Set([
 ])
 
 const serialization = new Set(['40001', '40P01'])
+// query_canceled: by the statement timeout, or from here past it.
+const stopped = '57014'
+
+/** Others were in its way each time. */
+export const isSerialization = (error: unknown) => error instanceof QueryFailed && serialization.has(error.code)
 
 /** Nothing of it happened, and it may go better in a moment. Our own full pool is no such thing: it is full of others. */
 export function mayBeRepeated(error: unknown): boolean {
-  if (error instanceof QueryFailed) return serialization.has(error.code)
+  if (isSerialization(error)) return true
   return error instanceof DatabaseUnavailable && !error.mayHaveRun && !(error.cause instanceof BulkheadFull)
 }
 
@@ -69,5 +82,6 @@ export function translate(label: string, error: unknown, began: boolean): unknow
   if (connectionLost.has(code) || code.startsWith('08')) {
     return new DatabaseUnavailable(label, 'unreachable', { mayHaveRun: began, cause: error })
   }
+  if (code === stopped) return new QueryStopped(label, { cause: error })
   return error instanceof postgres.PostgresError ? new QueryFailed(label, error) : error
 }

@@ -61,6 +61,12 @@ export function createIdempotency({ database, pod, startedAt }: IdempotencyOptio
       if (old.length > 0) await database.query('purge keys', undefined, (sql) => deleteKeys(sql, old))
       return old.length
     },
+    async forget(accountId) {
+      let gone: readonly object[]
+      do {
+        gone = await database.query('forget keys', undefined, (sql) => deleteSome(sql, accountId, groupSize))
+      } while (gone.length === groupSize)
+    },
     async endFormer() {
       await database.query('end former keys', undefined, (sql) => updateFormer(sql, pod, startedAt))
     },
@@ -172,6 +178,12 @@ const deleteKeys = (sql: Sql, old: readonly IdempotencyKey[]) => sql`
   using jsonb_to_recordset(${JSON.stringify(old)}::text::jsonb) as old ("accountId" uuid, digest text)
   where keys.account_id = old."accountId" and keys.key_digest = old.digest
     and keys.created_at <= now() - make_interval(secs => ${keptMs / 1000})`
+
+const deleteSome = (sql: Sql, accountId: string, max: number) => sql<object[]>`
+  delete from idempotency_keys where account_id = ${accountId} and key_digest in (
+    select key_digest from idempotency_keys where account_id = ${accountId} limit ${max}
+  )
+  returning key_digest`
 
 const updateFormer = (sql: Sql, pod: string, startedAt: Date) => sql`
   update idempotency_keys set heartbeat_at = '-infinity'

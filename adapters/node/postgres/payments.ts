@@ -36,6 +36,13 @@ export function createPaymentStore({ cluster }: { cluster: Pick<ConnectedCluster
       return rows.map(toPayment)[0]
     },
 
+    async list(accountId, { limit, before = lastId }) {
+      const rows = await cluster.read('list payments', { reads: 'own', accountId }, (sql) =>
+        selectPayments(sql, accountId, before, limit),
+      )
+      return rows.map(toPayment)
+    },
+
     async resume(accountId, paymentId) {
       // Where COMMIT got no answer nobody resumes it: as `processing` it is asked for in the background.
       const rows = await cluster.write('resume payment', { accountId }, (sql) =>
@@ -70,6 +77,7 @@ export function createPaymentStore({ cluster }: { cluster: Pick<ConnectedCluster
 }
 
 const nobody = '00000000-0000-0000-0000-000000000000'
+const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 interface PaymentRow {
   account_id: string
@@ -113,6 +121,10 @@ const selectByKey = (sql: Sql, accountId: string, key: string) => sql<PaymentRow
 
 const selectOne = (sql: Sql, accountId: string, paymentId: string) => sql<PaymentRow[]>`
   select ${columns(sql)} from payments where account_id = ${accountId} and payment_id = ${paymentId}`
+
+const selectPayments = (sql: Sql, accountId: string, before: string, limit: number) => sql<PaymentRow[]>`
+  select ${columns(sql)} from payments where account_id = ${accountId} and payment_id < ${before}
+  order by payment_id desc limit ${limit}`
 
 const updateResumed = (sql: Sql, accountId: string, paymentId: string) => sql<object[]>`
   update payments set state = 'processing', ask_at = now() + interval '45 s'

@@ -91,6 +91,19 @@ export function createSessions({ cluster, pepper, newId }: SessionsOptions): Ses
       )
       return found.length > 0 && end(accountId, sessionId)
     },
+
+    async list(accountId) {
+      const rows = await cluster.read('list sessions', { reads: 'own', accountId }, (sql) =>
+        selectSessions(sql, accountId),
+      )
+      return rows.map((row) => ({
+        sessionId: row.session_id,
+        createdAt: row.created_at,
+        renewedAt: row.renewed_at,
+        expiresAt: row.expires_at,
+        endedAt: row.ended_at ?? undefined,
+      }))
+    },
   }
 }
 
@@ -170,3 +183,17 @@ const updateEnded = (sql: Sql, accountId: string, sessionId: string) => sql<obje
   update sessions set ended_at = now()
   where account_id = ${accountId} and session_id = ${sessionId} and ended_at is null
   returning session_id`
+
+interface SessionRow {
+  session_id: string
+  created_at: Date
+  renewed_at: Date
+  expires_at: Date
+  ended_at: Date | null
+}
+
+const selectSessions = (sql: Sql, accountId: string) => sql<SessionRow[]>`
+  select session_id, created_at, renewed_at, expires_at, ended_at from sessions
+  where account_id = ${accountId}
+  order by created_at desc, session_id desc
+  limit ${maxSessions}`

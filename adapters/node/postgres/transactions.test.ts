@@ -49,13 +49,16 @@ test.each([
 
 test('the tries are bounded, and the waits between them random below a limit that grows', async () => {
   const failure = refusedBy('40001')
-  expect(await tryWith([failure, failure, failure])).toMatchObject({ error: failure, tries: 3, waits: [10, 20] })
+  expect(await tryWith([failure, failure, failure])).toMatchObject({
+    error: { name: 'DatabaseUnavailable', reason: 'busy', cause: failure },
+    ...{ tries: 3, waits: [10, 20] },
+  })
   expect((await tryWith([failure, failure], { random: 0 })).waits).toEqual([0, 0])
 })
 
 test.each([
   ['a broken rule', refusedBy('23505')],
-  ['a statement that took too long', refusedBy('57014')],
+  ['a statement that took too long', fromServer('57014')],
   ['code of our own that failed', new Error('mine')],
 ])('%s is no reason to try again', async (_what, failure) => {
   expect(await tryWith([failure])).toMatchObject({ error: failure, tries: 1 })

@@ -6,7 +6,7 @@
 import type { Backoff } from '../../../src/resilience/backoff.ts'
 import { type Clock, sleep } from '../../../src/resilience/clock.ts'
 import type { Database, Sql } from './client.ts'
-import { DatabaseUnavailable, mayBeRepeated, OutcomeUnknown } from './failures.ts'
+import { DatabaseUnavailable, isSerialization, mayBeRepeated, OutcomeUnknown } from './failures.ts'
 
 export interface TransactionOptions<T> {
   /**
@@ -61,6 +61,7 @@ export function createTransact({
     try {
       return await again(signal, () => database.transaction(label, run, { ...own, signal: answering() }))
     } catch (error) {
+      if (isSerialization(error)) throw new DatabaseUnavailable(label, 'busy', { cause: error })
       if (!(error instanceof DatabaseUnavailable && error.mayHaveRun)) throw error
       const unknown = new OutcomeUnknown(label, { cause: error })
       if (!lookup) throw unknown

@@ -15,7 +15,7 @@ export interface UsersOptions {
 
 export function createUsers({ cluster, pepper, newId }: UsersOptions): Users {
   return {
-    async register({ email, name, passwordHash }) {
+    async register({ email, name, role = 'user', passwordHash }) {
       const accountId = newId()
       const row = await cluster.write(
         'register',
@@ -23,7 +23,7 @@ export function createUsers({ cluster, pepper, newId }: UsersOptions): Users {
         async (sql) => {
           const taken = await insertEmail(sql, email, accountId)
           if (taken.length === 0) return undefined
-          const [inserted] = await insertUser(sql, { accountId, email, name, passwordHash })
+          const [inserted] = await insertUser(sql, { accountId, email, name, role, passwordHash })
           return inserted
         },
         {
@@ -79,7 +79,7 @@ export function createUsers({ cluster, pepper, newId }: UsersOptions): Users {
         if (!closed) return false
         if (closed.email !== null) await deleteEmail(sql, closed.email, accountId)
         await updateClosed(sql, accountId)
-        await endSessionsBut(sql, accountId, null)
+        await deleteSessions(sql, accountId)
         await revokeKeys(sql, accountId)
         return true
       }),
@@ -116,6 +116,14 @@ function merged(before: UserRow, { disabled, role = before.role, limits = {} }: 
   }
 }
 
+interface NewUser {
+  accountId: string
+  email: string
+  name: string
+  role: Role
+  passwordHash: string
+}
+
 interface UserSettings {
   role: Role
   disabled: boolean
@@ -134,11 +142,9 @@ const insertEmail = (sql: Sql, email: string, accountId: string) => sql<object[]
   on conflict (email) do nothing
   returning account_id`
 
-const insertUser = (sql: Sql, user: { accountId: string; email: string; name: string; passwordHash: string }) => sql<
-  UserRow[]
->`
+const insertUser = (sql: Sql, user: NewUser) => sql<UserRow[]>`
   insert into accounts (account_id, email, name, role, password_hash)
-  values (${user.accountId}, ${user.email}, ${user.name}, 'user', ${user.passwordHash})
+  values (${user.accountId}, ${user.email}, ${user.name}, ${user.role}, ${user.passwordHash})
   returning ${userColumns(sql)}`
 
 const selectUser = (sql: Sql, accountId: string) => sql<UserRow[]>`
@@ -213,6 +219,9 @@ const updateClosed = (sql: Sql, accountId: string) => sql`
 
 const deleteEmail = (sql: Sql, email: string, accountId: string) => sql`
   delete from account_emails where email = ${email} and account_id = ${accountId}`
+
+const deleteSessions = (sql: Sql, accountId: string) => sql`
+  delete from sessions where account_id = ${accountId}`
 
 /** Their names may say whose they were. */
 const revokeKeys = (sql: Sql, accountId: string) => sql`
