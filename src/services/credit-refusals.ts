@@ -25,7 +25,10 @@ export function refusalOf({ blocked, spendable, elsewhere, held }: LeaseAnswer, 
       shouldRetry: false,
     })
   }
-  const { freesAtMinute } = blocked
+  const freesAtMinute = asked > limit ? undefined : blocked.freesAtMinute
   const retryAfterMs = freesAtMinute === undefined ? undefined : Math.max(1_000, freesAtMinute * minuteMs - wallNow)
-  return guardrailExceeded(blocked, { shouldRetry: false, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+  return guardrailExceeded(
+    { ...blocked, asked, freesAtMinute },
+    { shouldRetry: false, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+  )
 }

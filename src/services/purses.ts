@@ -194,7 +194,7 @@ export function createPurses(options: PursesOptions): Purses {
           await sleep(clock, patience.ms, stopping.signal)
           continue
         }
-        refuse(purse, first.amount, answer)
+        refuse(purse, first.amount, inWhole(answer, purse.free))
       }
     } catch (cause) {
       const error = new ApiError('ledger_unavailable', { cause, retryAfterMs: 1_000 })
@@ -225,6 +225,12 @@ export function createPurses(options: PursesOptions): Purses {
       settle()
     }
     if (purse.free < purse.lowest) purse.lowest = purse.free
+  }
+
+  /** A slice was asked for what the purse lacks; whoever is refused asked for more, and what it has is not spent. */
+  function inWhole(answer: LeaseAnswer, free: MicroUsd): LeaseAnswer {
+    const { blocked } = answer
+    return blocked ? { ...answer, blocked: { ...blocked, spent: blocked.spent - Math.max(0, free) } } : answer
   }
 
   /** The first and all that ask for as much: they would hear the same. */

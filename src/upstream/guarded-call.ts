@@ -423,7 +423,8 @@ const maxTries = 32
 function noteTry(trace: CallTrace, target: Target<unknown>, outcome: string, reason: string, ms: number) {
   trace.tries ??= []
   if (trace.tries.length >= maxTries) return
-  trace.tries.push({ provider: target.upstream.name, model: target.model ?? '', outcome, reason, ms })
+  const rounded = Math.round(ms * 10) / 10
+  trace.tries.push({ provider: target.upstream.name, model: target.model ?? '', outcome, reason, ms: rounded })
 }
 
 const takesCalls = ({ breaker }: Circuit) => breaker.refusesForMs() === 0
