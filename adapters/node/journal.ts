@@ -86,7 +86,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const dirty = new Set<Segment>()
   let waiting: { upTo: number; resolve(): void; reject(error: unknown): void }[] = []
 
-  function add(line: string, size = Buffer.byteLength(line)) {
+  function add(line: string, size = line.length) {
     active.bytes += size
     active.unwritten++
     bytes += size
@@ -229,7 +229,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     append(event) {
       if (closed || (failing && appended - written > 10_000)) return 0
       const line = encode('E', position + 1, event)
-      const size = Buffer.byteLength(line)
+      // Characters will do: hardly any is longer than a byte, and counting those would cost as much as writing them.
+      const size = line.length
       if (bytes + size > maxBytes) return 0
       position++
       if (active.bytes + size > segmentBytes && active.bytes > 0) {
