@@ -27,7 +27,7 @@ const maxParts = 100
 const maxPartHeaderBytes = 8 * 1024
 const formType = /^multipart\/form-data\s*;(?:.*;)?\s*boundary=(?:"([^"\\]{1,70})"|([^\s;,"]{1,70}))\s*(?:;|$)/i
 /** What the gateway goes by must not mean one thing here and another at the provider. */
-const single = ['model', 'file', 'stream', 'response_format']
+const single = ['model', 'file', 'stream', 'response_format', 'store', 'background']
 const encoder = new TextEncoder()
 
 export const createReadForm = (bodies: BodyBudget): ReadForm =>

@@ -101,10 +101,13 @@ describe('a JSON body', () => {
     }
   })
 
-  it.each(['{"a":1,"a":1}', '{"a":1,"b":2,"a":3}', '{"model":1,"mod\\u0065l":2}', '{"__proto__":1,"__proto__":2}'])(
-    '%s is ambiguous',
-    (text) => expect(parse(text).ambiguous).toBe(true),
-  )
+  it.each([
+    '{"a":1,"a":1}',
+    '{"a":1,"b":2,"a":3}',
+    '{"model":1,"mod\\u0065l":2}',
+    '{"__proto__":1,"__proto__":2}',
+    '{"a":[{"b":{"c":1,"c":2}}]}',
+  ])('%s is ambiguous', (text) => expect(parse(text).ambiguous).toBe(true))
 
   it.each([
     '{}',

@@ -10,7 +10,7 @@ export interface JsonBody {
   /** As it came. */
   bytes: Uint8Array
   value: Record<string, unknown>
-  /** A key stands twice at the top: readers disagree on which counts, so the bytes must not travel on. */
+  /** A key stands twice in an object: readers disagree on which counts, so the bytes must not travel on. */
   ambiguous: boolean
 }
 
@@ -31,7 +31,7 @@ export function createReadJson(bodies: BodyBudget, maxBytes = maxJsonBytes): Rea
 
 /** @throws ApiError where the bytes are not one JSON object within bounds. */
 export function parseJsonBody(bytes: Uint8Array): JsonBody {
-  const topKeys = checkShape(bytes)
+  const keys = checkShape(bytes)
   let value: unknown
   try {
     value = JSON.parse(decoder.decode(bytes))
@@ -44,7 +44,22 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody {
     throw new ApiError('invalid_body', { message: 'The body must be a JSON object, as in {"model": "…"}.' })
   }
   const object = value as Record<string, unknown>
-  return { bytes, value: object, ambiguous: Object.keys(object).length !== topKeys }
+  return { bytes, value: object, ambiguous: keysIn(object) !== keys }
+}
+
+function keysIn(value: object): number {
+  let keys = 0
+  const add = (inner: unknown) => {
+    if (typeof inner === 'object' && inner !== null) keys += keysIn(inner)
+  }
+  if (Array.isArray(value)) for (const inner of value) add(inner)
+  else {
+    for (const name in value) {
+      keys++
+      add((value as Record<string, unknown>)[name])
+    }
+  }
+  return keys
 }
 
 const quote = 0x22
@@ -52,11 +67,10 @@ const backslash = 0x5c
 const colon = 0x3a
 const walkedBytes = 32
 
-/** Counts depth and keys (colons outside strings); answers the number of keys at the top. */
+/** Counts depth and keys (colons outside strings); answers the number of keys. */
 function checkShape(bytes: Uint8Array): number {
   let depth = 0
   let keys = 0
-  let topKeys = 0
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]
     if (byte === quote) {
@@ -67,10 +81,9 @@ function checkShape(bytes: Uint8Array): number {
       depth--
     } else if (byte === colon) {
       if (++keys > maxKeys) throw new ApiError('body_too_many_keys')
-      if (depth === 1) topKeys++
     }
   }
-  return topKeys
+  return keys
 }
 
 /**

@@ -24,6 +24,7 @@ import type { NoteKept } from '../services/meter.ts'
 import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
+import { refuseStoredState } from '../services/stored-state.ts'
 import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -94,6 +95,8 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
   for (const endpoint of Object.keys(formBodies) as (keyof typeof formBodies)[]) {
     const handle = (c: AppContext, form: FormBody) => {
       const asked = parseOr400(formBodies[endpoint], form.fields)
+      // Some servers take a file's text for the value of a field.
+      refuseStoredState(Object.fromEntries(form.files.map((name) => [name, name])))
       return answer(c, endpoint, asked, {
         value: form.fields,
         ambiguous: false,

@@ -54,7 +54,13 @@ export function mostItCosts(job: Job, price: Price, contextWindow: number | unde
     case 'minutes':
       return perMinute(price, job.bytes / bytesPerSecond.least)
     case 'tokens':
-      return tokens(price, Math.min(job.bytes, window), 0, price.outputPerMillion > 0 ? mostOutput(job, window) : 0)
+      return tokens(
+        // Cached tokens may be dearer where a file says so.
+        { ...price, inputPerMillion: Math.max(price.inputPerMillion, price.cachedInputPerMillion) },
+        Math.min(job.bytes, window),
+        0,
+        price.outputPerMillion > 0 ? mostOutput(job, window) : 0,
+      )
   }
 }
 
@@ -84,17 +90,30 @@ export function isExact({ endpoint }: Job, { usage }: Delivered): boolean {
   return unit === 'tokens' ? usage !== undefined : unit === 'minutes' ? usage?.seconds !== undefined : true
 }
 
+/** Only what the endpoint goes by: another field would be a bound that nobody keeps. */
+const outputLimits: Partial<Record<InferenceEndpoint, readonly string[]>> = {
+  'chat/completions': ['max_completion_tokens', 'max_tokens'],
+  completions: ['max_tokens'],
+  responses: ['max_output_tokens'],
+}
+
 function mostOutput({ endpoint, body }: Job, window: number): number {
-  const asked = body.max_completion_tokens ?? body.max_tokens ?? body.max_output_tokens
-  const each = countOf(asked, Math.min(usualMaxOutput, window), Math.min(maxTokens, window))
+  const asked = (outputLimits[endpoint] ?? []).filter((name) => body[name] != null)
+  const most = Math.min(maxTokens, window)
+  const usual = Math.min(usualMaxOutput, window)
+  // Of two, servers do not agree on which counts.
+  const each = asked.length > 0 ? Math.max(...asked.map((name) => countOf(body[name], usual, most))) : usual
   const { prompt } = body
   const prompts =
     endpoint === 'completions' && Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1
   return each * Math.max(countOf(body.n, 1, 128), countOf(body.best_of, 1, 128)) * prompts
 }
 
-const countOf = (value: unknown, byDefault: number, most: number) =>
-  typeof value === 'number' && value >= 0 ? Math.min(Math.ceil(value), most) : byDefault
+/** Some servers take `"5"` for 5. */
+function countOf(value: unknown, byDefault: number, most: number): number {
+  const count = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  return typeof count === 'number' && count >= 0 ? Math.min(Math.ceil(count), most) : byDefault
+}
 
 const tokens = (price: Price, input: number, cached: number, output: number): MicroUsd =>
   Math.ceil(

@@ -25,7 +25,7 @@ import { relayBytes } from './relay-bytes.ts'
 import { relayStream, type Source } from './relay-stream.ts'
 import { createRescue, sourceOf } from './rescue.ts'
 import type { Choice, Router } from './router.ts'
-import { refuseStoredState, storeNothing } from './stored-state.ts'
+import { ownNames, refuseStoredState, storeNothing } from './stored-state.ts'
 import { TranscriptMemory } from './transcript.ts'
 import { relayTypedStream } from './typed-stream.ts'
 
@@ -58,7 +58,7 @@ export interface InferenceRequest {
 export interface RequestBody {
   /** What it says, as far as the gateway goes by it. */
   value: Record<string, unknown>
-  /** A key stands twice at the top: what it says is not all that the provider may read. */
+  /** A key stands twice: what it says is not all that the provider may read. */
   ambiguous: boolean
   /** Length of it. */
   bytes: number
@@ -110,9 +110,11 @@ export function createInference(options: InferenceOptions): Inference {
   const memory = new TranscriptMemory(maxTranscriptChars)
   const refusesPrefill = new WeakSet<Circuit>()
 
-  async function infer(request: InferenceRequest): Promise<Answered> {
-    const { endpoint, body } = request
+  async function infer(asked: InferenceRequest): Promise<Answered> {
+    const { endpoint, body } = asked
     refuseStoredState(body.value)
+    const own = await ownNames(asked.principal.accountId, body.value)
+    const request = { ...asked, body: { ...body, write: (fields: object) => body.write({ ...own, ...fields }) } }
     const question = questionOf(withModel(endpoint, body.value))
     request.log.model = question.models[0]
     const choices = router.choose(question).filter(({ planned }) => isSold(endpoint, planned.row.price))

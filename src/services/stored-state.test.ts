@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ApiError } from '../errors.ts'
-import { refuseStoredState, storeNothing } from './stored-state.ts'
+import { ownNames, refuseStoredState, storeNothing } from './stored-state.ts'
 
 const model = 'gpt-4o'
 
@@ -47,6 +47,44 @@ describe('a reference to state kept at the provider', () => {
       'prompt.variables.doc.file_id',
     ],
     [{ model, deep: [[[{ a: [{ file_id: 7 }] }]]] }, 'deep[0][0][0].a[0].file_id'],
+    [{ model, messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] }, 'messages[0].audio.id'],
+    [{ model, input: 'hi', voice: { id: 'voice_1' } }, 'voice.id'],
+    [{ model, audio: { format: 'wav', voice: { id: 'voice_1' } } }, 'audio.voice.id'],
+    [{ model, tools: [{ type: 'code_interpreter', container: 'cntr_1' }] }, 'tools[0].container'],
+    [
+      input({ type: 'x', annotations: [{ container_id: 'cntr_1' }] }),
+      'input[0].content[1].annotations[0].container_id',
+    ],
+    [
+      { model, tools: [{ type: 'shell', environment: { skills: [{ skill_id: 'skill_1' }] } }] },
+      'tools[0].environment.skills[0].skill_id',
+    ],
+    [{ model, tools: [{ type: 'mcp', tunnel_id: 'tunnel_1' }] }, 'tools[0].tunnel_id'],
+    [{ model, tools: [{ type: 'mcp', connector_id: 'connector_gmail' }] }, 'tools[0].connector_id'],
+    [
+      { model, prompt_cache_options: { comparison_response_id: 'resp_1' } },
+      'prompt_cache_options.comparison_response_id',
+    ],
+    [{ model, input: [{ id: 'msg_1' }] }, 'input[0].id'],
+    [{ model, input: [{ id: 'msg_1', type: null }] }, 'input[0].id'],
+    [{ model, input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }, 'input[0].id'],
+    [{ model, input: [{ type: 'image_generation_call', id: 'ig_1', result: null }] }, 'input[0].id'],
+    [{ model, input: [{ type: 'Item_Reference', id: 'msg_1' }] }, 'input[0].type'],
+    [{ model, prompt: [{ id: 'pmpt_1' }] }, 'prompt[0].id'],
+    [{ model, conversation: ['conv_1'] }, 'conversation'],
+    [{ model, Previous_Response_Id: 'resp_1' }, 'Previous_Response_Id'],
+    [{ model, previousResponseId: 'resp_1' }, 'previousResponseId'],
+    [{ model, previou\u017f_response_id: 'resp_1' }, 'previou\u017f_response_id'],
+    [input({ fileId: 'file-1' }), 'input[0].content[1].fileId'],
+    [input({ file_id: ['file-1'] }), 'input[0].content[1].file_id'],
+    [{ model, STORE: true }, 'STORE'],
+    [{ model, Background: true }, 'Background'],
+    [{ model, background: 'true' }, 'background'],
+    [{ model, 'prompt[id]': 'pmpt_1' }, 'prompt[id]'],
+    [{ model, 'conversation[]': 'conv_1' }, 'conversation[]'],
+    [{ model, 'file_ids[]': 'file-1' }, 'file_ids[]'],
+    [{ model, 'input[0][file_id]': 'file-1' }, 'input[0][file_id]'],
+    [{ model, 'tools.0.container': 'cntr_1' }, 'tools.0.container'],
   ])('%j is refused by its path', (body, path) => {
     expect(refused(body as Record<string, unknown>)).toBe(path)
   })
@@ -79,6 +117,17 @@ describe('what refers to nothing', () => {
     ['a prompt in words', { model, prompt: 'hello' }],
     ['prompts in tokens', { model, prompt: [[1, 2, 3]] }],
     ['a prompt without an id', { model, prompt: { variables: {} } }],
+    ['a container that is made for the answer', { model, tools: [{ container: { type: 'auto' } }] }],
+    ['a voice by its name', { model, input: 'hi', voice: 'alloy', audio: { voice: 'alloy', format: 'wav' } }],
+    [
+      'a service that the caller opens',
+      { model, tools: [{ type: 'mcp', connector_id: 'connector_gmail', authorization: 'ya29' }] },
+    ],
+    ['thoughts that come along', { model, input: [{ type: 'reasoning', id: 'rs_1', encrypted_content: 'x' }] }],
+    ['thoughts in words', { model, input: [{ type: 'reasoning', id: 'rs_1', content: [{ text: 'hm' }] }] }],
+    ['an image that comes along', { model, input: [{ type: 'image_generation_call', id: 'ig_1', result: 'aGk=' }] }],
+    ['a message with an id', { model, input: [{ role: 'assistant', id: 'msg_1', content: 'hi' }] }],
+    ['a form’s list', { model, 'include[]': 'logprobs', 'timestamp_granularities[]': 'word' }],
     ['an id of another kind', { model, input: [{ type: 'message', id: 'msg_1', role: 'assistant', content: [] }] }],
   ])('passes: %s', (_what, body) => expect(refused(body as Record<string, unknown>)).toBeUndefined())
 })
@@ -95,5 +144,22 @@ describe('storing', () => {
     ['chat/completions', false, {}],
   ])('%s with store %j changes %j', (endpoint, store, changes) => {
     expect(storeNothing(endpoint, { model, ...(store !== undefined && { store }) })).toEqual(changes)
+  })
+})
+
+describe('names that a caller gives', () => {
+  const names = { prompt_cache_key: 'k', safety_identifier: 's', user: 'u' }
+  it('are others for each account, and the same each time', async () => {
+    const [one, again, other] = await Promise.all(['a', 'a', 'b'].map((account) => ownNames(account, names)))
+    expect(one).toEqual(again)
+    const all = [...Object.values(one!), ...Object.values(other!)]
+    expect(new Set(all).size).toBe(6)
+    for (const name of all) expect(name).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  it('tell the provider that a name is the same one, and nothing where there is none', async () => {
+    const { user, safety_identifier } = await ownNames('a', { user: 'x', safety_identifier: 'x' })
+    expect(user).toBe(safety_identifier)
+    expect(await ownNames('a', { user: null, model })).toEqual({})
   })
 })

@@ -1,0 +1,598 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { listening } from '../../tests/support/listening.ts'
+import type { Principal } from '../domain/principal.ts'
+import { ApiError } from '../errors.ts'
+import type { LeaseAsk } from '../ports.ts'
+import { createPurses, type Purse, type Purses } from './purses.ts'
+
+const accountId = 'account'
+let clock: FakeClock
+let store: MemoryLedgerStore
+let mode: { readOnly: boolean }
+let pods: number
+let asks: LeaseAsk[]
+/** Shut: what is asked of the books waits for it. */
+let gate: PromiseWithResolvers<void> | undefined
+
+beforeEach(() => {
+  clock = new FakeClock()
+  mode = { readOnly: false }
+  pods = 1
+  asks = []
+  gate = undefined
+  useStore(createMemoryLedgerStore({ wallNow: clock.wallNow }))
+})
+
+function useStore(next: MemoryLedgerStore) {
+  store = next
+  const { lease } = store
+  store.lease = async (ask) => {
+    asks.push(ask)
+    await gate?.promise
+    return lease(ask)
+  }
+}
+const grant = (amount: number) => store.grant(accountId, { id: `${Math.random()}`, kind: 'granted', amount })
+const create = (processId = 'process') =>
+  createPurses({
+    ...{ clock, store, mode, metrics: new FakeMetrics(), log: { debug() {}, info() {}, warn() {}, error() {} } },
+    ...{ podId: 'pod', processId, pods: () => pods },
+  })
+const principal = (budgetPerDay?: number): Principal => ({
+  ...{ accountId, keyId: 'key', role: 'user', scopes: ['inference'] },
+  limits: { key: budgetPerDay === undefined ? {} : { budgetPerDay }, account: {} },
+})
+const never = new AbortController().signal
+const loseAll: MemoryLedgerStore['renew'] = async (slices) => slices.map(({ purseId }) => purseId)
+const take = (purses: Purses, amount: number, purse = purses.of(principal()), signal = never) =>
+  Promise.resolve(purses.take(purse, amount, signal))
+/** Why it may not be spent. */
+const refusal = async (taking: Promise<unknown>) => {
+  const error = await taking.then(
+    () => undefined,
+    (reason) => reason,
+  )
+  expect(error).toBeInstanceOf(ApiError)
+  return (error as ApiError).code
+}
+/** Synchronous refusals too. */
+const tried = (purses: Purses, amount: number, purse?: Purse) => {
+  try {
+    return refusal(take(purses, amount, purse))
+  } catch (error) {
+    return Promise.resolve((error as ApiError).code)
+  }
+}
+/** Spends so much for so long, so that a slice is worth keeping. */
+async function spendEachSecond(purses: Purses, amount: number, seconds: number) {
+  const purse = purses.of(principal())
+  for (let i = 0; i < seconds; i++) {
+    await take(purses, amount)
+    purses.spend(purse, amount, amount)
+    await clock.advance(1_000)
+  }
+  return purse
+}
+
+describe('credit at hand', () => {
+  test('is taken without a promise, and the books are not asked', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 40)
+    expect([purse.free, asks.length]).toEqual([60, 1])
+    expect(purses.take(purse, 60, never)).toBeUndefined()
+    expect([purse.free, purse.open, asks.length]).toEqual([0, 1, 1])
+  })
+
+  test('what costs nothing needs none', () => {
+    const purses = create()
+    expect(purses.take(purses.of(principal()), 0, never)).toBeUndefined()
+    expect(asks).toEqual([])
+  })
+
+  test('a cost above what was taken is owed by the slice, and the next one asks for that much more', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 130)
+    expect(purse.free).toBe(-30)
+    await take(purses, 50)
+    expect(asks.at(-1)).toMatchObject({ need: 80, want: 80 })
+    expect(purse.free).toBe(0)
+  })
+
+  test('an account that spends steadily is leased two seconds of it, and never above a quarter of what is left', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    await spendEachSecond(purses, 1_000, 12)
+    const purse = purses.of(principal())
+    await take(purses, purse.free + 1)
+    const { need, want } = asks.at(-1)!
+    expect(want - need).toBeGreaterThan(1_500)
+    expect(want - need).toBeLessThanOrEqual(2_000)
+  })
+
+  test('spare credit is at most a quarter of what the books have left', async () => {
+    await grant(20_000)
+    const purses = create()
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    await take(purses, purse.free + 1)
+    const { need, want } = asks.at(-1)!
+    expect(want - need).toBeLessThanOrEqual((20_000 - 12_000) / 4)
+  })
+})
+
+describe('those who wait', () => {
+  test('are served in their order, and the books are asked for all of them together', async () => {
+    await grant(1_000)
+    gate = Promise.withResolvers()
+    const purses = create()
+    const served: number[] = []
+    const taking = [30, 10, 20].map((amount) => take(purses, amount).then(() => served.push(amount)))
+    gate.resolve()
+    await Promise.all(taking)
+    expect(served).toEqual([30, 10, 20])
+    expect(asks.map(({ need, want }) => [need, want])).toEqual([
+      [30, 30],
+      [10, 30],
+    ])
+  })
+
+  test('nobody passes one who waits, even with an amount that is at hand', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 50)
+    purses.spend(purse, 50, 0)
+    gate = Promise.withResolvers()
+    const served: number[] = []
+    const taking = [100, 10].map((amount) => take(purses, amount).then(() => served.push(amount)))
+    await settled()
+    expect(served).toEqual([])
+    gate.resolve()
+    await Promise.all(taking)
+    expect(served).toEqual([100, 10])
+  })
+
+  test('what others give back serves them at once', async () => {
+    await grant(100)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    gate = Promise.withResolvers()
+    const waiting = take(purses, 70)
+    await settled()
+    purses.spend(purse, 100, 20)
+    await waiting
+    expect([purse.free, purse.open, purse.waiting.length]).toEqual([10, 1, 0])
+    gate.resolve()
+    await settled()
+  })
+
+  test('who leaves while waiting takes nothing, leaves no listener, and holds nobody up', async () => {
+    await grant(1_000)
+    gate = Promise.withResolvers()
+    const purses = create()
+    const purse = purses.of(principal())
+    const leaving = new AbortController()
+    const listeners = listening(leaving.signal)
+    const left = refusal(take(purses, 100, purse, leaving.signal))
+    const served = take(purses, 40)
+    leaving.abort()
+    expect(await left).toBe('client_closed')
+    gate.resolve()
+    await served
+    expect([purse.open, purse.waiting.length, listeners()]).toEqual([1, 0, 0])
+    expect(purse.free + 40).toBe(store.balance(accountId).leased)
+  })
+
+  test('who was served leaves no listener either', async () => {
+    await grant(1_000)
+    const purses = create()
+    const { signal } = new AbortController()
+    const listeners = listening(signal)
+    await take(purses, 100, purses.of(principal()), signal)
+    expect(listeners()).toBe(0)
+  })
+
+  test('are 2,000 at most', async () => {
+    await grant(1_000_000)
+    gate = Promise.withResolvers()
+    const purses = create()
+    const taking = Array.from({ length: 2_000 }, () => take(purses, 1))
+    expect(() => purses.take(purses.of(principal()), 1, never)).toThrow(expect.objectContaining({ code: 'overloaded' }))
+    gate.resolve()
+    await Promise.all(taking)
+  })
+
+  test('a database that fails is told to all of them, and the next one asks again', async () => {
+    await grant(1_000)
+    const { lease } = store
+    store.lease = () => Promise.reject(new Error('lost'))
+    const purses = create()
+    const taking = [refusal(take(purses, 10)), refusal(take(purses, 20))]
+    expect(await Promise.all(taking)).toEqual(['ledger_unavailable', 'ledger_unavailable'])
+    store.lease = lease
+    await take(purses, 10)
+    expect(purses.of(principal()).open).toBe(1)
+  })
+})
+
+describe('a refusal', () => {
+  test('is remembered for 500 ms, for as much and for more and not for less', async () => {
+    await grant(100)
+    const purses = create()
+    expect(await tried(purses, 200)).toBe('insufficient_credit')
+    expect(asks).toHaveLength(1)
+    for (const amount of [200, 201, 5_000]) expect(await tried(purses, amount)).toBe('insufficient_credit')
+    expect(asks).toHaveLength(1)
+    await take(purses, 100)
+    expect(asks).toHaveLength(2)
+    await clock.advance(499)
+    expect(await tried(purses, 200)).toBe('insufficient_credit')
+    expect(asks).toHaveLength(2)
+    await clock.advance(1)
+    const again = tried(purses, 200)
+    await clock.advance(300)
+    expect(await again).toBe('insufficient_credit')
+    expect(asks.length).toBeGreaterThan(2)
+  })
+
+  test('is for those who ask for as much; one who asks for less is served behind it', async () => {
+    await grant(100)
+    gate = Promise.withResolvers()
+    const purses = create()
+    const large = tried(purses, 200)
+    const larger = tried(purses, 300)
+    const small = take(purses, 60)
+    gate.resolve()
+    expect(await Promise.all([large, larger])).toEqual(['insufficient_credit', 'insufficient_credit'])
+    await small
+    expect(purses.of(principal()).open).toBe(1)
+  })
+
+  test('waits until what other pods hold and do not need has had time to come back', async () => {
+    await grant(100)
+    await store.lease({
+      ...{ accountId, purseId: accountId, processId: 'other', podId: 'other' },
+      ...{ budgets: undefined, need: 100, want: 100 },
+    })
+    const purses = create()
+    const taking = take(purses, 60)
+    await clock.advance(100)
+    await store.giveBack([{ accountId, purseId: accountId, processId: 'other', amount: 100 }])
+    await clock.advance(100)
+    await taking
+    expect(purses.of(principal()).open).toBe(1)
+  })
+
+  test('comes 300 ms later where it does not', async () => {
+    await grant(100)
+    await store.lease({
+      ...{ accountId, purseId: accountId, processId: 'other', podId: 'other' },
+      ...{ budgets: undefined, need: 100, want: 100 },
+    })
+    const told = vi.fn()
+    void tried(create(), 60).then(told)
+    await clock.advance(299)
+    expect(told).not.toHaveBeenCalled()
+    await clock.advance(1)
+    expect(told).toHaveBeenCalledWith('insufficient_credit')
+  })
+})
+
+describe('a slice goes back', () => {
+  test('when nobody has needed it for a second', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 0)
+    await clock.advance(2_000)
+    expect([purse.free, store.balance(accountId).leased]).toEqual([0, 0])
+  })
+
+  test('only what was not needed between one tick and the next', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 600)
+    await take(purses, 1)
+    purses.spend(purse, 600, 0)
+    await clock.advance(1_000)
+    expect(purse.free).toBe(600)
+    await take(purses, 400)
+    purses.spend(purse, 400, 0)
+    await clock.advance(1_000)
+    expect(purse.free).toBe(400)
+    await clock.advance(1_000)
+    expect(purse.free).toBe(0)
+  })
+
+  test('not what an open request has taken', async () => {
+    await grant(1_000)
+    const purses = create()
+    await take(purses, 100)
+    await clock.advance(60_000)
+    expect(store.balance(accountId).leased).toBe(100)
+  })
+
+  test('at once near the end of the credit, and not before', async () => {
+    await grant(10_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 0)
+    purses.entered(1, new Map([[accountId, 800]]))
+    await settled()
+    expect([purse.free, store.balance(accountId).leased]).toEqual([100, 100])
+    purses.entered(2, new Map([[accountId, 799]]))
+    await settled()
+    expect([purse.free, store.balance(accountId).leased]).toEqual([0, 0])
+  })
+
+  test('near the end not while somebody waits for it', async () => {
+    await grant(100)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 60)
+    gate = Promise.withResolvers()
+    const waiting = take(purses, 70)
+    purses.spend(purse, 60, 0)
+    purses.entered(1, new Map([[accountId, 0]]))
+    expect(purse.free).toBe(60)
+    gate.resolve()
+    await clock.advance(100)
+    await waiting
+    expect(purse.free).toBe(0)
+  })
+
+  test('but stays while the books are away', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 0)
+    const { giveBack } = store
+    store.giveBack = () => Promise.reject(new Error('away'))
+    await clock.advance(2_000)
+    expect(purse.free).toBe(100)
+    store.giveBack = giveBack
+    await clock.advance(2_000)
+    expect([purse.free, store.balance(accountId).leased]).toEqual([0, 0])
+  })
+
+  test('and stays while nothing may be written', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 0)
+    mode.readOnly = true
+    await clock.advance(60_000)
+    expect([purse.free, store.balance(accountId).leased]).toEqual([100, 100])
+  })
+
+  test('whole, with what the books and the pod do not agree on, ten seconds after the last request, once its events are entered', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 30)
+    purse.lastEvent = 2
+    await clock.advance(30_000)
+    expect(store.balance(accountId).leased).toBe(30)
+    purses.entered(2, new Map())
+    await clock.advance(1_000)
+    expect(store.balance(accountId).leased).toBe(0)
+  })
+
+  test('whole when the pod stops', async () => {
+    await grant(1_000)
+    const purses = create()
+    await take(purses, 100)
+    await purses.stop()
+    expect(store.balance(accountId).leased).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  test('and is forgotten after five minutes', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 0)
+    await clock.advance(299_000)
+    expect(purses.of(principal())).toBe(purse)
+    await clock.advance(3_000)
+    expect(purses.of(principal())).not.toBe(purse)
+    await clock.advance(310_000)
+    expect(clock.pendingTimers).toBe(0)
+  })
+})
+
+describe('a lease', () => {
+  test('is renewed every 15 seconds', async () => {
+    await grant(1_000)
+    const purses = create()
+    await take(purses, 100)
+    const renew = vi.spyOn(store, 'renew')
+    await clock.advance(14_999)
+    expect(renew).not.toHaveBeenCalled()
+    await clock.advance(15_001)
+    expect(renew.mock.calls).toEqual(Array(2).fill([[{ accountId, purseId: accountId, processId: 'process' }]]))
+  })
+
+  test('that was lost leaves nothing to spend', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    await take(purses, 1)
+    store.renew = loseAll
+    await clock.advance(14_500)
+    purses.spend(purse, 100, 0)
+    expect(purse.free).toBe(100)
+    await clock.advance(500)
+    expect(purse.free).toBe(0)
+  })
+
+  test('that was lost forgives no debt', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    await take(purses, 1)
+    purses.spend(purse, 100, 150)
+    store.renew = loseAll
+    await clock.advance(15_000)
+    expect(purse.free).toBe(-50)
+  })
+})
+
+describe('while nothing may be written', () => {
+  test('a pod spends its part of what the books said, and no more', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    pods = 5
+    const purses = create()
+    await take(purses, 150)
+    await take(purses, 50)
+    expect(await tried(purses, 1)).toBe('insufficient_credit')
+    expect(asks).toEqual([])
+  })
+
+  test.each([1, 2, 4, 7, 32])('%i pods together never spend more than there was', async (count) => {
+    await grant(1_003)
+    mode.readOnly = true
+    pods = count
+    let spent = 0
+    for (let pod = 0; pod < count; pod++) {
+      const purses = create(`process-${pod}`)
+      const purse = purses.of(principal())
+      for (let i = 0; i < 50; i++) {
+        const amount = 7 + (i % 5)
+        try {
+          await take(purses, amount)
+        } catch {
+          continue
+        }
+        purses.spend(purse, amount, amount)
+        spent += amount
+      }
+    }
+    expect(spent).toBeLessThanOrEqual(1_003)
+    expect(spent).toBeGreaterThan(0)
+  })
+
+  test('a lone pod spends a quarter: others may have been born that it has not heard of', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    const purses = create()
+    expect(await tried(purses, 251)).toBe('insufficient_credit')
+    await take(purses, 250)
+  })
+
+  test('with no word of the books, what was known before counts', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 100)
+    mode.readOnly = true
+    store.look = () => Promise.reject(new Error('away'))
+    await take(purses, 225)
+    expect(await tried(purses, 1)).toBe('insufficient_credit')
+  })
+
+  test('and where nothing was known, nothing is spent', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    store.look = () => Promise.reject(new Error('away'))
+    expect(await tried(create(), 1)).toBe('ledger_unavailable')
+  })
+
+  test('the part is spent once, over all of the outage, and anew after it', async () => {
+    await grant(400)
+    mode.readOnly = true
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 100)
+    await clock.advance(60_000)
+    expect(await tried(purses, 1)).toBe('insufficient_credit')
+    mode.readOnly = false
+    await clock.advance(1_000)
+    await take(purses, 10)
+    expect(purse.unsecured).toBe(0)
+  })
+
+  test('no guard rail is passed', async () => {
+    useStore(createMemoryLedgerStore({ wallNow: clock.wallNow, windowLimits: { '60min': 1_000_000 } as never }))
+    await grant(1_000)
+    mode.readOnly = true
+    expect(await tried(create(), 1)).toBe('ledger_unavailable')
+  })
+
+  test('nor the budget of a key', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    const purses = create()
+    expect(await tried(purses, 1, purses.of(principal(1_000_000)))).toBe('ledger_unavailable')
+  })
+
+  test('what was leased before is spent all the same: it was checked then', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal(500))
+    await take(purses, 100, purse)
+    purses.spend(purse, 100, 40)
+    mode.readOnly = true
+    expect(purses.take(purse, 60, never)).toBeUndefined()
+    expect(await tried(purses, 1, purse)).toBe('ledger_unavailable')
+  })
+})
+
+describe('budgets and guard rails', () => {
+  test('a key with a budget has a purse of its own, which asks with it', async () => {
+    await grant(1_000)
+    const purses = create()
+    const own = purses.of(principal(50))
+    expect(own.id).toBe('key')
+    expect(purses.of(principal()).id).toBe(accountId)
+    await take(purses, 50, own)
+    expect(asks[0]).toMatchObject({ purseId: 'key', budgets: { keyId: 'key', perDay: 50 } })
+    expect(await tried(purses, 1, own)).toBe('budget_exceeded')
+  })
+
+  test('credit of the account is not the key’s to take', async () => {
+    await grant(1_000)
+    const purses = create()
+    await take(purses, 100)
+    purses.spend(purses.of(principal()), 100, 0)
+    expect(await tried(purses, 60, purses.of(principal(50)))).toBe('budget_exceeded')
+  })
+
+  test('a guard rail refuses, and in shadow mode only says so', async () => {
+    useStore(createMemoryLedgerStore({ wallNow: clock.wallNow, windowLimits: { '60min': 100 } as never }))
+    await grant(1_000)
+    const purses = create()
+    expect(await tried(purses, 101)).toBe('guardrail_exceeded')
+    store.shadow.add(accountId)
+    await clock.advance(500)
+    await take(purses, 101)
+  })
+})
+
+test('100,000 purses are enough', () => {
+  const purses = create()
+  for (let i = 0; i < 100_000; i++) purses.of({ ...principal(), accountId: `${i}` })
+  expect(() => purses.of(principal())).toThrow(expect.objectContaining({ code: 'overloaded' }))
+  expect(purses.of({ ...principal(), accountId: '7' }).id).toBe('7')
+})
