@@ -44,18 +44,34 @@ export const keyedForm = (read: ReadForm): KeyedBody<FormBody> => ({
 })
 
 const name = 'idempotency-key'
+const replayed = 'idempotent-replayed'
 const printable = /^[\x20-\x7e]{1,255}$/
+
+function idempotencyKey(c: AppContext): string | undefined {
+  const key = header(c, name)
+  if (key === undefined || printable.test(key)) return key
+  throw new ApiError('invalid_header', {
+    message: 'Idempotency-Key must be 1 to 255 printable ASCII characters.',
+    param: 'Idempotency-Key',
+  })
+}
+
+/** For routes whose key names what comes of it for ever, and which so need no stored answer. */
+export function requiredKey(c: AppContext): string {
+  const key = idempotencyKey(c)
+  if (key === undefined) throw new ApiError('idempotency_key_required')
+  return key
+}
+
+/** What the answer tells was done before. */
+export function markReplayed(c: AppContext): void {
+  c.get('request').headers[replayed] = 'true'
+}
 
 export function createIdempotent(executions: Pick<KeyedExecutions, 'begin'>): Idempotent {
   const answerOnce = createKeyedAnswer()
 
   async function keyed<Body>(c: AppContext, key: string, body: KeyedBody<Body>, handle: Handle<Body>) {
-    if (!printable.test(key)) {
-      throw new ApiError('invalid_header', {
-        message: 'Idempotency-Key must be 1 to 255 printable ASCII characters.',
-        param: 'Idempotency-Key',
-      })
-    }
     const { accountId } = principalOf(c)
     const value = await body.read(c)
     const { method, path } = c.req
@@ -71,15 +87,11 @@ export function createIdempotent(executions: Pick<KeyedExecutions, 'begin'>): Id
     optional(body, handle) {
       const plain = async (c: AppContext) => handle(c, await body.read(c))
       return (c) => {
-        const key = header(c, name)
+        const key = idempotencyKey(c)
         return key === undefined ? plain(c) : keyed(c, key, body, handle)
       }
     },
-    required: (body, handle) => async (c) => {
-      const key = header(c, name)
-      if (key === undefined) throw new ApiError('idempotency_key_required')
-      return keyed(c, key, body, handle)
-    },
+    required: (body, handle) => async (c) => keyed(c, requiredKey(c), body, handle),
   }
 }
 
@@ -90,7 +102,7 @@ function replay(c: AppContext, { answer, requestId }: Replay): Response {
   request.tokensUsed = 0
   const headers = {
     ...answer.headers,
-    'idempotent-replayed': 'true',
+    [replayed]: 'true',
     'x-gpuproxy-original-request-id': requestId,
   }
   return respond(c, answer.status, headers, answer.body.length > 0 ? answer.body : null)

@@ -3,8 +3,9 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { formatUsd } from '../domain/money.ts'
 import { ApiError } from '../errors.ts'
+import { markReplayed, requiredKey } from '../middleware/idempotency.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, header, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
 import type { Log, Users } from '../ports.ts'
 import type { Grants } from '../services/grants.ts'
 import type { Guardrails } from '../services/guardrails.ts'
@@ -35,13 +36,12 @@ export function adminMoneyRoutes({ users, grants, guardrails, readJson, log }: A
   const app = new Hono<AppEnv>()
 
   app.post('/:id/credits', async (c) => {
-    const idempotencyKey = header(c, 'idempotency-key') ?? ''
-    if (!/^[\x20-\x7e]{1,255}$/.test(idempotencyKey)) throw new ApiError('idempotency_key_required')
+    const idempotencyKey = requiredKey(c)
     const accountId = accountIdOf(c)
     const { amount, note } = parseOr400(creditBody, (await readJson(c)).value)
     const { id, replayed, balance } = await grants.give({ accountId, idempotencyKey, amount, note })
     const detail = `${formatUsd(amount)} USD to ${accountId}, grant ${id}`
-    if (replayed) c.get('request').headers['idempotent-replayed'] = 'true'
+    if (replayed) markReplayed(c)
     else log.warn('credit granted by an administrator', { ...who(c), detail })
     return respondJson(c, 201, { id, amount: formatUsd(amount), currency, balance: balanceOut(balance) })
   })

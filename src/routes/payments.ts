@@ -3,10 +3,10 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { formatUsd, parseUsd } from '../domain/money.ts'
 import { currencies, isWholeCents } from '../domain/payment.ts'
-import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
+import { markReplayed, requiredKey } from '../middleware/idempotency.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, header, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
 import type { Payments, ShownPayment } from '../services/payments.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -29,18 +29,15 @@ const body = z.strictObject({
   payment_method: z.string().regex(/^pm_\w{1,200}$/, 'must be the id of a Stripe PaymentMethod, "pm_…"'),
 })
 
-const idempotencyKey = /^[\x20-\x7e]{1,255}$/
-
 export function paymentRoutes({ payments, readJson }: PaymentRouteOptions) {
   const app = new Hono<AppEnv>()
 
   app.post('/payments', async (c) => {
-    const key = header(c, 'idempotency-key')
-    if (key === undefined || !idempotencyKey.test(key)) throw new ApiError('idempotency_key_required')
+    const idempotencyKey = requiredKey(c)
     const { accountId } = principalOf(c)
     const order = parseOr400(body, (await readJson(c)).value)
     const { payment_method: paymentMethod, ...asked } = order
-    const shown = await payments.pay({ ...asked, accountId, idempotencyKey: key, paymentMethod })
+    const shown = await payments.pay({ ...asked, accountId, idempotencyKey, paymentMethod }, () => markReplayed(c))
     return respondPayment(c, shown.payment.state === 'succeeded' ? 201 : 202, shown)
   })
   app.get('/payments/:id', async (c) => {

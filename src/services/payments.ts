@@ -26,8 +26,11 @@ export interface PaymentsOptions {
 }
 
 export interface Payments {
-  /** The same key is the same payment. Throws where it was declined or nothing came of it. */
-  pay(order: Omit<NewPayment, 'id'>): Promise<ShownPayment>
+  /**
+   * The same key is the same payment: `onKnown` is called where it was asked for before. Throws where it was declined
+   * or nothing came of it.
+   */
+  pay(order: Omit<NewPayment, 'id'>, onKnown?: () => void): Promise<ShownPayment>
   show(accountId: string, paymentId: string): Promise<ShownPayment>
   /** False: it concerns no payment of ours. */
   hear(event: StripeEvent): Promise<boolean>
@@ -132,12 +135,15 @@ export function createPayments(options: PaymentsOptions): Payments {
   })
 
   return {
-    async pay(order) {
+    async pay(order, onKnown = () => {}) {
       configured()
       const { payment, isNew } = await store.begin({ ...order, id: newId() })
       if (isNew) return ask(payment)
       if (!isSame(payment, order)) throw new ApiError('idempotency_mismatch')
-      if (payment.state !== 'created') return continued(payment)
+      if (payment.state !== 'created') {
+        onKnown()
+        return continued(payment)
+      }
       const resumed: Payment = { ...payment, state: 'processing' }
       return (await store.resume(payment.accountId, payment.id)) ? ask(resumed) : { payment: resumed }
     },

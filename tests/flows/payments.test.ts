@@ -83,7 +83,10 @@ describe('a card that pays', () => {
     })
     expect(paid.headers.get('location')).toBe(`/api/v1/billing/payments/${paid.json.id}`)
     expect(await balance()).toBe(25_000_000)
-    expect(await pay({}, key)).toMatchObject({ status: 201, json: paid.json })
+    expect(paid.headers.get('idempotent-replayed')).toBeNull()
+    const again = await pay({}, key)
+    expect(again).toMatchObject({ status: 201, json: paid.json })
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
     expect(await pay({ amount: '26.00' }, key)).toMatchObject({ status: 422, json: { code: 'idempotency_mismatch' } })
     expect(await show(paid.json.id)).toEqual({ status: 200, json: paid.json })
     expect(stripe.intents.size).toBe(1)
@@ -137,9 +140,10 @@ describe('a card that pays', () => {
 describe('a card that does not pay', () => {
   test('is a 402 with the reason by name alone, the same under the same key', async () => {
     const key = randomUUID()
-    for (const _ of [1, 2]) {
-      const { status, json } = await pay({ payment_method: 'pm_card_chargeDeclinedInsufficientFunds' }, key)
-      expect(status).toBe(402)
+    for (const replayed of [null, 'true']) {
+      const declined = { payment_method: 'pm_card_chargeDeclinedInsufficientFunds' }
+      const { status, headers, json } = await pay(declined, key)
+      expect([status, headers.get('idempotent-replayed')]).toEqual([402, replayed])
       expect(json).toMatchObject({ code: 'payment_declined', decline_code: 'insufficient_funds' })
       expect(JSON.stringify(json)).not.toContain('Your card was declined')
       expect((await show(json.payment_id)).json).toMatchObject({ status: 'failed', decline_code: 'insufficient_funds' })
@@ -215,6 +219,7 @@ describe('a request that is none', () => {
     })
     expect(response.status).toBe(400)
     expect(await response.json()).toMatchObject({ code: 'idempotency_key_required' })
+    expect(await pay({}, 'x'.repeat(256))).toMatchObject({ status: 400, json: { param: 'Idempotency-Key' } })
   })
 
   test('asks for what is not there', async () => {
