@@ -1,6 +1,7 @@
 import { beforeEach, expect, test, vi } from 'vitest'
+import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
-import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import type { EndEvent, HoldEvent, LedgerEvent } from '../domain/ledger.ts'
@@ -12,6 +13,7 @@ const log = { debug() {}, info() {}, warn: vi.fn(), error: vi.fn() }
 let clock: FakeClock
 let journal: Journal
 let store: MemoryLedgerStore
+let books: MemoryBooks
 let mode: { readOnly: boolean }
 let formerEnded: ReturnType<typeof vi.fn<() => Promise<void>>>
 
@@ -20,8 +22,9 @@ beforeEach(async () => {
   journal = createMemoryJournal()
   mode = { readOnly: false }
   formerEnded = vi.fn(async () => {})
-  store = createMemoryLedgerStore({ wallNow: clock.wallNow })
-  await store.grant('account', { id: 'one', kind: 'granted', amount: 1_000_000 })
+  books = createMemoryBooks({ clock })
+  store = books.ledgerStore
+  await books.credits.grant('account', { id: 'one', kind: 'granted', amount: 1_000_000 })
 })
 
 function create(processId = 'process') {
@@ -52,7 +55,7 @@ const ended = (operationId: string, amount: number): EndEvent => ({
     processId: 'former',
     amount,
   },
-  ...{ at: clock.wallNow(), model: 'm', inputTokens: 4, cachedInputTokens: 0, outputTokens: 2, receipt: undefined },
+  ...{ at: clock.wallNow(), model: 'm', inputTokens: 4, cachedInputTokens: 0, outputTokens: 2, facts: undefined },
 })
 const journalled = (...events: LedgerEvent[]) => {
   for (const event of events) journal.append(JSON.stringify(event))
@@ -70,7 +73,7 @@ test('what the journal holds the beginning of and not the end is ended, and noth
     ['b', 7],
     ['c', 7 + 75],
   ])
-  expect(store.balance('account')).toMatchObject({ available: 1_000_000 - 90 - 7 - 82, held: 0 })
+  expect(books.of('account')).toMatchObject({ available: 1_000_000 - 90 - 7 - 82, held: 0 })
 })
 
 test('by the last mark, rounded up, never above what was held, and the receipt says that it is an estimate', async () => {
@@ -88,10 +91,8 @@ test('by the last mark, rounded up, never above what was held, and the receipt s
         processId: 'former',
         purseId: 'account',
       },
-      receipt: {
-        ...{ request_id: 'a', status: 0, streamed: true, cost: '0.000159', held: '0.0005', model: 'm', provider: 'p' },
-        usage: { output_tokens: 101, input_tokens: 4, source: 'estimated' },
-      },
+      model: 'm',
+      facts: { status: 0, streamed: true, held: 500, provider: 'p', source: 'estimated' },
     },
   ])
   expect(endsOf('b')).toMatchObject([{ amount: 100 }])
@@ -123,7 +124,7 @@ test('holds of former processes that are in the books are ended once, over sever
   second.recovery.stop()
   expect(store.ends).toHaveLength(450)
   expect(new Set(store.ends.map(({ operationId }) => operationId)).size).toBe(450)
-  expect(store.balance('account')).toMatchObject({ available: 1_000_000 - 450 * 7 - 1_000, held: 1_000 })
+  expect(books.of('account')).toMatchObject({ available: 1_000_000 - 450 * 7 - 1_000, held: 1_000 })
 })
 
 test('what is on its way from the journal to the books is not ended a second time', async () => {

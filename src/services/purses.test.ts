@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { createMemoryLedgerStore, type MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
+import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { listening } from '../../tests/support/listening.ts'
@@ -11,6 +12,7 @@ import { createPurses, type Purse, type Purses } from './purses.ts'
 const accountId = 'account'
 let clock: FakeClock
 let store: MemoryLedgerStore
+let books: MemoryBooks
 let mode: { readOnly: boolean }
 let pods: number
 let asks: LeaseAsk[]
@@ -23,11 +25,12 @@ beforeEach(() => {
   pods = 1
   asks = []
   gate = undefined
-  useStore(createMemoryLedgerStore({ wallNow: clock.wallNow }))
+  useStore(createMemoryBooks({ clock }))
 })
 
-function useStore(next: MemoryLedgerStore) {
-  store = next
+function useStore(next: MemoryBooks) {
+  books = next
+  store = next.ledgerStore
   const { lease } = store
   store.lease = async (ask) => {
     asks.push(ask)
@@ -35,7 +38,7 @@ function useStore(next: MemoryLedgerStore) {
     return lease(ask)
   }
 }
-const grant = (amount: number) => store.grant(accountId, { id: `${Math.random()}`, kind: 'granted', amount })
+const grant = (amount: number) => books.credits.grant(accountId, { id: `${Math.random()}`, kind: 'granted', amount })
 const create = (processId = 'process') =>
   createPurses({
     ...{ clock, store, mode, metrics: new FakeMetrics(), log: { debug() {}, info() {}, warn() {}, error() {} } },
@@ -189,7 +192,7 @@ describe('those who wait', () => {
     gate.resolve()
     await served
     expect([purse.open, purse.waiting.length, listeners()]).toEqual([1, 0, 0])
-    expect(purse.free + 40).toBe(store.balance(accountId).leased)
+    expect(purse.free + 40).toBe(books.of(accountId).leased)
   })
 
   test('who was served leaves no listener either', async () => {
@@ -295,7 +298,7 @@ describe('a slice goes back', () => {
     await take(purses, 100)
     purses.spend(purse, 100, 0)
     await clock.advance(2_000)
-    expect([purse.free, store.balance(accountId).leased]).toEqual([0, 0])
+    expect([purse.free, books.of(accountId).leased]).toEqual([0, 0])
   })
 
   test('only what was not needed between one tick and the next', async () => {
@@ -320,7 +323,7 @@ describe('a slice goes back', () => {
     const purses = create()
     await take(purses, 100)
     await clock.advance(60_000)
-    expect(store.balance(accountId).leased).toBe(100)
+    expect(books.of(accountId).leased).toBe(100)
   })
 
   test('at once near the end of the credit, and not before', async () => {
@@ -331,10 +334,10 @@ describe('a slice goes back', () => {
     purses.spend(purse, 100, 0)
     purses.entered(1, new Map([[accountId, 800]]))
     await settled()
-    expect([purse.free, store.balance(accountId).leased]).toEqual([100, 100])
+    expect([purse.free, books.of(accountId).leased]).toEqual([100, 100])
     purses.entered(2, new Map([[accountId, 799]]))
     await settled()
-    expect([purse.free, store.balance(accountId).leased]).toEqual([0, 0])
+    expect([purse.free, books.of(accountId).leased]).toEqual([0, 0])
   })
 
   test('near the end not while somebody waits for it', async () => {
@@ -365,7 +368,7 @@ describe('a slice goes back', () => {
     expect(purse.free).toBe(100)
     store.giveBack = giveBack
     await clock.advance(2_000)
-    expect([purse.free, store.balance(accountId).leased]).toEqual([0, 0])
+    expect([purse.free, books.of(accountId).leased]).toEqual([0, 0])
   })
 
   test('and stays while nothing may be written', async () => {
@@ -376,7 +379,7 @@ describe('a slice goes back', () => {
     purses.spend(purse, 100, 0)
     mode.readOnly = true
     await clock.advance(60_000)
-    expect([purse.free, store.balance(accountId).leased]).toEqual([100, 100])
+    expect([purse.free, books.of(accountId).leased]).toEqual([100, 100])
   })
 
   test('whole, with what the books and the pod do not agree on, ten seconds after the last request, once its events are entered', async () => {
@@ -387,10 +390,10 @@ describe('a slice goes back', () => {
     purses.spend(purse, 100, 30)
     purse.lastEvent = 2
     await clock.advance(30_000)
-    expect(store.balance(accountId).leased).toBe(30)
+    expect(books.of(accountId).leased).toBe(30)
     purses.entered(2, new Map())
     await clock.advance(1_000)
-    expect(store.balance(accountId).leased).toBe(0)
+    expect(books.of(accountId).leased).toBe(0)
   })
 
   test('whole when the pod stops', async () => {
@@ -398,7 +401,7 @@ describe('a slice goes back', () => {
     const purses = create()
     await take(purses, 100)
     await purses.stop()
-    expect(store.balance(accountId).leased).toBe(0)
+    expect(books.of(accountId).leased).toBe(0)
     expect(clock.pendingTimers).toBe(0)
   })
 
@@ -464,7 +467,7 @@ describe('while nothing may be written', () => {
     const purses = create()
     await take(purses, 150)
     await take(purses, 50)
-    expect(await tried(purses, 1)).toBe('insufficient_credit')
+    expect(await tried(purses, 1)).toBe('ledger_unavailable')
     expect(asks).toEqual([])
   })
 
@@ -495,7 +498,7 @@ describe('while nothing may be written', () => {
     await grant(1_000)
     mode.readOnly = true
     const purses = create()
-    expect(await tried(purses, 251)).toBe('insufficient_credit')
+    expect(await tried(purses, 251)).toBe('ledger_unavailable')
     await take(purses, 250)
   })
 
@@ -508,7 +511,7 @@ describe('while nothing may be written', () => {
     mode.readOnly = true
     store.look = () => Promise.reject(new Error('away'))
     await take(purses, 225)
-    expect(await tried(purses, 1)).toBe('insufficient_credit')
+    expect(await tried(purses, 1)).toBe('ledger_unavailable')
   })
 
   test('and where nothing was known, nothing is spent', async () => {
@@ -526,7 +529,7 @@ describe('while nothing may be written', () => {
     await take(purses, 100)
     purses.spend(purse, 100, 100)
     await clock.advance(60_000)
-    expect(await tried(purses, 1)).toBe('insufficient_credit')
+    expect(await tried(purses, 1)).toBe('ledger_unavailable')
     mode.readOnly = false
     await clock.advance(1_000)
     await take(purses, 10)
@@ -534,7 +537,7 @@ describe('while nothing may be written', () => {
   })
 
   test('no guard rail is passed', async () => {
-    useStore(createMemoryLedgerStore({ wallNow: clock.wallNow, windowLimits: { '60min': 1_000_000 } as never }))
+    useStore(createMemoryBooks({ clock, windowLimits: { '60min': 1_000_000 } as never }))
     await grant(1_000)
     mode.readOnly = true
     expect(await tried(create(), 1)).toBe('ledger_unavailable')
@@ -580,11 +583,11 @@ describe('budgets and guard rails', () => {
   })
 
   test('a guard rail refuses, and in shadow mode only says so', async () => {
-    useStore(createMemoryLedgerStore({ wallNow: clock.wallNow, windowLimits: { '60min': 100 } as never }))
+    useStore(createMemoryBooks({ clock, windowLimits: { '60min': 100 } as never }))
     await grant(1_000)
     const purses = create()
     expect(await tried(purses, 101)).toBe('guardrail_exceeded')
-    store.shadow.add(accountId)
+    books.of(accountId).shadow = true
     await clock.advance(500)
     await take(purses, 101)
   })
