@@ -83,7 +83,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   }))!
   const paymentStore = createPaymentStore({ cluster })
   const payment = { accountId, amount: 5_000_000, currency: 'USD', paymentMethod: 'pm_card_visa' } as const
-  const paid = [newId(), newId()]
+  // Of one millisecond, perhaps: then they are in no order of time.
+  const paid = [newId(), newId()].sort()
   for (const id of paid) await paymentStore.begin({ ...payment, id, idempotencyKey: id })
   const other = randomUUID()
   await rows.entries(other, [{ ...entries[0]!, operationId: other }])
