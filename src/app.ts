@@ -14,6 +14,7 @@ import {
   requireAdministrator,
   requireKeyManager,
   requireScope,
+  requireSession,
 } from './middleware/authenticate.ts'
 import { guard } from './middleware/guard.ts'
 import { createOnError } from './middleware/on-error.ts'
@@ -113,6 +114,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use('/api/v1/receipts/*', guard(requireScope('inference', 'billing')))
   app.use('/api/v1/user/export', guard(requireScope('billing')))
   app.use('/api/v1/admin/*', guard(requireAdministrator, requireScope('admin')))
+  app.put('/api/v1/user/password', guard(requireSession))
+  app.delete('/api/v1/user', guard(requireSession))
   for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))

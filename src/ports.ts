@@ -150,7 +150,7 @@ export interface Accounts {
   }): Promise<{ accountId: string }>
   /**
    * The key itself is in this answer and nowhere else.
-   * @throws ApiError `too_many_api_keys`
+   * @throws ApiError `too_many_api_keys`; `unknown_account`, also where it was closed a moment ago
    */
   createApiKey(accountId: string, key: NewApiKey): Promise<ApiKey & { apiKey: string }>
   /**

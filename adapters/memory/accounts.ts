@@ -68,7 +68,7 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
   ) => {
     const account = table.get(accountId)
     const live = keysOf(accountId).filter(isValid)
-    if (!account) throw new Error('there is no such account')
+    if (!account || account.closed) throw new ApiError('unknown_account')
     if (live.length >= most) throw new ApiError('too_many_api_keys')
     const apiKey = `ak_live_${crypto.randomUUID().replaceAll('-', '')}`
     const principal: Principal = {

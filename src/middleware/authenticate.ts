@@ -74,6 +74,12 @@ export const requireAdministrator: Check = function requireAdministrator(c) {
   throw new ApiError('administrator_only')
 }
 
+/** What is a person's to decide, a key that somebody found must not even guess at. */
+export const requireSession: Check = function requireSession(c) {
+  if (principalOf(c).session) return undefined
+  throw new ApiError('scope_missing', { message: 'This is done with an access token, not with an API key. Sign in.' })
+}
+
 /** A key that is only there to be used must not make more of itself. */
 export const requireKeyManager: Check = function requireKeyManager(c) {
   const { session, role, scopes } = principalOf(c)

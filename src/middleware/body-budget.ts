@@ -25,7 +25,7 @@ export function createBodyBudget({ readBody, metrics, maxInFlightBytes }: BodyBu
       if (encoding && encoding.toLowerCase() !== 'identity') throw new ApiError('unsupported_encoding')
       const length = header(c, 'content-length')
       const declared = length !== undefined && /^\d+$/.test(length) ? Number(length) : maxBytes
-      if (declared > maxBytes) throw new ApiError('body_too_large')
+      if (declared > maxBytes) throw tooLarge(maxBytes)
 
       // Reserved before reading: what is still arriving takes memory too.
       if (inFlightBytes + declared > maxInFlightBytes) {
@@ -37,11 +37,18 @@ export function createBodyBudget({ readBody, metrics, maxInFlightBytes }: BodyBu
       c.get('request').onEnd(() => {
         inFlightBytes -= reserved
       })
-      const bytes = await readBody(c.req.raw, c.env, maxBytes)
+      const bytes = await readBody(c.req.raw, c.env, maxBytes).catch((error) => {
+        throw error instanceof ApiError && error.code === 'body_too_large' ? tooLarge(maxBytes) : error
+      })
       // A body without a length was given the most it could take; a stream must not keep that until its end.
       inFlightBytes -= reserved - bytes.length
       reserved = bytes.length
       return bytes
     },
   }
+}
+
+function tooLarge(maxBytes: number): ApiError {
+  const most = maxBytes < 1_048_576 ? `${maxBytes / 1024} KB` : `${maxBytes / 1_048_576} MB`
+  return new ApiError('body_too_large', { message: `The body is too large. This one may hold ${most}.` })
 }

@@ -64,6 +64,10 @@ export class RequestInFlight {
     const all = Object.assign(this.headers, headers)
     const body = this.onAnswer ? this.onAnswer(status, all, answer) : answer
     if (body === null || typeof body === 'string' || body instanceof Uint8Array) return reply(status, all, body)
+    if (this.c.req.method === 'HEAD') {
+      void discard(body)
+      return reply(status, all, null)
+    }
     this.streaming = true
     this.overheadMs = clock.now() - this.startedAt - this.trace.waitedMs
     return reply(status, all, this.tracked(body, status))
@@ -118,6 +122,17 @@ export class RequestInFlight {
       attempts: trace.attempts || undefined,
       ...this.log,
     })
+  }
+}
+
+/** Nobody reads it, and what it holds is given back: the framework answers HEAD as GET and drops the body unread. */
+async function discard(body: AsyncIterable<string | Uint8Array>): Promise<void> {
+  const iterator = body[Symbol.asyncIterator]()
+  try {
+    await iterator.next()
+    await iterator.return?.()
+  } catch {
+    // The status has gone already.
   }
 }
 

@@ -19,7 +19,7 @@ export interface AdminAccountRouteOptions {
 }
 
 const listQuery = z.strictObject({
-  email: z.string().min(1).max(254).regex(printable).transform(normalisedEmail).optional(),
+  email: printable(z.string().min(1).max(254)).transform(normalisedEmail).optional(),
   cursor: z.uuid('must be the next_cursor of the page before').optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })

@@ -19,7 +19,11 @@ export const keyLimitsBody = z.strictObject({
   requests_per_minute: count.optional(),
   tokens_per_minute: tokens.optional(),
   max_concurrent: count.optional(),
-  models: z.array(z.string().min(1).max(256).regex(printable)).min(1).max(100).optional(),
+  models: z
+    .array(printable(z.string().min(1).max(256)))
+    .min(1)
+    .max(100)
+    .optional(),
   budget_per_day: amount.optional(),
   budget_per_month: amount.optional(),
 })

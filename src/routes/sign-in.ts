@@ -16,9 +16,13 @@ export interface SignInRouteOptions {
   trustedHops: number
 }
 
-/** Line breaks and the like would be somebody else's trouble later, and PostgreSQL keeps no NUL. */
-export const printable = /^\P{Cc}*$/u
-export const nameRule = z.string().trim().min(1).max(100).regex(printable, 'must not hold control characters')
+/**
+ * Line breaks and the like would be somebody else's trouble later, PostgreSQL keeps no NUL, and half of a surrogate pair
+ * is no text: it would come back as another one.
+ */
+const isPrintable = (text: string) => /^[^\p{Cc}\p{Cs}]*$/u.test(text)
+export const printable = (text: z.ZodString) => text.refine(isPrintable, 'must not hold control characters')
+export const nameRule = printable(z.string().trim().min(1).max(100))
 export const passwordRule = z.string().refine(isGoodPassword, 'must have 12 to 200 characters')
 
 /** Checked by length alone: what was let in once must go on working. */
@@ -26,7 +30,7 @@ export const passwordGiven = z.string().min(1).max(800)
 const email = z.string().trim().max(254).pipe(z.email('must be an email address'))
 const refreshToken = z.string().min(1).max(400)
 const registerBody = z.strictObject({ email, name: nameRule.optional(), password: passwordRule })
-const loginBody = z.strictObject({ email: z.string().min(1).max(254).regex(printable), password: passwordGiven })
+const loginBody = z.strictObject({ email: printable(z.string().min(1).max(254)), password: passwordGiven })
 const refreshBody = z.strictObject({ refresh_token: refreshToken })
 
 export function signInRoutes({ signIn, readJson, trustedHops }: SignInRouteOptions) {

@@ -149,6 +149,8 @@ export function usersContract(name: string, create: () => UsersUnderTest | Promi
       expect(await world.users.setPassword(accountId, { hash: 'x' })).toBe(false)
       expect(await world.users.update(accountId, { disabled: false })).toBeUndefined()
       expect(await signIn(accountId)).toBeUndefined()
+      const newKey = world.accounts.createApiKey(accountId, { name: 'another', scopes: ['inference'] })
+      await expect(newKey, 'whoever is remembered makes no key').rejects.toMatchObject({ code: 'unknown_account' })
       expect(await world.users.close(accountId)).toBe(false)
       expect(await world.users.register({ email, name: 'Another', passwordHash: 'hash' })).toBeDefined()
     })

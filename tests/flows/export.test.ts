@@ -12,7 +12,7 @@ import { createSessions } from '../../adapters/node/postgres/sessions.ts'
 import { createStatements } from '../../adapters/node/postgres/statements.ts'
 import { createUsers } from '../../adapters/node/postgres/users.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
-import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { eventually, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 
@@ -83,7 +83,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   }))!
   const paymentStore = createPaymentStore({ cluster })
   const payment = { accountId, amount: 5_000_000, currency: 'USD', paymentMethod: 'pm_card_visa' } as const
-  const paid = [newId(), newId()]
+  // Of one millisecond, perhaps: then they are in no order of time.
+  const paid = [newId(), newId()].sort()
   for (const id of paid) await paymentStore.begin({ ...payment, id, idempotencyKey: id })
   const other = randomUUID()
   await rows.entries(other, [{ ...entries[0]!, operationId: other }])
@@ -129,6 +130,24 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   ]) {
     expect(text).not.toContain(secret)
   }
+})
+
+test('one that is only asked about (HEAD), or left in the middle, holds no place and is under way no longer', async () => {
+  const url = `${gateway.url}/api/v1/user/export`
+  const headers = { authorization: `Bearer ${apiKey}` }
+  for (let i = 0; i < 3; i++) {
+    const leave = new AbortController()
+    const left = await fetch(url, { headers, signal: leave.signal })
+    leave.abort()
+    await expect(left.text()).rejects.toThrow()
+    const asked = await eventually(
+      () => fetch(url, { method: 'HEAD', headers }),
+      ({ status }) => status === 200,
+    )
+    expect(asked.headers.get('content-type')).toBe('application/json')
+  }
+  JSON.parse(await (await eventually(ask, ({ status }) => status === 200)).text())
+  await eventually(async () => (await gateway.metric('http_requests_in_flight')) === 0)
 })
 
 test('a database that is away is a 503 with a word, not half a document', async () => {

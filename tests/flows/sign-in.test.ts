@@ -71,10 +71,18 @@ describe('registering', () => {
     expect(JSON.stringify(again.body)).not.toMatch(/duplicate|constraint|sql/i)
   })
 
+  test('a body that is too large is told how large it may be', async () => {
+    const { status, body } = await register({ email: newEmail(), password, name: 'x'.repeat(9_000) })
+    expect(status).toBe(413)
+    expect(body.detail).toContain('8 KB')
+  })
+
   test.each([
     ['no email', { password }, 'email'],
     ['no mailbox', { email: 'nobody', password }, 'email'],
     ['a line break in the email', { email: 'a@example.test\nbcc: b@example.test', password }, 'email'],
+    ['half a surrogate pair in the password', { email: 'a@example.test', password: `\ud800${password}` }, 'password'],
+    ['half a surrogate pair in the name', { email: 'a@example.test', name: 'A\udfff', password }, 'name'],
     ['a short password', { email: 'a@example.test', password: 'x'.repeat(11) }, 'password'],
     ['a long password', { email: 'a@example.test', password: 'x'.repeat(201) }, 'password'],
     ['a password that is no text', { email: 'a@example.test', password: 123456789012 }, 'password'],
@@ -339,6 +347,18 @@ describe('the password', () => {
     expect(await stops(apiKey)).toBe(true)
     expect((await signIn(call, email)).status).toBe(401)
     expect((await newPerson(call, email)).id).not.toBe(id)
+  })
+
+  test('neither password nor account are in reach of an API key, even with the password', async () => {
+    const { token } = await newPerson(call)
+    const { api_key: key } = await newKey(call, token)
+    const change = { password, new_password: 'another good password' }
+    const answers = [
+      await call('PUT', '/api/v1/user/password', change, { token: key }),
+      await call('DELETE', '/api/v1/user', { password }, { token: key }),
+    ]
+    for (const { status, body } of answers) expect([status, body.code]).toEqual([403, 'scope_missing'])
+    expect((await me(token)).status).toBe(200)
   })
 
   test('an account without one cannot be closed by a key', async () => {

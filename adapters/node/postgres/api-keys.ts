@@ -92,13 +92,13 @@ const toUseRow = ({ accountId, keyId, at }: KeyUse) => ({ account_id: accountId,
 /** The account's row is locked, so that keys made at the same moment are counted one after the other. */
 async function checkRoom(sql: Sql, accountId: string, most: number): Promise<void> {
   const [account] = await lockAccount(sql, accountId)
-  if (!account) throw new Error('there is no such account')
+  if (!account) throw new ApiError('unknown_account')
   const [live] = await countLive(sql, accountId)
   if (live!.count >= most) throw new ApiError('too_many_api_keys')
 }
 
 const lockAccount = (sql: Sql, accountId: string) => sql<object[]>`
-  select account_id from accounts where account_id = ${accountId} for no key update`
+  select account_id from accounts where account_id = ${accountId} and closed_at is null for no key update`
 
 const countLive = (sql: Sql, accountId: string) => sql<{ count: number }[]>`
   select count(*)::int as count from api_keys
