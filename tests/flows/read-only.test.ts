@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/gateway.ts'
+import { caller, newPerson, password } from '../support/people.ts'
 import { type GatewayProcess, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
 import { type ReplicatedPostgres, startReplicatedPostgres } from '../support/replicated-postgres.ts'
 
@@ -74,6 +75,7 @@ const modeIs = (readOnly: boolean) =>
 test('the switch reaches every gateway: what writes is refused, inference and reads go on', async () => {
   const [here, there] = gateways as [GatewayProcess, GatewayProcess]
   expect(await mode(here)).toEqual({ read_only: false, reason: null, since: null, stored: true })
+  const { token } = await newPerson(caller(here.url))
   const since = performance.now()
   expect(await setMode(here, true)).toMatchObject({ read_only: true, reason: 'operator', stored: true })
   await modeIs(true)
@@ -91,10 +93,10 @@ test('the switch reaches every gateway: what writes is refused, inference and re
     ['POST', '/api/v1/gpu/reservations'],
     ['PATCH', '/api/v1/gpu/deployments/x'],
     ['POST', '/api/v1/billing/payments'],
-    ['DELETE', '/api/v1/user'],
   ] as const) {
     expect({ path, status: (await ask(there, method, path)).status }).toEqual({ path, status: 503 })
   }
+  expect((await caller(there.url)('DELETE', '/api/v1/user', { password }, { token })).status).toBe(503)
   expect(await chat(there)).toBe(200)
   expect((await ask(there, 'GET', '/api/v1/gpu/offers')).status).toBe(200)
   expect((await ask(there, 'POST', '/api/v1/route/explain', { model: 'gpt-4o', messages: [] })).status).toBe(200)

@@ -79,6 +79,13 @@ test('pods that do it at once make each table once, and none fails', async () =>
   expect(await partitions()).toHaveLength(3)
 })
 
+test('a pod that listed the days before another made them makes none of them again', async () => {
+  expect(await upkeep.keepReceiptDays(days)).toBe('done')
+  const late = createUpkeepPort({ database: { ...database, query: async () => [] as never } })
+  expect(await late.keepReceiptDays(days)).toBe('done')
+  expect(await partitions()).toHaveLength(3)
+})
+
 test('it gives way to those who use the table, and finishes later', async () => {
   const { promise: held, resolve: isHeld } = Promise.withResolvers<void>()
   const { promise: letGo, resolve: release } = Promise.withResolvers<void>()

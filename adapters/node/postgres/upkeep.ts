@@ -85,6 +85,8 @@ const selectDays = (sql: Sql) => sql<{ day: string }[]>`
 
 /** A day of which there are receipts already stays in the default partition: moving them would hold up all the others. */
 async function makeDay(sql: Sql, day: string) {
+  // Another pod may have made it since the days were listed.
+  if ((await selectDays(sql)).some((made) => made.day === day)) return
   if ((await selectStray(sql, day)).length > 0) return
   const [name, next] = [nameOf(day), new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10)]
   // Made apart and attached: nobody who reads or writes has to wait for that. No parameters are taken there.
