@@ -52,7 +52,7 @@ export async function startGateway(options: {
       DATA_DIR: join(folder, 'data'),
       BOOTSTRAP_API_KEY: apiKey,
       RATE_LIMIT_PER_MINUTE: '100000000',
-      BOOTSTRAP_CREDIT_USD: '1000000',
+      BOOTSTRAP_CREDIT_USD: '999999',
       ...(openaiUrl && { OPENAI_BASE_URL: openaiUrl }),
       LOG_LEVEL: 'info',
       DRAIN_DELAY: '0s',

@@ -51,7 +51,7 @@ export async function runCrashes({
   let gateway = await start()
   try {
     await grant(database)
-    if (bug?.sql) await database.query('bug', undefined, (sql) => sql.unsafe(bug.sql!))
+    if (bug?.sql) await breakBooks(database, bug.sql)
     for (let kill = 1; kill <= kills; kill++) {
       const load = startLoad(gateway.url, saw, random)
       const { from, to } = killAfterMs
@@ -103,6 +103,17 @@ async function grant(database: Database) {
     },
   })
   await credits.grant(bootstrapAccount, { id: crypto.randomUUID(), kind: 'granted', amount: 100_000_000_000 })
+}
+
+/** The gateway is at work on the same tables: one of the two may be picked as the deadlock's victim. */
+async function breakBooks(database: Database, statements: string) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await database.query('bug', undefined, (sql) => sql.unsafe(statements))
+    } catch (error) {
+      if (tries === 10 || (error as { code?: string }).code !== '40P01') throw error
+    }
+  }
 }
 
 let lastCall = 0

@@ -72,7 +72,7 @@ describe('a cost', () => {
     })
     expect(rule(job('images/generations'), rates)).toEqual({ perImage: 4 })
     expect(rule(job('audio/translations'), rates)).toEqual({ perMinute: 5 })
-    expect(rule(job('audio/speech'), rates)).toEqual({ perMillionCharacters: undefined })
+    expect(rule(job('audio/speech'), rates)).toEqual({ perMillionCharacters: 0 })
   })
 })
 

@@ -26,7 +26,7 @@ import { relayStream, type Source } from './relay-stream.ts'
 import { createRescue, sourceOf } from './rescue.ts'
 import type { Choice, Router } from './router.ts'
 import { ownNames, refuseStoredState, storeNothing } from './stored-state.ts'
-import { TranscriptMemory } from './transcript.ts'
+import { type Transcript, TranscriptMemory } from './transcript.ts'
 import { relayTypedStream } from './typed-stream.ts'
 
 export interface InferenceRequest {
@@ -217,6 +217,8 @@ export function createInference(options: InferenceOptions): Inference {
       return source
     }
     let source = held(sourceOf(choices[at]!, stream, answer))
+    /** What others had said before the one who speaks now. */
+    let former: { transcript: Transcript; tokens: number } | undefined
     const rescue = createRescue({
       guardedCall,
       calls,
@@ -237,10 +239,11 @@ export function createInference(options: InferenceOptions): Inference {
         if (!next) return undefined
         at = next.at
         source = held(next.source)
+        former = source.rescuedBy === 'prefill' ? { transcript, tokens: transcript.tokens } : undefined
         meter.answeredBy(sellerOf(choices[at]!))
         return source
       },
-      onUsage: (usage) => meter.usage(usage),
+      onUsage: (usage) => meter.usage(former ? ofBothParts(usage, former.tokens, former.transcript.tokens) : usage),
       onText: (tokens) => meter.reached(tokens),
       onLast: () => meter.end(200),
       onMalformed: (provider) => metrics.count(instruments.malformedEvents, { provider }),
@@ -260,6 +263,17 @@ export function createInference(options: InferenceOptions): Inference {
       for (const hold of streams) hold.abort(stopping)
     },
   }
+}
+
+/**
+ * One who continues an answer counts what came before as input. It was output, and is paid for once. Some begin from the
+ * front all the same and have counted it, so the pieces delivered in all are the bound.
+ */
+function ofBothParts(usage: TokenUsage, before: number, delivered: number): TokenUsage {
+  const uncounted = Math.max(0, Math.min(before, delivered - usage.outputTokens, usage.inputTokens))
+  const inputTokens = usage.inputTokens - uncounted
+  const cachedInputTokens = Math.min(usage.cachedInputTokens, inputTokens)
+  return { ...usage, inputTokens, cachedInputTokens, outputTokens: usage.outputTokens + uncounted }
 }
 
 /** What the provider would take where none is named. */

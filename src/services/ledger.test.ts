@@ -3,7 +3,7 @@ import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
-import type { MarkEvent } from '../domain/ledger.ts'
+import type { LedgerEvent, MarkEvent } from '../domain/ledger.ts'
 import type { Journal, LedgerStore } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { createLedger, type Ledger } from './ledger.ts'
@@ -154,5 +154,68 @@ describe('at the end', () => {
     await clock.advance(1_000)
     await stopped
     expect(journal.pending).toBe(3)
+  })
+})
+
+describe('an operation', () => {
+  const terms = {
+    endpoint: 'e',
+    model: 'm',
+    provider: 'p',
+    streamed: true,
+    base: 0,
+    outputPerMillion: 0,
+    inputTokens: 0,
+  }
+  const usage = { model: 'm', inputTokens: 1, cachedInputTokens: 0, outputTokens: 2 }
+  const ending = (cost: number) => ({ cost, delivered: true, usage, facts: undefined })
+  let told: LedgerEvent[]
+
+  beforeEach(() => {
+    told = []
+    const { append } = journal
+    journal.append = (line) => {
+      told.push(JSON.parse(line))
+      return append(line)
+    }
+  })
+  const hold = async (ledger: Ledger, amount = 100) =>
+    ledger.hold({
+      ...{ id: 'one', amount, terms, signal: new AbortController().signal },
+      principal: {
+        ...{ accountId: 'account', keyId: 'key', role: 'user', scopes: [] },
+        limits: { key: {}, account: {} },
+      },
+    })
+  const createRich = () => {
+    const store = createMemoryBooks({ clock, everyoneHas: 1_000 }).ledgerStore
+    const identity = { podId: 'pod', processId: 'process', pods: () => 1 }
+    return createLedger({ clock, random: () => 0.5, journal, store, mode, metrics, log, ...identity })
+  }
+
+  test('ends once: what comes later changes nothing', async () => {
+    const operation = await hold(createRich())
+    await operation.end(ending(30))
+    expect(operation.end(ending(99))).toBeUndefined()
+    expect(operation.mark(1_000)).toBeUndefined()
+    expect(told.map(({ event }) => event)).toEqual(['hold', 'settle'])
+    expect(operation.purse).toMatchObject({ open: 0, free: 70, lastEvent: 2 })
+  })
+
+  test('is marked every 50 tokens', async () => {
+    const operation = await hold(createRich())
+    for (let tokens = 1; tokens <= 160; tokens++) await operation.mark(tokens)
+    expect(told.slice(1)).toMatchObject([50, 100, 150].map((outputTokens) => ({ event: 'mark', outputTokens })))
+  })
+
+  test('that the journal did not take is not begun, and holds nothing', async () => {
+    journal.written = () => Promise.reject(new Error('no space'))
+    await expect(hold(createRich())).rejects.toMatchObject({ code: 'usage_unrecordable' })
+    expect(told).toMatchObject([{ event: 'hold' }, { event: 'release', amount: 0 }])
+  })
+
+  test('is not begun where its hold finds no room in the journal', async () => {
+    journal = { ...createMemoryJournal(), full: true }
+    await expect(hold(createRich())).rejects.toMatchObject({ code: 'usage_unrecordable' })
   })
 })

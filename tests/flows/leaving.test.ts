@@ -237,12 +237,13 @@ describe.each(['restart', 'prefill'] as const)('of an answer that another one go
     }
   }, 60_000)
 
-  if (way === 'prefill') return
-  test('the whole is paid for as the one who has said it all counts it', async () => {
+  test('the whole is paid for as the last one counts it, and what it had not to say is no part of its prompt', async () => {
     const caller = call('chat/completions', { model: way, messages })
     const second = await rescued(caller)
-    for (let i = 1; i <= pieces; i++) second.send(word(i))
-    finishChat(second)
+    const own = way === 'restart' ? 1 : cutAt + 1
+    for (let i = own; i <= pieces; i++) second.send(word(i))
+    const completion = pieces - own + 1
+    finishChat(second, { prompt_tokens: 11 + pieces - completion, completion_tokens: completion })
     expect(await caller.rest()).toContain('[DONE]')
     expect(await theEnd()).toMatchObject({
       ...{ inputTokens: 11, outputTokens: pieces },

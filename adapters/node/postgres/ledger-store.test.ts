@@ -315,3 +315,37 @@ test('whatever is told, in whatever order and groups, the books are sound', asyn
     { numRuns: 30 },
   )
 })
+
+test('what another process has leased is not leased again', async () => {
+  const { ask } = await newAccount(100)
+  expect(await store.lease(ask(80))).toMatchObject({ granted: 80 })
+  const other = ask(30, { processId: randomUUID(), want: 100 })
+  expect(await store.lease(other)).toMatchObject({ granted: 0, spendable: 20, elsewhere: 80 })
+  expect(await store.lease({ ...other, need: 20 })).toMatchObject({ granted: 20, spendable: 0 })
+  await sound()
+})
+
+test('what a key has held counts to its budget as what it has spent does', async () => {
+  const { keyId, ask, hold, end } = await newAccount(1_000)
+  const own = { purseId: keyId, budgets: { keyId, perDay: 100, perMonth: undefined } }
+  expect(await store.lease(ask(60, own))).toMatchObject({ granted: 60 })
+  const id = newId()
+  await enter(hold(id, 60, { purseId: keyId }))
+  expect(await store.lease(ask(41, own))).toMatchObject({ granted: 0, blocked: { by: 'budget', spent: 60 } })
+  await enter(end(id, 50, { purseId: keyId }))
+  // What is left of its slice is outstanding, too.
+  expect(await store.lease(ask(41, own))).toMatchObject({ granted: 0, blocked: { spent: 60 } })
+  expect(await store.lease(ask(40, own))).toMatchObject({ granted: 40 })
+  await sound()
+})
+
+test('the least cost counts to the guard rails, the usage and the bill', async () => {
+  const { accountId, hold, end } = await newAccount(10)
+  const id = newId()
+  await enter(hold(id, 5))
+  await enter(end(id, 1))
+  expect(await rows('spend_minutes', accountId)).toMatchObject([{ spent: '1' }])
+  expect(await rows('usage_days', accountId)).toMatchObject([{ cost: '1' }])
+  expect(await rows('billing_outbox', accountId)).toMatchObject([{ operation_id: id, amount: '1' }])
+  await sound()
+})

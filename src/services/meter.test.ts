@@ -1,0 +1,192 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
+import { createMemoryJournal } from '../../adapters/memory/journal.ts'
+import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import type { HoldEvent } from '../domain/ledger.ts'
+import type { Principal } from '../domain/principal.ts'
+import type { CallTrace } from '../upstream/guarded-call.ts'
+import type { Job } from './cost.ts'
+import { createLedger } from './ledger.ts'
+import { createNoteKept, type MeteredRequest, type Seller, startMeter, storable } from './meter.ts'
+
+const log = { debug() {}, info() {}, warn() {}, error() {} }
+const principal: Principal = {
+  ...{ accountId: 'account', keyId: 'key', role: 'user', scopes: ['inference'] },
+  limits: { key: {}, account: {} },
+}
+/** A hundred tokens by its length; a micro-dollar each, and ten for one that comes out. */
+const job: Job = { endpoint: 'chat/completions', body: { max_tokens: 50 }, bytes: 400 }
+const seller = (provider: string, dearer = 1): Seller => ({
+  ...{ provider, model: `${provider}-model`, contextWindow: undefined },
+  price: {
+    ...{ inputPerMillion: 1e6 * dearer, cachedInputPerMillion: 5e5 * dearer, outputPerMillion: 1e7 * dearer },
+    ...{ perImage: undefined, perMinute: undefined, perMillionCharacters: undefined },
+  },
+})
+
+let clock: FakeClock
+let store: MemoryLedgerStore
+let books: MemoryBooks
+let ledger: ReturnType<typeof createLedger>
+let told: string[]
+
+beforeEach(async () => {
+  clock = new FakeClock()
+  books = createMemoryBooks({ clock })
+  store = books.ledgerStore
+  await books.credits.grant('account', { id: 'one', kind: 'granted', amount: 1_000_000 })
+  told = []
+  const journal = createMemoryJournal()
+  const { append } = journal
+  journal.append = (event) => {
+    told.push(event)
+    return append(event)
+  }
+  const own = { clock, random: () => 0.5, journal, store, mode: { readOnly: false }, metrics: new FakeMetrics(), log }
+  ledger = createLedger({ ...own, podId: 'pod', processId: 'process', pods: () => 1 })
+})
+
+const request = (trace: Partial<CallTrace> = {}) => {
+  const endings: ((status: number) => void)[] = []
+  const metered: MeteredRequest = {
+    ...{ id: 'request', headers: { 'x-cache': 'miss', ratelimit: '5', secret: 'no' }, tokensUsed: undefined },
+    trace: { attempts: 1, waitedMs: 12.34, ...trace },
+    elapsedMs: () => 56.78,
+    onEnd: (fn) => void endings.push(fn),
+  }
+  return { metered, end: (status: number) => endings.forEach((fn) => void fn(status)) }
+}
+const start = async (sellers = [seller('first')], { metered, end } = request()) => {
+  const signal = new AbortController().signal
+  const meter = await startMeter({ ledger }, metered, principal, job, sellers, { stream: true, signal })
+  return { meter, end, metered }
+}
+async function theEnd() {
+  await clock.advance(100)
+  expect(store.ends).toHaveLength(1)
+  expect(books.of('account')).toMatchObject({ available: 1_000_000 - store.ends[0]!.amount, held: 0 })
+  return store.ends[0]!
+}
+
+test('the dearest of those who may answer is held for, and a pod that dies is billed by the first', async () => {
+  await start([seller('first'), seller('second', 3)])
+  const hold = JSON.parse(told[0]!) as HoldEvent
+  expect(hold).toMatchObject({
+    ...{ event: 'hold', amount: 3 * (400 + 50 * 10), operationId: 'request' },
+    terms: { base: 100, outputPerMillion: 1e7, inputTokens: 100, provider: 'first', streamed: true },
+  })
+})
+
+test('what is said of an answer is what it costs, under whoever gave it', async () => {
+  const { meter, metered } = await start([seller('first'), seller('second', 3)])
+  meter.answeredBy(seller('second', 3))
+  meter.usage({ inputTokens: 90, cachedInputTokens: 30, outputTokens: 20 })
+  expect(meter.cost).toBe(3 * (60 + 15 + 200))
+  await Promise.all([meter.end(200), theEnd()])
+  expect(store.ends[0]).toMatchObject({
+    ...{
+      event: 'settle',
+      amount: 825,
+      model: 'second-model',
+      inputTokens: 90,
+      cachedInputTokens: 30,
+      outputTokens: 20,
+    },
+    facts: {
+      ...{ status: 200, provider: 'second', held: 2_700, cache: 'miss', source: 'provider' },
+      ...{ limits: { ratelimit: '5' }, totalMs: 56.8, providerMs: 12.3 },
+      price: { inputPerMillion: 3e6, cachedInputPerMillion: 1.5e6, outputPerMillion: 3e7 },
+    },
+  })
+  expect(metered.tokensUsed).toBe(110)
+})
+
+test('the first end counts', async () => {
+  const { meter, end } = await start()
+  meter.answeredBy(seller('first'))
+  meter.usage({ inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 })
+  void meter.end(200)
+  meter.usage({ inputTokens: 100, cachedInputTokens: 0, outputTokens: 100 })
+  void meter.end(200)
+  end(499)
+  expect(await theEnd()).toMatchObject({ amount: 11, facts: { status: 200 } })
+})
+
+describe('without the provider’s word', () => {
+  test('the pieces that were delivered and the prompt’s length are paid for, as an estimate', async () => {
+    const { meter, end } = await start()
+    meter.answeredBy(seller('first'))
+    for (const tokens of [1, 2, 7]) void meter.reached(tokens)
+    end(499)
+    expect(await theEnd()).toMatchObject({
+      ...{ amount: 100 + 70, inputTokens: 100, outputTokens: 7 },
+      facts: { source: 'estimated' },
+    })
+  })
+
+  test('one who leaves before an answer pays for the prompt, if it was sent', async () => {
+    const { end } = await start()
+    end(499)
+    expect(await theEnd()).toMatchObject({ event: 'settle', amount: 100, outputTokens: 0 })
+  })
+
+  test('and nothing where it was not', async () => {
+    const { end } = await start(undefined, request({ attempts: 0 }))
+    end(499)
+    expect(await theEnd()).toMatchObject({
+      ...{ event: 'release', amount: 0, inputTokens: 0 },
+      facts: { source: 'none' },
+    })
+  })
+
+  test('nothing is paid where nobody answered, whatever was tried', async () => {
+    const { end } = await start()
+    end(503)
+    expect(await theEnd()).toMatchObject({ event: 'release', amount: 0 })
+  })
+
+  test('nor for what is good for nothing', async () => {
+    const { meter, end } = await start()
+    meter.answeredBy(seller('first'))
+    void meter.reached(5)
+    meter.unanswered()
+    end(200)
+    expect(await theEnd()).toMatchObject({ event: 'release', amount: 0 })
+  })
+})
+
+test('whoever goes on with an answer says what it comes to: the word of the one before is forgotten', async () => {
+  const { meter, end } = await start()
+  meter.answeredBy(seller('first'))
+  meter.usage({ inputTokens: 9, cachedInputTokens: 0, outputTokens: 9 })
+  meter.answeredBy(seller('second'))
+  void meter.reached(3)
+  end(499)
+  expect(await theEnd()).toMatchObject({ amount: 130, model: 'second-model', outputTokens: 3 })
+})
+
+test('parts of one answer are added up', async () => {
+  const { meter, end } = await start()
+  meter.answeredBy(seller('first'))
+  for (let i = 1; i <= 3; i++) meter.addUsage({ inputTokens: i, cachedInputTokens: 1, outputTokens: 2 * i })
+  end(200)
+  expect(await theEnd()).toMatchObject({ inputTokens: 6, cachedInputTokens: 3, outputTokens: 12 })
+})
+
+test('an answer that was given before is noted, and costs nothing', async () => {
+  const { metered, end } = request()
+  createNoteKept({ ledger })(metered, principal, {
+    ...{ endpoint: 'chat/completions', stream: false, provider: 'p', model: 'm\0', cache: 'memory' },
+  })
+  end(200)
+  expect(await theEnd()).toMatchObject({
+    ...{ event: 'settle', amount: 0, model: 'm�', inputTokens: 0, outputTokens: 0 },
+    facts: { source: 'cache', cache: 'memory', held: 0 },
+  })
+})
+
+test('a name that no database stores is made one that it does', () => {
+  expect(storable('a\0b\ud800c')).toBe('a�b�c')
+})
