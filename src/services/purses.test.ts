@@ -514,6 +514,20 @@ describe('while nothing may be written', () => {
     expect(await tried(purses, 1)).toBe('ledger_unavailable')
   })
 
+  test('also where the primary was lost while a slice was asked for', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 0)
+    store.lease = async () => {
+      mode.readOnly = true
+      throw new Error('lost')
+    }
+    await take(purses, 225)
+    expect(await tried(purses, 900)).toBe('ledger_unavailable')
+  })
+
   test('and where nothing was known, nothing is spent', async () => {
     await grant(1_000)
     mode.readOnly = true

@@ -178,7 +178,11 @@ export function createPurses(options: PursesOptions): Purses {
         const { accountId, id: purseId, budgets } = purse
         const answer = mode.readOnly
           ? await unsecured(purse, need, want)
-          : await store.lease({ accountId, purseId, processId, podId, budgets, need, want })
+          : await store.lease({ accountId, purseId, processId, podId, budgets, need, want }).catch((error) => {
+              // The primary was lost meanwhile: whoever waits is served as those are who come now.
+              if (mode.readOnly) return unsecured(purse, need, want)
+              throw error
+            })
         purse.free += answer.granted
         purse.lowest = Math.min(purse.lowest, purse.free)
         purse.spendable = answer.spendable
