@@ -73,7 +73,7 @@ describe('the catalogue of a migrated database', () => {
         where c.contype = 'f' and class.relnamespace = 'public'::regnamespace`,
     )
     const owned = (await tables()).filter((name) => !referenceTables.includes(name))
-    expect(owned).toEqual(expect.arrayContaining(['accounts', 'api_keys', 'usage_events']))
+    expect(owned).toEqual(expect.arrayContaining(['accounts', 'api_keys', 'ledger_entries']))
     for (const table of owned) {
       const own = keys.filter((key) => key.table === table)
       expect(own.map(({ kind }) => kind)).toContain('primary')
