@@ -219,3 +219,33 @@ describe('an operation', () => {
     await expect(hold(createRich())).rejects.toMatchObject({ code: 'usage_unrecordable' })
   })
 })
+
+test('a hold that ended before it was entered is not in the books: its end says it all', async () => {
+  const ledger = create()
+  const entered: string[][] = []
+  record.mockImplementation(async (events) => {
+    entered.push(events.map((line) => JSON.parse(line).event))
+    return done
+  })
+  const terms = {
+    ...{ endpoint: 'e', model: 'm', provider: 'p', streamed: false, base: 0, outputPerMillion: 0, inputTokens: 0 },
+  }
+  const hold = (id: string) =>
+    ledger.hold({
+      ...{ id, amount: 0, terms, signal: new AbortController().signal },
+      principal: {
+        ...{ accountId: 'account', keyId: 'key', role: 'user', scopes: [] },
+        limits: { key: {}, account: {} },
+      },
+    })
+  const ending = {
+    ...{ cost: 0, delivered: true, facts: undefined },
+    usage: { model: 'm', inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 },
+  }
+  const [short, long] = [await hold('short'), await hold('long')]
+  await short.end(ending)
+  await clock.advance(50)
+  await long.end(ending)
+  await clock.advance(50)
+  expect(entered).toEqual([['hold', 'settle'], ['settle']])
+})

@@ -225,12 +225,14 @@ export function createLedger(options: LedgerOptions): Ledger {
     const last = entries.at(-1)
     if (!last) return false
     const events: string[] = []
-    for (const { position, event } of entries) if (!skipped.delete(position)) events.push(event)
+    for (const { position, event } of entries) if (!skipped.has(position)) events.push(event)
     const { refused, spendable } = await store.enter(events)
     keep(events)
     lose(refused, 'refused by the database')
     journal.settle(last.position)
     enteredPosition = last.position
+    // Also those that were marked while their group was on its way.
+    for (const position of skipped) if (position <= enteredPosition) skipped.delete(position)
     purses.entered(enteredPosition, spendable)
     waiting = waiting.filter(({ upTo, resolve }) => upTo > enteredPosition || resolve())
     return true
