@@ -502,8 +502,11 @@ export interface LedgerStore {
   lease(ask: LeaseAsk): Promise<LeaseAnswer>
   /** What could be leased, where nothing may be written. From a replica it may be seconds old. */
   look(accountId: string): Promise<Pick<LeaseAnswer, 'spendable' | 'elsewhere' | 'held' | 'limited'>>
-  /** Gives back what is not needed; `all`: also what the books and this process do not agree on. */
-  giveBack(slices: readonly CreditSlice[]): Promise<void>
+  /**
+   * Gives back what is not needed, as far as the books have it; `all`: also what they and this process do not agree on.
+   * Answers how much came back, by purse.
+   */
+  giveBack(slices: readonly CreditSlice[]): Promise<ReadonlyMap<string, MicroUsd>>
   /** The slices are still in use. Answers those that are there no longer. */
   renew(slices: readonly Omit<CreditSlice, 'amount'>[]): Promise<readonly string[]>
   /** Holds that this pod made before this process began. At most so many. */

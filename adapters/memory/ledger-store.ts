@@ -145,14 +145,17 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
       return { spendable: spendable(accountId), elsewhere: leased, held, limited: isLimited(accountId) }
     },
     async giveBack(slices) {
+      const returned = new Map<string, MicroUsd>()
       for (const { accountId, purseId, processId, amount } of slices) {
         const lease = leases.get(leaseKey(purseId, processId))
         if (!lease) continue
         const given = amount === 'all' ? lease.amount : Math.min(amount, lease.amount)
         lease.amount -= given
         of(accountId).leased -= given
+        returned.set(purseId, (returned.get(purseId) ?? 0) + given)
         if (amount === 'all') leases.delete(leaseKey(purseId, processId))
       }
+      return returned
     },
     renew: async (slices) =>
       slices

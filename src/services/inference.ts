@@ -243,7 +243,10 @@ export function createInference(options: InferenceOptions): Inference {
         meter.answeredBy(sellerOf(choices[at]!))
         return source
       },
-      onUsage: (usage) => meter.usage(former ? ofBothParts(usage, former.tokens, former.transcript.tokens) : usage),
+      onUsage(usage) {
+        if (former) meter.usage(ofBothParts(usage, former.tokens, former.transcript.tokens), true)
+        else meter.usage(usage)
+      },
       onText: (tokens) => meter.reached(tokens),
       onLast: () => meter.end(200),
       onMalformed: (provider) => metrics.count(instruments.malformedEvents, { provider }),

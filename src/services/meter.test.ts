@@ -126,14 +126,19 @@ describe('without the provider’s word', () => {
     })
   })
 
-  test('one who leaves before an answer pays for the prompt, if it was sent', async () => {
-    const { end } = await start()
+  const tried = (outcome: string) => ({ provider: 'p', model: 'm', outcome, reason: 'first choice', ms: 1 })
+
+  test('one who leaves while a provider works pays for the prompt', async () => {
+    const { end } = await start(undefined, request({ tries: [tried('server'), tried('client')] }))
     end(499)
     expect(await theEnd()).toMatchObject({ event: 'settle', amount: 100, outputTokens: 0 })
   })
 
-  test('and nothing where it was not', async () => {
-    const { end } = await start(undefined, request({ attempts: 0 }))
+  test.each([
+    ['nobody was asked', []],
+    ['whoever was asked had failed', [tried('not_sent')]],
+  ])('and nothing where %s', async (_, tries) => {
+    const { end } = await start(undefined, request({ tries }))
     end(499)
     expect(await theEnd()).toMatchObject({
       ...{ event: 'release', amount: 0, inputTokens: 0 },

@@ -99,6 +99,7 @@ export class Meter {
   private readonly operation: Operation
   private readonly stream: boolean
   private answered = false
+  private counted = false
   constructor(request: MeteredRequest, job: Job, seller: Seller, operation: Operation, stream: boolean) {
     this.request = request
     this.job = job
@@ -129,7 +130,9 @@ export class Meter {
     this.delivered.images = count
   }
 
-  usage(usage: TokenUsage) {
+  /** `counted`: a part of it was counted here, not said by the provider. */
+  usage(usage: TokenUsage, counted = false) {
+    this.counted = counted
     this.delivered.usage = usage
     this.request.tokensUsed = usage.inputTokens + usage.outputTokens
   }
@@ -152,8 +155,8 @@ export class Meter {
   /** The first call counts. Resolves when it is certain to be billed. */
   end(status: number): Promise<void> | undefined {
     const { answered, delivered, job, seller, operation, request } = this
-    // Whoever leaves has had the provider read the prompt.
-    const spent = answered || (status === 499 && request.trace.attempts > 0)
+    // Whoever leaves while a provider works has had it read the prompt.
+    const spent = answered || (status === 499 && request.trace.tries?.at(-1)?.outcome === 'client')
     const cost = spent ? costOf(job, seller.price, delivered) : 0
     const usage = !spent
       ? none
@@ -168,7 +171,7 @@ export class Meter {
         status,
         streamed: this.stream,
         provider: seller.provider,
-        source: !spent ? 'none' : isExact(job, delivered) ? 'provider' : 'estimated',
+        source: !spent ? 'none' : isExact(job, delivered) && !this.counted ? 'provider' : 'estimated',
         price: rule(job, seller.price),
         held: operation.held,
         cache: request.headers['x-cache'] ?? 'bypass',

@@ -613,3 +613,79 @@ test('100,000 purses are enough', () => {
   expect(() => purses.of(principal())).toThrow(expect.objectContaining({ code: 'overloaded' }))
   expect(purses.of({ ...principal(), accountId: '7' }).id).toBe('7')
 })
+
+describe('credit that the books and a purse do not agree on', () => {
+  test('what is left of what was not secured is not spent once it can be leased', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    purses.spend(purse, 100, 10)
+    mode.readOnly = false
+    const other = { accountId, purseId: accountId, processId: 'other', podId: 'other', budgets: undefined }
+    await store.lease({ ...other, need: 1_000, want: 1_000 })
+    const refused = tried(purses, 90)
+    await clock.advance(1_000)
+    expect(await refused).toBe('insufficient_credit')
+  })
+
+  test('a slice that is granted while the mode changes is a slice', async () => {
+    await grant(1_000)
+    gate = Promise.withResolvers()
+    const purses = create()
+    const purse = purses.of(principal())
+    const taking = take(purses, 100)
+    await settled()
+    mode.readOnly = true
+    gate.resolve()
+    await taking
+    expect([purse.leased, purse.unsecured]).toEqual([true, 0])
+  })
+
+  test('what is granted without the books while the mode changes is counted', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    const { look } = store
+    const purses = create()
+    const purse = purses.of(principal())
+    store.look = async (id) => {
+      mode.readOnly = false
+      return look(id)
+    }
+    await take(purses, 100)
+    expect([purse.leased, purse.unsecured]).toEqual([false, 100])
+  })
+
+  test('what came free before the books knew of it stays here until they do, also while callers go on asking', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 1_000)
+    const operation = { accountId, operationId: 'one', keyId: 'key', purseId: accountId, processId: 'process', at: 0 }
+    const terms = {
+      endpoint: 'e',
+      model: 'm',
+      provider: 'p',
+      streamed: false,
+      base: 0,
+      outputPerMillion: 0,
+      inputTokens: 0,
+    }
+    await store.enter([JSON.stringify({ event: 'hold', ...operation, podId: 'pod', amount: 1_000, terms })])
+    purses.spend(purse, 1_000, 100)
+    purse.lastEvent = 2
+    purses.entered(1, new Map([[accountId, 0]]))
+    await settled()
+    expect(purse.free).toBe(900)
+    const usage = { model: 'm', inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 }
+    await store.enter([JSON.stringify({ event: 'settle', ...operation, amount: 100, ...usage })])
+    purses.entered(2, new Map([[accountId, 0]]))
+    await settled()
+    for (let second = 0; second < 60; second++) {
+      void tried(purses, 950)
+      await clock.advance(1_000)
+    }
+    expect(books.of(accountId)).toMatchObject({ available: 900, held: 0, leased: 0 })
+  })
+})

@@ -133,6 +133,7 @@ export function createPurses(options: PursesOptions): Purses {
   function take(purse: Purse, amount: MicroUsd, signal: AbortSignal): undefined | Promise<void> {
     purse.usedAt = clock.now()
     if (amount > purse.largest) purse.largest = amount
+    if (purse.unsecured > 0 && !mode.readOnly) forgetUnsecured(purse)
     // What costs nothing needs no credit.
     if (amount === 0 || (purse.waiting.length === 0 && purse.free >= amount)) {
       purse.open++
@@ -164,6 +165,13 @@ export function createPurses(options: PursesOptions): Purses {
     })
   }
 
+  /** What is left of it is no slice that the books know of: others may have leased it by now. */
+  function forgetUnsecured(purse: Purse) {
+    purse.free -= Math.max(0, Math.min(purse.free, purse.unsecured))
+    purse.lowest = Math.min(purse.lowest, purse.free)
+    purse.unsecured = 0
+  }
+
   async function lease(purse: Purse) {
     purse.leasing = true
     let tries = patience.tries
@@ -176,18 +184,21 @@ export function createPurses(options: PursesOptions): Purses {
         const need = first.amount - purse.free
         const want = all + spare(purse, purse.spendable - all)
         const { accountId, id: purseId, budgets } = purse
-        const answer = mode.readOnly
+        // As it is now, whatever it is when the answer comes.
+        let secured = !mode.readOnly
+        const answer = !secured
           ? await unsecured(purse, need, want)
           : await store.lease({ accountId, purseId, processId, podId, budgets, need, want }).catch((error) => {
               // The primary was lost meanwhile: whoever waits is served as those are who come now.
-              if (mode.readOnly) return unsecured(purse, need, want)
-              throw error
+              if (!mode.readOnly) throw error
+              secured = false
+              return unsecured(purse, need, want)
             })
         purse.free += answer.granted
         purse.lowest = Math.min(purse.lowest, purse.free)
         purse.spendable = answer.spendable
         purse.limited = answer.limited
-        if (mode.readOnly) purse.unsecured += answer.granted
+        if (!secured) purse.unsecured += answer.granted
         else {
           purse.unsecured = 0
           purse.leased = true
@@ -298,7 +309,14 @@ export function createPurses(options: PursesOptions): Purses {
   async function giveBack(slices: CreditSlice[]) {
     if (slices.length === 0) return
     try {
-      await store.giveBack(slices)
+      const returned = await store.giveBack(slices)
+      // What the books do not know yet to have come free they cannot take back: it stays here until they do.
+      for (const { purseId, amount } of slices) {
+        const purse = purses.get(purseId)
+        if (!purse || amount === 'all') continue
+        purse.free += amount - (returned.get(purseId) ?? 0)
+        serve(purse)
+      }
     } catch (error) {
       log.warn('credit could not be given back', { error: String(error) })
       // While the books are away, what this pod has is all that its callers can use.

@@ -247,7 +247,8 @@ describe.each(['restart', 'prefill'] as const)('of an answer that another one go
     expect(await caller.rest()).toContain('[DONE]')
     expect(await theEnd()).toMatchObject({
       ...{ inputTokens: 11, outputTokens: pieces },
-      facts: { status: 200, source: 'provider' },
+      // One who continues has not counted what was said before.
+      facts: { status: 200, source: way === 'restart' ? 'provider' : 'estimated' },
     })
   })
 })

@@ -65,14 +65,15 @@ export function createLedgerStore(options: LedgerStoreOptions): LedgerStore {
     },
 
     async giveBack(slices) {
-      if (slices.length === 0) return
-      await transaction('give credit back', async (sql) => {
+      if (slices.length === 0) return new Map()
+      const rows = await transaction('give credit back', async (sql) => {
         await lockBalances(
           sql,
           slices.map(({ accountId }) => accountId),
         )
-        await shrinkLeases(sql, slices.map(toRow))
+        return shrinkLeases(sql, slices.map(toRow))
       })
+      return new Map(rows.map(({ purse_id, amount }) => [purse_id, Number(amount)]))
     },
 
     async renew(slices) {
@@ -278,7 +279,7 @@ const toRow = (slice: { accountId: string; purseId: string; processId: string; a
 })
 
 /** Never more than there is: the books are right and the process may have counted less. */
-const shrinkLeases = (sql: Sql, rows: readonly object[]) => sql`
+const shrinkLeases = (sql: Sql, rows: readonly object[]) => sql<{ purse_id: string; amount: string }[]>`
   with slices as (
     select leases.account_id, leases.purse_id, leases.process_id,
       least(leases.amount, coalesce(slices.amount, leases.amount)) as amount, slices.amount is null as everything
@@ -296,9 +297,11 @@ const shrinkLeases = (sql: Sql, rows: readonly object[]) => sql`
       and leases.process_id = slices.process_id
   ), returned as (
     select account_id, sum(amount) as amount from slices group by account_id
+  ), freed as (
+    update balances set leased = balances.leased - returned.amount from returned
+    where balances.account_id = returned.account_id
   )
-  update balances set leased = balances.leased - returned.amount from returned
-  where balances.account_id = returned.account_id`
+  select purse_id, sum(amount) as amount from slices group by purse_id`
 
 const renewLeases = (sql: Sql, slices: readonly { accountId: string; purseId: string; processId: string }[]) => sql<
   { purse_id: string }[]
