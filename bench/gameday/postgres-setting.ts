@@ -68,6 +68,7 @@ export async function inPostgresSetting<T>(
       metric,
       async makeKeys(count) {
         const { accountId } = await storage.accounts.createAccount({ name: 'a customer' })
+        await storage.credits.grant(accountId, { id: crypto.randomUUID(), kind: 'granted', amount: 1_000_000_000_000 })
         const keys: string[] = []
         for (let i = 0; i < count; i++) {
           const key = { name: `key ${i}`, scopes: ['inference'] as const, limits: { requestsPerMinute: 1_000_000 } }

@@ -78,7 +78,7 @@ interface Waiting {
 
 const tickMs = 1_000
 const sliceSeconds = 2
-/** After so long without a request nothing is kept. */
+/** After so long without a request only the reserve is kept. */
 const idleMs = 1_000
 const returnMs = 10_000
 /** Until then it is known what an account had, should the books be away. */
@@ -87,6 +87,8 @@ const minParts = 4
 const renewEveryTicks = 15
 /** Of what is remembered as the largest, after a tick. */
 const largestKept = 0.9
+/** What is kept in reserve, in requests of the largest size. */
+const reserveRequests = 4
 const maxWaiting = 2_000
 const maxPurses = 100_000
 /** What others hold and do not need comes back within this, so that it is worth asking again. */
@@ -269,6 +271,14 @@ export function createPurses(options: PursesOptions): Purses {
   const spare = ({ rate }: Purse, spendable: MicroUsd) =>
     Math.max(0, Math.floor(Math.min(sliceSeconds * rate, spendable / 4)))
 
+  /**
+   * Holds are far larger than what they come to, so a pod needs room for a few more at once than a moment ago: without
+   * it each little crowd would have to ask the database, which may be slow or gone. Kept for a while also where nobody
+   * asks. Not where what is leased counts against a limit.
+   */
+  const reserve = ({ largest, limited, budgets, spendable }: Purse) =>
+    limited || budgets ? 0 : Math.floor(Math.min(reserveRequests * largest, spendable / 8))
+
   function tick() {
     cancelTick = undefined
     ticks++
@@ -288,7 +298,7 @@ export function createPurses(options: PursesOptions): Purses {
         if (now - purse.usedAt >= forgetMs) purses.delete(purse.id)
         continue
       }
-      const keep = idle ? 0 : spare(purse, purse.spendable)
+      const keep = Math.max(reserve(purse), idle ? 0 : spare(purse, purse.spendable))
       const excess = Math.min(purse.lowest, purse.free) - keep
       if (excess > 0) slices.push(giveUp(purse, excess))
       purse.lowest = purse.free
