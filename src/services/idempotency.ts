@@ -52,7 +52,7 @@ const retryAfterMs = 1_000
 export function createKeyedExecutions(options: IdempotencyOptions): KeyedExecutions {
   const { clock, random, store, outcomeOf, mode, metrics, log } = options
   const held = createHeldKeys({ clock, random, store, log })
-  const stopPurge = startKeyPurge({ clock, random, store, mode })
+  const stopPurge = startKeyPurge({ clock, random, store, mode, log })
   const count = (result: string) => metrics.count(instruments.idempotentRequests, { result })
 
   function execution(key: HeldKey): Execution {

@@ -1,11 +1,12 @@
 /** Forgets idempotency keys that are older than they are kept, in bounded steps. */
-import type { Clock, Idempotency, WriteMode } from '../ports.ts'
+import type { Clock, Idempotency, Log, WriteMode } from '../ports.ts'
 
 export interface KeyPurgeOptions {
   clock: Clock
   random: () => number
   store: Pick<Idempotency, 'purge'>
   mode: Pick<WriteMode, 'readOnly'>
+  log: Pick<Log, 'warn'>
 }
 
 const everyMs = 10 * 60_000
@@ -13,7 +14,7 @@ const groupSize = 1_000
 const maxGroups = 100
 
 /** Answers what ends it. */
-export function startKeyPurge({ clock, random, store, mode }: KeyPurgeOptions): () => void {
+export function startKeyPurge({ clock, random, store, mode, log }: KeyPurgeOptions): () => void {
   let stopped = false
   let cancel = () => {}
 
@@ -25,9 +26,8 @@ export function startKeyPurge({ clock, random, store, mode }: KeyPurgeOptions): 
     if (stopped) return
     // Pods that began together do not purge together.
     cancel = clock.setTimer(everyMs * (0.5 + random()), () => {
-      // What could not be purged now is purged next time.
       void purge()
-        .catch(() => {})
+        .catch((error) => log.warn('old idempotency keys are purged next time', { error: String(error) }))
         .finally(later)
     })
   }

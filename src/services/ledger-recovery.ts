@@ -14,7 +14,7 @@ export interface LedgerRecoveryOptions {
   random: () => number
   journal: Pick<Journal, 'unsettled'>
   store: LedgerStore
-  ledger: Pick<Ledger, 'append' | 'entered'>
+  ledger: Pick<Ledger, 'append' | 'entered' | 'full'>
   mode: Pick<WriteMode, 'readOnly'>
   log: Log
   podId: string
@@ -97,7 +97,8 @@ export function createLedgerRecovery(options: LedgerRecoveryOptions): LedgerReco
     async endJournalled() {
       const open = new Map<string, OpenHold>()
       for await (const { event } of journal.unsettled()) note(open, JSON.parse(event) as LedgerEvent)
-      end([...open.values()], 'left in the journal')
+      // A full journal must not keep the pod from starting: what it holds goes to the books, and is ended there.
+      if (!ledger.full) end([...open.values()], 'left in the journal')
     },
     start() {
       run().catch(() => {}) // It ends with the sleep that `stop` interrupts.

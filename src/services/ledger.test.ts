@@ -214,6 +214,24 @@ describe('an operation', () => {
     expect(told).toMatchObject([{ event: 'hold' }, { event: 'release', amount: 0 }])
   })
 
+  test('is not begun where its line finds no room, and what was taken for it is given back', async () => {
+    const ledger = createRich()
+    journal.append = () => 0
+    await expect(hold(ledger, 1_000)).rejects.toMatchObject({ code: 'usage_unrecordable' })
+    journal.append = createMemoryJournal().append
+    expect((await hold(ledger, 1_000)).purse).toMatchObject({ open: 1, free: 0 })
+  })
+
+  test('whose end is lost keeps its hold for the books', async () => {
+    const operation = await hold(createRich())
+    journal.append = () => 0
+    expect(operation.end(ending(30))).toBeUndefined()
+    await clock.advance(50)
+    expect(told.map(({ event }) => event)).toEqual(['hold'])
+    expect(metrics.counted(instruments.ledgerLostEvents)).toBe(1)
+    expect(operation.purse.lastEvent).toBe(1)
+  })
+
   test('is not begun where its hold finds no room in the journal', async () => {
     journal = { ...createMemoryJournal(), full: true }
     await expect(hold(createRich())).rejects.toMatchObject({ code: 'usage_unrecordable' })

@@ -106,7 +106,9 @@ export class Operation {
       ...usage,
       facts,
     } satisfies EndEvent)
-    if (position > 0) this.owner.skip(this.holdPosition)
+    // Lost: then the hold is all that the books will hear of it, and is ended as one that nobody ended.
+    if (position === 0) return undefined
+    this.owner.skip(this.holdPosition)
     this.purse.lastEvent = position
     return this.owner.hurry()
   }
@@ -284,6 +286,10 @@ export function createLedger(options: LedgerOptions): Ledger {
         at: clock.wallNow(),
         terms,
       } satisfies HoldEvent)
+      if (position === 0) {
+        purses.spend(purse, amount, 0)
+        throw new ApiError('usage_unrecordable', { retryAfterMs: 5_000 })
+      }
       purse.lastEvent = position
       const operation = new Operation(owner, purse, keyId, id, amount, position)
       try {
