@@ -117,6 +117,15 @@ export const errorTable = {
     message: 'There is no receipt of that request. One is there about a second after its answer, and for thirty days.',
   },
   payment_not_found: { status: 404, type: bad, message: 'This account has no such payment. Check the id.' },
+  offer_not_found: {
+    status: 404,
+    type: bad,
+    message: 'There is no such offer, or it has gone. Search again: GET /api/v1/gpu/offers.',
+  },
+  instance_not_found: { status: 404, type: bad, message: 'This account has no such instance, or it is gone.' },
+  reservation_not_found: { status: 404, type: bad, message: 'This account has no such reservation.' },
+  deployment_not_found: { status: 404, type: bad, message: 'This account has no such deployment, or it is gone.' },
+  preference_not_found: { status: 404, type: bad, message: 'This account has saved no preference of that name.' },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {
@@ -154,6 +163,28 @@ export const errorTable = {
     message:
       'A request with this Idempotency-Key was executed, and its answer was lost. Use a new key to have it done once more.',
   },
+  offer_gone: {
+    status: 409,
+    type: bad,
+    message: 'That offer has gone, and no other one fits within the price. Nothing was rented and nothing is charged.',
+  },
+  not_enough_offers: {
+    status: 409,
+    type: bad,
+    message: 'There are not enough offers that fit. Nothing was rented and nothing is charged.',
+  },
+  market_refused: {
+    status: 409,
+    type: bad,
+    message: 'The market does not take this order. Nothing was rented and nothing is charged.',
+  },
+  instance_not_running: {
+    status: 409,
+    type: bad,
+    message: 'The instance is not running, or does not say yet where it is reached. Look at its status.',
+  },
+  instance_state: { status: 409, type: bad, message: 'The instance is not in a state in which that can be done.' },
+  unsupported_by_market: { status: 409, type: bad, message: 'The market of this instance cannot do that.' },
   email_taken: { status: 409, type: bad, message: 'There is an account with this email. Sign in, or use another.' },
   own_account: {
     status: 409,
@@ -203,6 +234,11 @@ export const errorTable = {
     status: 502,
     type: server,
     message: 'The provider broke off in the middle of its answer. What came before is incomplete.',
+  },
+  instance_unreachable: {
+    status: 502,
+    type: server,
+    message: 'The instance cannot be reached at the address that its market published.',
   },
   upstream_credential: {
     status: 502,

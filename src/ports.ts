@@ -8,9 +8,11 @@ import type { Blocked, SpentByMinute, WindowChanges, WindowLimits, WindowName } 
 import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
+import type { MarketName } from './domain/offer.ts'
 import type { NewPayment, Payment, PaymentState } from './domain/payment.ts'
 import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
+import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalState } from './domain/rental.ts'
 import type { SignInSubject } from './domain/sign-in-delay.ts'
 import type { Position, Transaction, UsageGroup, UsagePlace, UsageQuestion, UsageRow } from './domain/statement.ts'
 import type { User } from './domain/user.ts'
@@ -661,6 +663,115 @@ export interface PaymentMove {
   state: PaymentState
   intentId?: string | undefined
   declineCode?: string | undefined
+}
+
+/**
+ * Machines that are rented. A change of a rental and of the money for it are one transaction; whoever changes one says
+ * which version he saw, and comes too late where it is another by now. Times are the caller's.
+ */
+export interface Rentals {
+  /** All of them and the credit for each one's first hour (`hold`), or none. */
+  begin(rentals: readonly { rental: NewRental; hold: MicroUsd }[], terms: HoldTerms): Promise<Rental[] | HoldRefusal>
+  find(accountId: string, rentalId: string): Promise<Rental | undefined>
+  /** The newest first, without those that are gone. `before`: the last id of the page before. */
+  list(
+    accountId: string,
+    page: {
+      limit: number
+      before?: string | undefined
+      reservationId?: string | undefined
+      deploymentId?: string | undefined
+    },
+  ): Promise<Rental[]>
+  /** Undefined: it is another version by now, and nothing was changed. */
+  change(seen: RentalSeen, change: RentalChange): Promise<Rental | undefined>
+  /** The hour came to `settle`, and `next` is held for the following one. A refusal changes nothing. */
+  nextHour(
+    seen: RentalSeen,
+    hour: { at: Date; settle: MicroUsd; next: MicroUsd; dueAt: Date },
+    terms: HoldTerms,
+  ): Promise<Rental | HoldRefusal | undefined>
+  /**
+   * The last: the hour under way came to `settle`, and `refund` is given back of what the hours before came to. What the
+   * account cannot pay is written off. Nothing is held for it after that.
+   */
+  end(
+    seen: RentalSeen,
+    end: { at: Date; state: 'gone' | 'failed'; reason: EndReason; settle: MicroUsd; refund: MicroUsd },
+  ): Promise<Rental | undefined>
+  /** Something has to be done for them by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
+  takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Rental[]>
+  /** All that are not final, of a market: at most 10,000. */
+  live(market: MarketName): Promise<Rental[]>
+  /** Whatever their state is, in any order; those that are not there are left out. */
+  byIds(rentalIds: readonly string[]): Promise<Rental[]>
+  /** Counts for `gpu_instances`, of those that are not gone. */
+  counts(): Promise<{ market: MarketName; state: RentalState; count: number }[]>
+}
+
+export type RentalSeen = Pick<Rental, 'accountId' | 'id' | 'version'>
+
+/** What is left out stays. */
+export interface RentalChange {
+  state?: RentalState | undefined
+  reason?: EndReason | undefined
+  /** Replaces the one before; the hold stays. */
+  offer?: RentalOffer | undefined
+  tried?: readonly string[] | undefined
+  marketId?: string | undefined
+  endpoints?: readonly Endpoint[] | undefined
+  createSentAt?: Date | undefined
+  startedAt?: Date | undefined
+  heardAt?: Date | undefined
+  dueAt?: Date | undefined
+  failures?: number | undefined
+  accrued?: MicroUsd | undefined
+  accruedAt?: Date | undefined
+  replacedBy?: string | undefined
+}
+
+/** What a hold has to keep within, besides the credit and the guard rails. */
+export interface HoldTerms {
+  accountId: string
+  purseId: string
+  budgets: Budgets | undefined
+}
+
+/** `elsewhere`: what processes have leased, and will give back in part where they do not need it. */
+export type HoldRefusal =
+  | { refused: 'credit'; asked: MicroUsd; spendable: MicroUsd; elsewhere: MicroUsd }
+  | { refused: 'block'; block: LeaseBlock }
+
+/** What one pod does for the whole fleet, and for how long nobody else does. */
+export interface Turns {
+  /** False: another has it. Taken again by its holder it is prolonged. */
+  take(name: string, holder: string, forMs: number): Promise<boolean>
+  /** It is free at once. */
+  endTurn(name: string, holder: string): Promise<void>
+}
+
+/** What the whole fleet together may do only once in a while, as the markets want it. */
+export interface Pace {
+  /** 0 = now, and nobody again before `intervalMs` have passed; otherwise in how many ms it may be asked for again. */
+  take(key: string, intervalMs: number): Promise<number>
+}
+
+/** Machines that markets list and no rental accounts for: what is known of them outlives the pod that saw them. */
+export interface Sightings {
+  /** Notes that each was seen now; answers what is known of them. */
+  note(
+    market: MarketName,
+    seen: readonly { machineId: string; label: string | undefined; at: Date }[],
+  ): Promise<Sighting[]>
+  /** Those of a market that were not seen since are forgotten. */
+  forget(market: MarketName, notSeenSince: Date): Promise<void>
+}
+
+export interface Sighting {
+  machineId: string
+  firstSeenAt: Date
+  /** In how many lists. */
+  times: number
 }
 
 export type HealthProbe = (signal: AbortSignal) => Promise<void>

@@ -1,6 +1,8 @@
 /** What every GPU market's client has in common: one guarded GET or POST of JSON, and rows that may be odd. */
 import type * as z from 'zod'
+import type { MicroUsd } from '../domain/money.ts'
 import type { MarketName, Offer } from '../domain/offer.ts'
+import type { Endpoint, RentalSpec } from '../domain/rental.ts'
 import type { Clock, HttpCall, HttpClient } from '../ports.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import type { GuardedCall, Target } from '../upstream/guarded-call.ts'
@@ -12,6 +14,70 @@ export interface Market {
   upstream: Upstream
   /** Everything that can be rented now. Bounds itself in time. */
   offers(): Promise<Offer[]>
+}
+
+/** What is done with machines, of all accounts together, since the market knows one customer: the operator. */
+export interface MarketControl {
+  name: MarketName
+  /**
+   * `by_second`: what was used is paid for, until it is destroyed. `hours_ahead`: hours are bought before they begin and
+   * are not given back.
+   */
+  billing: 'by_second' | 'hours_ahead'
+  /** Sent once, and not again once bytes have left. Never throws for what the market or the network does. */
+  create(order: MachineOrder, signal: AbortSignal): Promise<CreateOutcome>
+  /** `accepted`: asked for, and gone sooner or later. @throws UpstreamFailure, ApiError where it did not say */
+  destroy(machineId: string, signal: AbortSignal): Promise<'accepted' | 'gone'>
+  /** `gone`: there is no such machine. `unsupported`: machines of this market cannot be stopped. */
+  setRunning(machineId: string, running: boolean, signal: AbortSignal): Promise<'accepted' | 'gone' | 'unsupported'>
+  /** Buys more hours ahead; for `by_second` it does nothing. `unknown`: it may have been bought. */
+  extend(machineId: string, hours: number, signal: AbortSignal): Promise<'bought' | 'refused' | 'unknown'>
+  /** Every machine of the operator's there is, complete, or it throws. */
+  list(signal: AbortSignal): Promise<Machine[]>
+  /** One machine, asked for by itself; undefined = the market knows of none. */
+  show(machineId: string, signal: AbortSignal): Promise<Machine | undefined>
+  /** The last lines that it wrote, at most 1 MiB. */
+  logs(machineId: string, signal: AbortSignal): Promise<string>
+  /** What the market charges for it in all, so far or in the end; undefined = it does not say (yet). */
+  bill(machineId: string, since: Date, signal: AbortSignal): Promise<MicroUsd | undefined>
+}
+
+export interface MachineOrder {
+  /** The market's own id for it. */
+  offerId: string
+  /** Unique: what it is found again by. */
+  label: string
+  spec: RentalSpec
+  /** Bought ahead, where hours are. */
+  hours: number
+  /** The price that it was offered for; the market's own may have risen since. */
+  pricePerHour: MicroUsd
+  gpuCount: number
+}
+
+/**
+ * `gone`: somebody else has the offer. `refused`: the market will not, whatever the offer. `busy`: it asks for a pause,
+ * and nothing was done. `not_sent`: nothing left for the market. `unknown`: it may have been done.
+ */
+export type CreateOutcome =
+  | { outcome: 'created'; machineId: string }
+  | { outcome: 'gone' }
+  | { outcome: 'refused'; message: string }
+  | { outcome: 'busy'; retryAfterMs: number }
+  | { outcome: 'not_sent'; retryAfterMs: number }
+  | { outcome: 'unknown' }
+
+export interface Machine {
+  id: string
+  label: string | undefined
+  /** `lost`: its host is not heard of, or it has ended by itself: it will not run again. */
+  status: 'starting' | 'running' | 'stopped' | 'lost'
+  /** As the market words it, for people. */
+  detail: string
+  endpoints: readonly Endpoint[]
+  startedAt: Date | undefined
+  /** What the market charges for it now, an hour. */
+  pricePerHour: MicroUsd | undefined
 }
 
 export interface MarketOptions {
