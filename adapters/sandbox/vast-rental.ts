@@ -1,0 +1,200 @@
+/** Renting at the fake Vast.ai: its routes of asks, instances, charges and logs, and what tests do to it. */
+import { createIntervals } from './intervals.ts'
+import { createLies, type MarketControls, type MarketOptions } from './market-controls.ts'
+import type { Answer } from './send.ts'
+import type { VastMachine } from './vast-catalogue.ts'
+import { costOf, createVastContracts, type VastContract } from './vast-contracts.ts'
+import { invalidArgs, noSuchAsk, notFound, tooFrequent } from './vast-errors.ts'
+import { chargeOf, instanceOf } from './vast-instance.ts'
+import { createVastLogs } from './vast-logs.ts'
+import { readVastOrder } from './vast-order.ts'
+import { readPage } from './vast-page.ts'
+import { isRecord, jsonAnswer, type Route, type VendorCall } from './vendor.ts'
+
+export interface VastControls extends MarketControls {
+  /** Of an interruptible machine: somebody bids more. */
+  outbid(id: string): void
+  /** Where its ports are said to be, whatever is there. */
+  publish(id: string, where: { host: string; port: string | number }): void
+}
+
+export function createVastRental(options: MarketOptions & { catalogue: readonly VastMachine[] }) {
+  const { catalogue, paced = true } = options
+  const contracts = createVastContracts(options)
+  const intervals = createIntervals(contracts.now)
+  const logs = createVastLogs(contracts.now)
+  const lies = createLies()
+
+  const statusOf = (contract: VastContract) => {
+    const lie = lies.status(String(contract.id))
+    return lie ? lie.status : contracts.statusOf(contract)
+  }
+  const shown = (contract: VastContract) => instanceOf(contract, statusOf(contract))
+
+  function create({ body }: VendorCall, id: string): Answer {
+    const order = readVastOrder(body)
+    if ('error' in order) return invalidArgs(order, id)
+    const machine = catalogue.find((each) => String(each.id) === id)
+    if (!machine || !contracts.isFree(machine.id)) return noSuchAsk(id)
+    if (order.diskGb > machine.disk_space) return invalidArgs({ error: 'invalid_args', msg: 'disk: too large' }, id)
+    if (order.bid !== undefined && order.bid < machine.min_bid) {
+      return invalidArgs({ error: 'invalid_price', msg: `price: expected at least ${machine.min_bid}` }, id)
+    }
+    return jsonAnswer(200, { success: true, new_contract: contracts.create(machine, order).id })
+  }
+
+  function show(_: VendorCall, id: string): Answer {
+    const contract = contracts.find(Number(id))
+    return jsonAnswer(200, { instances: contract ? shown(contract) : null })
+  }
+
+  function list({ query }: VendorCall): Answer {
+    const real = contracts.live().filter(({ id }) => !lies.omits(String(id)))
+    const ghosts = contracts.all().filter((each) => !contracts.isLive(each) && lies.showsDestroyed(String(each.id)))
+    const rows = [...real.map(shown), ...ghosts.map((each) => instanceOf(each, 'running'))]
+    const page = readPage(
+      rows.sort((a, b) => a.id - b.id),
+      query,
+      { most: 25, usual: 25 },
+    )
+    if ('wrong' in page) return invalidArgs({ error: 'invalid_args', msg: page.wrong })
+    const label_counts: Record<string, number> = {}
+    for (const { label } of page.matching) label_counts[label ?? ''] = (label_counts[label ?? ''] ?? 0) + 1
+    return jsonAnswer(200, {
+      success: true,
+      instances_found: page.matching.length,
+      total_instances: rows.length,
+      label_counts,
+      next_token: page.nextToken,
+      instances: page.rows,
+    })
+  }
+
+  function change({ body }: VendorCall, id: string): Answer {
+    const contract = contracts.find(Number(id))
+    if (!contract) return notFound('no_such_instance')
+    if (!isRecord(body)) return invalidArgs({ error: 'invalid_args', msg: 'the body is not a JSON object' })
+    const { state, label } = body
+    if (typeof label === 'string' && label.length > 256) {
+      return jsonAnswer(400, { success: false, error: 'label_too_long', msg: 'error 400: label_too_long' })
+    }
+    if (state !== undefined && state !== 'running' && state !== 'stopped') {
+      return invalidArgs({ error: 'invalid_args', msg: 'state: expected running or stopped' })
+    }
+    if (state === undefined && typeof label !== 'string') {
+      return invalidArgs({ error: 'invalid_args', msg: 'expected a state or a label' })
+    }
+    if (typeof label === 'string') contract.label = label
+    if (state !== undefined) contracts.setRunning(contract, state === 'running')
+    return jsonAnswer(200, { success: true })
+  }
+
+  function destroy(_: VendorCall, id: string): Answer {
+    const contract = contracts.find(Number(id))
+    if (!contract) return notFound('not_found')
+    contracts.destroy(contract)
+    return jsonAnswer(200, { success: true, msg: 'Instance destroyed successfully' })
+  }
+
+  function charges({ query }: VendorCall): Answer {
+    const rows = contracts.all().map((each) => ({ id: each.id, ...chargeOf(each) }))
+    const filters = readFilters(query)
+    if (!filters) return invalidArgs({ error: 'invalid_args', msg: "Must provide both 'day' gte and lte filters" })
+    const within = rows.filter(({ start, end }) => end >= filters.from && start <= filters.to && filters.instances)
+    if (query.get('latest_first') !== 'false') within.reverse()
+    const page = readPage(within, withoutFilters(query), { most: 500, usual: 100 })
+    if ('wrong' in page) return invalidArgs({ error: 'invalid_args', msg: page.wrong })
+    const results = page.rows.map(({ id: _, ...row }) => row)
+    return jsonAnswer(200, {
+      success: true,
+      count: results.length,
+      total: within.length,
+      results,
+      next_token: page.nextToken,
+    })
+  }
+
+  function requestLogs(call: VendorCall, id: string): Answer {
+    const contract = contracts.find(Number(id))
+    if (!contract) return notFound('no_such_instance')
+    return logs.request(call, contract, contracts.statusOf(contract))
+  }
+
+  /** A kind of call that has to keep `seconds` of distance. */
+  const every =
+    (kind: string, seconds: number, handle: Route[2]): Route[2] =>
+    (call, captured) =>
+      !paced || intervals.take(kind, seconds) ? handle(call, captured) : tooFrequent(seconds)
+
+  const routes: Route[] = [
+    ['PUT', /^\/api\/v0\/asks\/(\d+)\/$/, every('create', 4.5, create)],
+    ['GET', /^\/api\/v0\/instances\/(\d+)\/$/, every('show', 2, show)],
+    ['GET', /^\/api\/v1\/instances\/$/, every('list', 1, list)],
+    ['PUT', /^\/api\/v0\/instances\/(\d+)\/$/, every('state', 1, change)],
+    ['DELETE', /^\/api\/v0\/instances\/(\d+)\/$/, every('destroy', 3, destroy)],
+    ['GET', /^\/api\/v0\/charges\/$/, every('charges', 1, charges)],
+    ['PUT', /^\/api\/v0\/instances\/request_logs\/(\d+)\/$/, every('logs', 1, requestLogs)],
+  ]
+
+  const known = (id: string): VastContract => {
+    const contract = contracts.find(Number(id))
+    if (!contract) throw new TypeError(`the sandbox's Vast.ai has no machine ${id}`)
+    return contract
+  }
+  const controls: VastControls = {
+    machines: () =>
+      contracts.live().map((each) => ({
+        id: String(each.id),
+        offerId: String(each.machine.id),
+        label: each.label,
+        status: contracts.statusOf(each),
+        ending: each.endsAt !== undefined,
+      })),
+    bill: () =>
+      contracts.all().map((each) => {
+        const { gpu, disk } = costOf(each)
+        return { id: String(each.id), label: each.label, microUsd: gpu + disk, ended: !contracts.isLive(each) }
+      }),
+    host: (id, port) => {
+      const { host, order } = known(id)
+      return host?.server(port ?? order.ports[0]!)
+    },
+    loseHost: (id, status = 'offline') => contracts.lose(known(id), status),
+    outbid: (id) => contracts.outbid(known(id)),
+    publish(id, where) {
+      known(id).published = where
+    },
+    raisePrice: (id, factor) => contracts.raisePrice(known(id), factor),
+    raceOffer: (offerId, forMs = Number.POSITIVE_INFINITY) => contracts.takeAway(Number(offerId), forMs),
+    duplicateLabel(id) {
+      const { order, label } = known(id)
+      const machine = catalogue.find((each) => contracts.isFree(each.id))
+      if (!machine) throw new TypeError("the sandbox's Vast.ai has no free machine")
+      return String(contracts.create(machine, { ...order, label }).id)
+    },
+    setDestroyDelay: contracts.setDestroyDelay,
+    lie: lies.tell,
+  }
+  return { routes, controls, isFree: contracts.isFree, download: logs.download }
+}
+
+/** Of the charges: the days, in seconds since 1970, and whether instances are asked for. */
+function readFilters(query: URLSearchParams): { from: number; to: number; instances: boolean } | undefined {
+  let filters: unknown
+  try {
+    filters = JSON.parse(query.get('select_filters') ?? '')
+  } catch {
+    return undefined
+  }
+  if (!isRecord(filters) || !isRecord(filters.day)) return undefined
+  const { gte: from, lte: to } = filters.day
+  if (typeof from !== 'number' || typeof to !== 'number') return undefined
+  const types = isRecord(filters.type) ? filters.type.in : undefined
+  return { from, to, instances: types === undefined || (Array.isArray(types) && types.includes('instance')) }
+}
+
+function withoutFilters(query: URLSearchParams): URLSearchParams {
+  const rest = new URLSearchParams(query)
+  rest.delete('select_filters')
+  return rest
+}
