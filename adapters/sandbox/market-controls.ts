@@ -46,6 +46,8 @@ export type Lie =
   /** Lists show a machine that was destroyed, as running. */
   | { kind: 'shows_destroyed'; id: string }
   | { kind: 'status'; id: string; status: string | null }
+  /** What is rented by the offer costs this many times what it is offered for. */
+  | { kind: 'costs_more'; id: string; factor: number }
 
 export interface RentedMachine {
   id: string
@@ -72,16 +74,15 @@ export function createMarketTime(clock: Clock): () => number {
 
 export function createLies() {
   let told: readonly Lie[] = []
-  const about = (kind: Lie['kind'], id: string) => told.some((lie) => lie.kind === kind && lie.id === id)
+  const about = <K extends Lie['kind']>(kind: K, id: string) =>
+    told.find((lie) => lie.kind === kind && lie.id === id) as Extract<Lie, { kind: K }> | undefined
   return {
     tell(...lies: Lie[]) {
       told = lies
     },
-    omits: (id: string) => about('omits', id),
-    showsDestroyed: (id: string) => about('shows_destroyed', id),
-    /** Undefined: the truth. */
-    status: (id: string) => told.find((lie) => lie.kind === 'status' && lie.id === id) as StatusLie | undefined,
+    omits: (id: string) => about('omits', id) !== undefined,
+    showsDestroyed: (id: string) => about('shows_destroyed', id) !== undefined,
+    status: <S extends string | null>(id: string, truth: S) => (about('status', id) ?? { status: truth }).status,
+    factor: (offerId: string) => about('costs_more', offerId)?.factor ?? 1,
   }
 }
-
-type StatusLie = Extract<Lie, { kind: 'status' }>

@@ -3,6 +3,7 @@ import type { Clock } from '../../src/ports.ts'
 import { createBilling, type MadeCharge } from './billing.ts'
 import { createHosts } from './hosts.ts'
 import { createIonet } from './ionet.ts'
+import type { IonetControls } from './ionet-rental.ts'
 import type { MarketOptions } from './market-controls.ts'
 import { createOpenai } from './openai.ts'
 import { type SandboxServer, startServer } from './server.ts'
@@ -39,6 +40,7 @@ export interface SandboxOptions {
 
 interface SandboxServers extends Record<SandboxName, SandboxServer> {
   vastai: SandboxServer & VastControls
+  ionet: SandboxServer & IonetControls
   billing: SandboxServer & { charges: readonly MadeCharge[] }
   stripe: SandboxServer & Pick<StripeVendor, 'intents' | 'settle'> & { webhooks: StripeWebhooks }
 }
@@ -59,7 +61,10 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       const vendor = createVast({ clock, key: keys.vastai, hosts, ...options.market })
       return { ...(await startServer({ vendor, clock, random })), ...vendor.controls }
     },
-    ionet: () => startServer({ vendor: createIonet({ key: keys.ionet }), clock, random }),
+    ionet: async () => {
+      const vendor = createIonet({ clock, key: keys.ionet, hosts, ...options.market })
+      return { ...(await startServer({ vendor, clock, random })), ...vendor.controls }
+    },
     billing: async () => {
       const vendor = createBilling({ clock, key: keys.billing })
       return { ...(await startServer({ vendor, clock, random })), charges: vendor.charges }

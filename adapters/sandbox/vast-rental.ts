@@ -25,11 +25,8 @@ export function createVastRental(options: MarketOptions & { catalogue: readonly 
   const logs = createVastLogs(contracts.now)
   const lies = createLies()
 
-  const statusOf = (contract: VastContract) => {
-    const lie = lies.status(String(contract.id))
-    return lie ? lie.status : contracts.statusOf(contract)
-  }
-  const shown = (contract: VastContract) => instanceOf(contract, statusOf(contract))
+  const shown = (contract: VastContract) =>
+    instanceOf(contract, lies.status(String(contract.id), contracts.statusOf(contract)))
 
   function create({ body }: VendorCall, id: string): Answer {
     const order = readVastOrder(body)
@@ -40,7 +37,9 @@ export function createVastRental(options: MarketOptions & { catalogue: readonly 
     if (order.bid !== undefined && order.bid < machine.min_bid) {
       return invalidArgs({ error: 'invalid_price', msg: `price: expected at least ${machine.min_bid}` }, id)
     }
-    return jsonAnswer(200, { success: true, new_contract: contracts.create(machine, order).id })
+    const contract = contracts.create(machine, order)
+    contracts.raisePrice(contract, lies.factor(id))
+    return jsonAnswer(200, { success: true, new_contract: contract.id })
   }
 
   function show(_: VendorCall, id: string): Answer {
