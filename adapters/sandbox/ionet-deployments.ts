@@ -134,7 +134,6 @@ export function createIonetDeployments(options: MarketOptions & { now: () => num
       sweep()
       return [...ended.values(), ...live.values()]
     },
-    isLive: (deployment: IonetDeployment) => live.has(deployment.id),
     extend(deployment: IonetDeployment, hours: number): void {
       deployment.hours += hours
       deployment.paid += hours * deployment.perHour

@@ -56,7 +56,7 @@ export function createIonetRental(options: MarketOptions & { now: () => number; 
       return unprocessable(['query', 'page_size'], 'less_than_equal', msg)
     }
     const real = deployments.live().filter(({ id }) => !lies.omits(id))
-    const ghosts = deployments.all().filter((each) => !deployments.isLive(each) && lies.showsDestroyed(each.id))
+    const ghosts = lies.ghosts().flatMap((id) => deployments.findEnded(id) ?? [])
     const wanted = query.get('status')?.toLowerCase()
     const rows = [
       ...ghosts.map((each) => rowOf(each, 'running', now())),

@@ -81,7 +81,8 @@ export function createLies() {
       told = lies
     },
     omits: (id: string) => about('omits', id) !== undefined,
-    showsDestroyed: (id: string) => about('shows_destroyed', id) !== undefined,
+    /** Those that lists show though they were destroyed. */
+    ghosts: () => told.flatMap((lie) => (lie.kind === 'shows_destroyed' ? [lie.id] : [])),
     status: <S extends string | null>(id: string, truth: S) => (about('status', id) ?? { status: truth }).status,
     factor: (offerId: string) => about('costs_more', offerId)?.factor ?? 1,
   }

@@ -189,6 +189,12 @@ export function costOf({ gpuCost, diskCost }: VastContract): { gpu: number; disk
   return { gpu: Math.round(gpuCost * 1e6), disk: Math.round(diskCost * 1e6) }
 }
 
+/** What it was paid for, in whole seconds since 1970. */
+export const spanOf = ({ createdAt, accruedAt }: VastContract) => ({
+  start: Math.floor(createdAt / 1000),
+  end: Math.ceil(accruedAt / 1000),
+})
+
 export function addressOf(contract: VastContract, port: number): HostAddress | VastContract['published'] {
   return contract.published ?? contract.host?.address(port)
 }

@@ -1,5 +1,5 @@
 /** Vast.ai's JSON of a rented machine and of what it costs. */
-import { addressOf, costOf, isStopped, type VastContract } from './vast-contracts.ts'
+import { addressOf, costOf, isStopped, spanOf, type VastContract } from './vast-contracts.ts'
 
 /** `status`: what is said of it, which may be a lie. */
 export function instanceOf(contract: VastContract, status: string | null) {
@@ -83,8 +83,8 @@ function messageOf(status: string | null, image: string): string | null {
 
 /** A row of the charges; times in whole seconds, money in dollars. */
 export function chargeOf(contract: VastContract) {
-  const { id, label, createdAt, accruedAt, gpuPerHour, diskPerHour } = contract
-  const span = { start: Math.floor(createdAt / 1000), end: Math.ceil(accruedAt / 1000) }
+  const { id, label, gpuPerHour, diskPerHour } = contract
+  const span = spanOf(contract)
   const cost = costOf(contract)
   const part = (type: string, microUsd: number, perHour: number) => ({
     ...span,
