@@ -6,6 +6,8 @@ import { WebSocketServer } from 'ws'
 const echo = new WebSocketServer({ noServer: true, maxPayload: 1024 * 1024 })
 
 export function echoUpgrades(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  // A caller that is gone is nobody to tell.
+  socket.on('error', () => socket.destroy())
   if (!/^\/ws(?:\?|$)/.test(req.url ?? '')) {
     socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
     return

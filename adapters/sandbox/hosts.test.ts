@@ -136,6 +136,13 @@ describe('a machine that runs', () => {
     await closed
   })
 
+  it('has WebSockets at no other path', async () => {
+    const { url } = await running()
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/echo`)
+    await new Promise((resolve) => socket.addEventListener('error', resolve, { once: true }))
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+  })
+
   it('can be given faults of its own', async () => {
     const { id, url } = await running({ args: ['--model', 'mine'] })
     vast.host(id)!.setFaults([{ kind: 'status', status: 503 }])

@@ -34,6 +34,7 @@ export interface MarketControls {
   raceOffer(offerId: string, forMs?: number): void
   /** Another machine with the same label appears; answers its id. */
   duplicateLabel(id: string): string
+  /** Of what is destroyed from now on; `Infinity` = the market says that it will, and does not. */
   setDestroyDelay(ms: number): void
   /** Replaces the lies that are told. */
   lie(...lies: Lie[]): void
@@ -46,6 +47,8 @@ export type Lie =
   /** Lists show a machine that was destroyed, as running. */
   | { kind: 'shows_destroyed'; id: string }
   | { kind: 'status'; id: string; status: string | null }
+  /** Vast.ai's charges leave the machine out, as before they are drawn up. */
+  | { kind: 'no_charges'; id: string }
   /** What is rented by the offer costs this many times what it is offered for. */
   | { kind: 'costs_more'; id: string; factor: number }
 
@@ -81,6 +84,7 @@ export function createLies() {
       told = lies
     },
     omits: (id: string) => about('omits', id) !== undefined,
+    omitsCharges: (id: string) => about('no_charges', id) !== undefined,
     /** Those that lists show though they were destroyed. */
     ghosts: () => told.flatMap((lie) => (lie.kind === 'shows_destroyed' ? [lie.id] : [])),
     status: <S extends string | null>(id: string, truth: S) => (about('status', id) ?? { status: truth }).status,

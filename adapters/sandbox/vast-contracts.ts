@@ -167,7 +167,7 @@ export function createVastContracts(options: MarketOptions) {
       closeHost(contract)
     },
     destroy(contract: VastContract): void {
-      contract.endsAt ??= now() + destroyDelayMs
+      contract.endsAt = Math.min(contract.endsAt ?? Number.POSITIVE_INFINITY, now() + destroyDelayMs)
       closeHost(contract)
       sweep()
     },

@@ -297,6 +297,32 @@ describe('what can be done to it', () => {
     expect(vast.bill()[0]!.microUsd - before).toBeLessThanOrEqual(2)
   })
 
+  it('can say that it destroys, and not do it', async () => {
+    vast.setDestroyDelay(Number.POSITIVE_INFINITY)
+    const { id } = await rent()
+    expect((await call('DELETE', `/api/v0/instances/${id}/`)).json.success).toBe(true)
+    clock.tick(3_600_000)
+    expect((await show(id)).id).toBe(id)
+    vast.setDestroyDelay(0)
+    await call('DELETE', `/api/v0/instances/${id}/`)
+    expect(vast.machines()).toEqual([])
+  })
+
+  it('can leave a machine out of its charges, and bills it all the same', async () => {
+    const { id } = await rent()
+    clock.tick(3_600_000)
+    vast.lie({ kind: 'no_charges', id: String(id) })
+    expect((await charges()).results).toEqual([])
+    expect(vast.bill()[0]!.microUsd).toBeGreaterThan(0)
+  })
+
+  it('can cost more than it was offered for', async () => {
+    const [offer] = await offers({ limit: 1 })
+    vast.lie({ kind: 'costs_more', id: String(offer.id), factor: 2 })
+    const { new_contract: id } = (await put(offer.id)).json
+    expect((await show(id)).dph_base).toBe(offer.dph_base * 2)
+  })
+
   it('lies in its lists, and shows the truth', async () => {
     const { id } = await rent()
     pause()

@@ -100,7 +100,8 @@ export function createVastRental(options: MarketOptions & { catalogue: readonly 
     if (!filters) return invalidArgs({ error: 'invalid_args', msg: "Must provide both 'day' gte and lte filters" })
     const { from, to, instances } = filters
     // Rows are made for one page alone: a simulation asks ten thousand times over ten thousand machines.
-    const within = instances ? contracts.all().filter((each) => wasPaidFor(each, from, to)) : []
+    const told = (each: VastContract) => wasPaidFor(each, from, to) && !lies.omitsCharges(String(each.id))
+    const within = instances ? contracts.all().filter(told) : []
     if (query.get('latest_first') !== 'false') within.reverse()
     const page = readPage(within, withoutFilters(query), { most: 500, usual: 100 })
     if ('wrong' in page) return invalidArgs({ error: 'invalid_args', msg: page.wrong })

@@ -17,7 +17,7 @@ import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
-import { type Sandbox, startSandbox } from '../../adapters/sandbox/sandbox.ts'
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
 import type { Log, Ports } from '../../src/ports.ts'
@@ -68,6 +68,8 @@ export interface TestGatewayOptions {
   batchMs?: () => number
   /** Micro-dollars of an account at first. @default a million dollars */
   everyoneHas?: number
+  /** Of the sandbox's GPU markets. @default as they are */
+  market?: SandboxOptions['market']
 }
 
 export async function startTestGateway({
@@ -77,10 +79,15 @@ export async function startTestGateway({
   routing,
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
+  market = {},
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
-  const sandbox = (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1 })) as TestGateway['sandbox'] &
-    Sandbox
+  const sandbox = (await startSandbox({
+    clock,
+    random: Math.random,
+    wordIntervalMs: 1,
+    market,
+  })) as TestGateway['sandbox'] & Sandbox
   const accounts = createMemoryAccounts()
   accounts.add(testKey, {
     accountId: testAccountId,
