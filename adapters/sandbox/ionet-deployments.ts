@@ -153,6 +153,8 @@ export function createIonetDeployments(options: MarketOptions & { now: () => num
   }
 }
 
+export type IonetDeployments = ReturnType<typeof createIonetDeployments>
+
 /** When its time is over, in ms by the market's clock. */
 export function endOf({ terminatesAt, runsAt, hours }: IonetDeployment): number {
   return Math.min(terminatesAt ?? Number.POSITIVE_INFINITY, runsAt + hours * hourMs)

@@ -1,17 +1,13 @@
-/** Renting at the fake io.net: its routes of deployments and containers, and what tests do to it. */
-import { createIonetDeployments, endOf, type IonetDeployment, paidMicroUsd } from './ionet-deployments.ts'
+/** Renting at the fake io.net: its routes of deployments and containers. */
+import { createIonetControls } from './ionet-controls.ts'
+import { createIonetDeployments, type IonetDeployment } from './ionet-deployments.ts'
 import { conflict, data, detail, notFound, unprocessable } from './ionet-errors.ts'
 import { type IonetStock, locations, models } from './ionet-hardware.ts'
 import { containerId, detailOf, rowOf, workersOf } from './ionet-json.ts'
 import { type IonetOrder, readExtension, readOrder } from './ionet-order.ts'
-import { createLies, type MarketControls, type MarketOptions } from './market-controls.ts'
+import { createLies, type MarketOptions } from './market-controls.ts'
 import type { Answer } from './send.ts'
 import { jsonAnswer, type Route, type VendorCall } from './vendor.ts'
-
-export interface IonetControls extends MarketControls {
-  /** What its public URL is said to be, whatever is there. */
-  publish(id: string, url: string): void
-}
 
 const phases = ['deployment requested', 'in progress', 'running', 'termination requested', 'failed']
 const maxPageSize = 100
@@ -127,47 +123,7 @@ export function createIonetRental(options: MarketOptions & { now: () => number; 
     ['GET', /^\/enterprise\/v1\/io-cloud\/caas\/clusters\/check_cluster_name_availability$/, nameIsFree],
   ]
 
-  const known = (id: string): IonetDeployment => {
-    const deployment = deployments.find(id)
-    if (!deployment) throw new TypeError(`the sandbox's io.net has no deployment ${id}`)
-    return deployment
-  }
-  const controls: IonetControls = {
-    machines: () =>
-      deployments.live().map((each) => ({
-        id: each.id,
-        offerId: String(each.row.id),
-        label: each.name,
-        status: deployments.phaseOf(each),
-        ending: each.terminatesAt !== undefined,
-      })),
-    bill: () =>
-      deployments.all().map((each) => ({
-        id: each.id,
-        label: each.name,
-        microUsd: paidMicroUsd(each),
-        ended: endOf(each) <= now(),
-      })),
-    host: (id, port) => {
-      const { hosts, order } = known(id)
-      return hosts[0]?.server(port ?? order.container_config.traffic_port ?? 0)
-    },
-    loseHost: (id, status = 'failed') => deployments.fail(known(id), status),
-    publish(id, url) {
-      known(id).published = url
-    },
-    raisePrice(id, factor) {
-      known(id).perHour *= factor
-    },
-    raceOffer: (offerId, forMs = Number.POSITIVE_INFINITY) => stock.takeAway(Number(offerId), forMs),
-    duplicateLabel(id) {
-      const { name, order, row } = known(id)
-      return deployments.create(name, order, row, 1).id
-    },
-    setDestroyDelay: deployments.setDestroyDelay,
-    lie: lies.tell,
-  }
-  return { routes, controls, sweep: deployments.sweep }
+  return { routes, controls: createIonetControls({ deployments, stock, lies, now }), sweep: deployments.sweep }
 }
 
 function linesOf({ createdAt, progressAt, runsAt, order }: IonetDeployment, now: number): string {

@@ -1,7 +1,9 @@
 /** io.net's containers (CaaS) as far as the gateway speaks them: https://docs.io.net/reference */
+
+import type { IonetControls } from './ionet-controls.ts'
 import { data, detail, ionetError, unprocessable } from './ionet-errors.ts'
 import { createStock, type IonetStock, locations, models } from './ionet-hardware.ts'
-import { createIonetRental, type IonetControls } from './ionet-rental.ts'
+import { createIonetRental } from './ionet-rental.ts'
 import { createMarketTime, type MarketOptions } from './market-controls.ts'
 import type { Answer } from './send.ts'
 import { findRoute, type Route, type Vendor, type VendorCall, type WholeAnswer } from './vendor.ts'

@@ -75,6 +75,8 @@ export function createMarketTime(clock: Clock): () => number {
   return () => epoch + clock.now()
 }
 
+export type Lies = ReturnType<typeof createLies>
+
 export function createLies() {
   let told: readonly Lie[] = []
   const about = <K extends Lie['kind']>(kind: K, id: string) =>

@@ -175,12 +175,16 @@ export function createVastContracts(options: MarketOptions) {
       accrue(contract)
       contract.gpuPerHour *= factor
     },
-    takeAway: (offerId: number, forMs: number) => void taken.set(offerId, { until: now() + forMs }),
+    takeAway(offerId: number, forMs: number): void {
+      if (isFree(offerId)) taken.set(offerId, { until: now() + forMs })
+    },
     setDestroyDelay(ms: number): void {
       destroyDelayMs = ms
     },
   }
 }
+
+export type VastContracts = ReturnType<typeof createVastContracts>
 
 export const isStopped = ({ intended, isOutbid }: VastContract) => intended === 'stopped' || isOutbid
 

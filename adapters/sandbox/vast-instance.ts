@@ -1,5 +1,5 @@
-/** Vast.ai's JSON of a rented machine and of what it costs. */
-import { addressOf, costOf, isStopped, spanOf, type VastContract } from './vast-contracts.ts'
+/** Vast.ai's JSON of a rented machine. */
+import { addressOf, isStopped, type VastContract } from './vast-contracts.ts'
 
 /** `status`: what is said of it, which may be a lie. */
 export function instanceOf(contract: VastContract, status: string | null) {
@@ -79,29 +79,4 @@ function publishedOf(contract: VastContract, status: string | null) {
 function messageOf(status: string | null, image: string): string | null {
   if (status === null) return null
   return status === 'running' ? `success, running ${image.replace(':', '_')}/args` : `${status} ${image}`
-}
-
-/** A row of the charges; times in whole seconds, money in dollars. */
-export function chargeOf(contract: VastContract) {
-  const { id, label, gpuPerHour, diskPerHour } = contract
-  const span = spanOf(contract)
-  const cost = costOf(contract)
-  const part = (type: string, microUsd: number, perHour: number) => ({
-    ...span,
-    type,
-    source: null,
-    description: `${(microUsd / 1e6 / perHour).toFixed(3)} hours at $${perHour.toFixed(3)}/hour`,
-    amount: microUsd / 1e6,
-    metadata: {},
-    items: [],
-  })
-  return {
-    ...span,
-    type: 'instance',
-    source: `instance-${id}`,
-    description: `Instance ${id} Charges`,
-    amount: (cost.gpu + cost.disk) / 1e6,
-    metadata: { template_id: null, label: label === '' ? null : label, endpoint_id: null, workergroup_id: null },
-    items: [part('gpu', cost.gpu, gpuPerHour), part('disk', cost.disk, diskPerHour)],
-  }
 }

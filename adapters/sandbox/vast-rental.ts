@@ -1,22 +1,17 @@
-/** Renting at the fake Vast.ai: its routes of asks, instances, charges and logs, and what tests do to it. */
+/** Renting at the fake Vast.ai: its routes of asks, instances, charges and logs. */
 import { createIntervals } from './intervals.ts'
-import { createLies, type MarketControls, type MarketOptions } from './market-controls.ts'
+import { createLies, type MarketOptions } from './market-controls.ts'
 import type { Answer } from './send.ts'
 import type { VastMachine } from './vast-catalogue.ts'
-import { costOf, createVastContracts, spanOf, type VastContract } from './vast-contracts.ts'
+import { answerCharges } from './vast-charges.ts'
+import { createVastContracts, type VastContract } from './vast-contracts.ts'
+import { createVastControls } from './vast-controls.ts'
 import { invalidArgs, noSuchAsk, notFound, tooFrequent } from './vast-errors.ts'
-import { chargeOf, instanceOf } from './vast-instance.ts'
+import { instanceOf } from './vast-instance.ts'
 import { createVastLogs } from './vast-logs.ts'
 import { readVastOrder } from './vast-order.ts'
 import { readPage } from './vast-page.ts'
 import { isRecord, jsonAnswer, type Route, type VendorCall } from './vendor.ts'
-
-export interface VastControls extends MarketControls {
-  /** Of an interruptible machine: somebody bids more. */
-  outbid(id: string): void
-  /** Where its ports are said to be, whatever is there. */
-  publish(id: string, where: { host: string; port: string | number }): void
-}
 
 export function createVastRental(options: MarketOptions & { catalogue: readonly VastMachine[] }) {
   const { catalogue, paced = true } = options
@@ -95,26 +90,6 @@ export function createVastRental(options: MarketOptions & { catalogue: readonly 
     return jsonAnswer(200, { success: true, msg: 'Instance destroyed successfully' })
   }
 
-  function charges({ query }: VendorCall): Answer {
-    const filters = readFilters(query)
-    if (!filters) return invalidArgs({ error: 'invalid_args', msg: "Must provide both 'day' gte and lte filters" })
-    const { from, to, instances } = filters
-    // Rows are made for one page alone: a simulation asks ten thousand times over ten thousand machines.
-    const told = (each: VastContract) => wasPaidFor(each, from, to) && !lies.omitsCharges(String(each.id))
-    const within = instances ? contracts.all().filter(told) : []
-    if (query.get('latest_first') !== 'false') within.reverse()
-    const page = readPage(within, withoutFilters(query), { most: 500, usual: 100 })
-    if ('wrong' in page) return invalidArgs({ error: 'invalid_args', msg: page.wrong })
-    const results = page.rows.map(chargeOf)
-    return jsonAnswer(200, {
-      success: true,
-      count: results.length,
-      total: within.length,
-      results,
-      next_token: page.nextToken,
-    })
-  }
-
   function requestLogs(call: VendorCall, id: string): Answer {
     const contract = contracts.find(Number(id))
     if (!contract) return notFound('no_such_instance')
@@ -133,74 +108,14 @@ export function createVastRental(options: MarketOptions & { catalogue: readonly 
     ['GET', /^\/api\/v1\/instances\/$/, every('list', 1, list)],
     ['PUT', /^\/api\/v0\/instances\/(\d+)\/$/, every('state', 1, change)],
     ['DELETE', /^\/api\/v0\/instances\/(\d+)\/$/, every('destroy', 3, destroy)],
-    ['GET', /^\/api\/v0\/charges\/$/, every('charges', 1, charges)],
+    ['GET', /^\/api\/v0\/charges\/$/, every('charges', 1, ({ query }) => answerCharges(query, contracts, lies))],
     ['PUT', /^\/api\/v0\/instances\/request_logs\/(\d+)\/$/, every('logs', 1, requestLogs)],
   ]
 
-  const known = (id: string): VastContract => {
-    const contract = contracts.find(Number(id))
-    if (!contract) throw new TypeError(`the sandbox's Vast.ai has no machine ${id}`)
-    return contract
+  return {
+    routes,
+    controls: createVastControls({ contracts, catalogue, lies }),
+    isFree: contracts.isFree,
+    download: logs.download,
   }
-  const controls: VastControls = {
-    machines: () =>
-      contracts.live().map((each) => ({
-        id: String(each.id),
-        offerId: String(each.machine.id),
-        label: each.label,
-        status: contracts.statusOf(each),
-        ending: each.endsAt !== undefined,
-      })),
-    bill: () =>
-      contracts.all().map((each) => {
-        const { gpu, disk } = costOf(each)
-        return { id: String(each.id), label: each.label, microUsd: gpu + disk, ended: !contracts.isLive(each) }
-      }),
-    host: (id, port) => {
-      const { host, order } = known(id)
-      return host?.server(port ?? order.ports[0]!)
-    },
-    loseHost: (id, status = 'offline') => contracts.lose(known(id), status),
-    outbid: (id) => contracts.outbid(known(id)),
-    publish(id, where) {
-      known(id).published = where
-    },
-    raisePrice: (id, factor) => contracts.raisePrice(known(id), factor),
-    raceOffer: (offerId, forMs = Number.POSITIVE_INFINITY) => contracts.takeAway(Number(offerId), forMs),
-    duplicateLabel(id) {
-      const { order, label } = known(id)
-      const machine = catalogue.find((each) => contracts.isFree(each.id))
-      if (!machine) throw new TypeError("the sandbox's Vast.ai has no free machine")
-      return String(contracts.create(machine, { ...order, label }).id)
-    },
-    setDestroyDelay: contracts.setDestroyDelay,
-    lie: lies.tell,
-  }
-  return { routes, controls, isFree: contracts.isFree, download: logs.download }
-}
-
-/** Of the charges: the days, in seconds since 1970, and whether instances are asked for. */
-function readFilters(query: URLSearchParams): { from: number; to: number; instances: boolean } | undefined {
-  let filters: unknown
-  try {
-    filters = JSON.parse(query.get('select_filters') ?? '')
-  } catch {
-    return undefined
-  }
-  if (!isRecord(filters) || !isRecord(filters.day)) return undefined
-  const { gte: from, lte: to } = filters.day
-  if (typeof from !== 'number' || typeof to !== 'number') return undefined
-  const types = isRecord(filters.type) ? filters.type.in : undefined
-  return { from, to, instances: types === undefined || (Array.isArray(types) && types.includes('instance')) }
-}
-
-function wasPaidFor(contract: VastContract, from: number, to: number): boolean {
-  const { start, end } = spanOf(contract)
-  return end >= from && start <= to
-}
-
-function withoutFilters(query: URLSearchParams): URLSearchParams {
-  const rest = new URLSearchParams(query)
-  rest.delete('select_filters')
-  return rest
 }
