@@ -124,7 +124,9 @@ export async function createCall(
 export function outcomeOf(error: unknown, left: boolean): CreateOutcome {
   const failure = error instanceof ApiError ? new UpstreamFailure('local', { cause: error }) : failureFrom(error)
   const { status, retryAfterMs = defaultRetryMs } = failure.details
-  if (failure.class === 'config') return { outcome: 'refused', message: 'The market refused our credential.' }
+  if (failure.class === 'config') {
+    return { outcome: 'refused', message: 'The market refused our credential.', credential: true }
+  }
   if (failure.class === 'throttled' && status === 429) return { outcome: 'busy', retryAfterMs }
   if (!left || failure.class === 'not_sent' || failure.class === 'local') return { outcome: 'not_sent', retryAfterMs }
   return { outcome: 'unknown' }
