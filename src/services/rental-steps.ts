@@ -11,9 +11,11 @@ import {
   type NewRental,
   priceOfTime,
   type Rental,
+  shownStatus,
 } from '../domain/rental.ts'
-import type { Accounts, Clock, Log, RentalChange, Rentals } from '../ports.ts'
+import type { Accounts, Clock, Log, Metrics, RentalChange, Rentals } from '../ports.ts'
 import type { MarketControl } from '../providers/market.ts'
+import { instruments } from '../telemetry/instruments.ts'
 import { atMost, type Background, startBackground } from './background.ts'
 import type { CreateRental } from './rental-create.ts'
 import { createTermsOf, isRefusal, reasonOf } from './rental-money.ts'
@@ -27,6 +29,7 @@ export interface RentalStepsOptions {
   controls: ReadonlyMap<MarketName, MarketControl>
   create: CreateRental
   mode: { readOnly: boolean }
+  metrics: Metrics
   log: Log
 }
 
@@ -50,11 +53,12 @@ const abandonedMs = minuteMs
 const maxCreateTries = 20
 const maxBillTries = 8
 const restMs = 10_000
+const countMs = 15_000
 /** Markets round the parts of a bill, one by one. */
 const roundingMicroUsd = 2
 
 export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
-  const { clock, random, newId, rentals, accounts, controls, create, mode, log } = options
+  const { clock, random, newId, rentals, accounts, controls, create, mode, metrics, log } = options
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
   const now = () => new Date(clock.wallNow())
@@ -212,7 +216,26 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     }
   }
 
+  let counts: Awaited<ReturnType<Rentals['counts']>> = []
+  let countedAt = Number.NEGATIVE_INFINITY
+  metrics.gauge(instruments.gpuInstances, () => {
+    const byStatus = new Map<string, [labels: { provider: string; status: string }, value: number]>()
+    for (const { market: provider, state, count } of counts) {
+      const status = shownStatus[state] ?? 'failed'
+      const before = byStatus.get(`${provider} ${status}`)?.[1] ?? 0
+      byStatus.set(`${provider} ${status}`, [{ provider, status }, before + count])
+    }
+    return byStatus.values()
+  })
+
+  async function count() {
+    if (clock.now() - countedAt < countMs) return
+    countedAt = clock.now()
+    counts = await rentals.counts()
+  }
+
   async function round(): Promise<boolean> {
+    await count()
     if (mode.readOnly) return false
     const due = await rentals.takeDue({ now: now(), max: maxAtOnce, forMs: stepMs })
     await Promise.all(due.map(guarded))

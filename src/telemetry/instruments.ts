@@ -145,6 +145,16 @@ export const instruments = {
     ['result'],
     'Webhooks of Stripe: applied, ignored, forged (or too old, or unreadable).',
   ),
+  gpuInstances: gauge(
+    'gpu_instances',
+    ['provider', 'status'],
+    'Rented machines of all accounts, by the status that their owners are shown; read every 15 s.',
+  ),
+  gpuOrphans: counter(
+    'gpu_orphans_total',
+    ['provider', 'action'],
+    'Machines whose creation nobody had heard of: adopted by their label; or that no rental accounts for: reported, destroyed.',
+  ),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(
     'redis_failures_total',

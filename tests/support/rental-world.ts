@@ -2,10 +2,14 @@
 import { microUsd } from '../../src/domain/money.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
 import type { RentalOffer, RentalSpec } from '../../src/domain/rental.ts'
+import type { Sighting, Sightings } from '../../src/ports.ts'
+import { createMarketWatch } from '../../src/services/market-watch.ts'
 import type { OfferBook } from '../../src/services/offer-book.ts'
+import { createOrphans } from '../../src/services/orphans.ts'
 import { createRentalCreate } from '../../src/services/rental-create.ts'
 import { createRentalDesk, type Payer } from '../../src/services/rental-desk.ts'
 import { createRentalSteps } from '../../src/services/rental-steps.ts'
+import { FakeMetrics } from './fake-metrics.ts'
 import { createFakeRentals } from './fake-rentals.ts'
 import { marketControl, passUntil } from './market-control.ts'
 
@@ -44,6 +48,7 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
   const controls = new Map([[market, control]])
   const create = createRentalCreate({ clock, rentals, offers: book, controls, fleet })
   const desk = createRentalDesk({ clock, newId, rentals, offers: book, controls, create })
+  const metrics = new FakeMetrics()
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   const steps = createRentalSteps({
     clock,
@@ -54,7 +59,29 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     controls,
     create,
     mode: { readOnly: false },
+    metrics,
     log,
+  })
+  const seen = new Map<string, Sighting>()
+  const sightings: Sightings = {
+    async note(_, all) {
+      return all.map(({ machineId, at }) => {
+        const before = seen.get(machineId)
+        const sighting = { machineId, firstSeenAt: before?.firstSeenAt ?? at, times: (before?.times ?? 0) + 1 }
+        seen.set(machineId, sighting)
+        return sighting
+      })
+    },
+    async forget() {},
+  }
+  const shared = { clock, control, rentals, fleet, metrics, log }
+  const watch = createMarketWatch({
+    ...shared,
+    random: () => 0,
+    turns: { take: async () => true, endTurn: async () => {} },
+    orphans: createOrphans({ ...shared, sightings }),
+    holder: 'me',
+    mode: { readOnly: false },
   })
   const pass = <T>(work: Promise<T>) => passUntil(clock, work)
   return {
@@ -62,8 +89,7 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     ...books,
     desk,
     steps,
-    log,
-    controlsByName: controls,
+    metrics,
     pass,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>
       pass(desk.rent(payer, { spec: { ...spec, ...more }, search: { filter: {}, spread: false }, offerId })),
@@ -71,6 +97,14 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     async live(ms: number, everyMs = 10_000) {
       for (let passed = 0; passed < ms; passed += everyMs) {
         await clock.advance(everyMs)
+        await pass(steps.round())
+      }
+    },
+    /** The same, with the market watched. */
+    async watched(ms: number, everyMs = 3_000) {
+      for (let passed = 0; passed < ms; passed += everyMs) {
+        await clock.advance(everyMs)
+        await pass(watch.round())
         await pass(steps.round())
       }
     },
