@@ -30,6 +30,7 @@ import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
+import { type InstanceRouteOptions, instanceRoutes } from './routes/instances.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
@@ -50,6 +51,8 @@ export interface AppOptions {
   admission: Admission
   openAi: OpenAiRouteOptions
   offers: Offers
+  /** Undefined: nothing can be rented here. */
+  instances?: InstanceRouteOptions | undefined
   route: RouteRouteOptions
   payments: PaymentRouteOptions
   webhooks: WebhookRouteOptions
@@ -120,6 +123,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
+  if (options.instances) app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))

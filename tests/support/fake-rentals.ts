@@ -59,7 +59,8 @@ export function createFakeRentals(clock: Clock, credit = 1e9) {
         .reverse()
         .slice(0, limit),
     async change(seen, change) {
-      const found = seenAs(seen)
+      const failed = change.state === 'gone' && all.get(seen.id)?.state === 'failed' ? all.get(seen.id) : undefined
+      const found = failed ?? seenAs(seen)
       if (!found) return undefined
       if (change.state && change.state !== found.state && !transitions[found.state].includes(change.state)) {
         throw new TypeError(`${found.state} cannot become ${change.state}`)
