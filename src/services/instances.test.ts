@@ -1,7 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
 import { rentalWorld, vastOffers } from '../../tests/support/rental-world.ts'
 import type { RentalOffer } from '../domain/rental.ts'
-import { createInstances } from './instances.ts'
 
 let offers: RentalOffer[]
 beforeAll(async () => {
@@ -9,11 +8,7 @@ beforeAll(async () => {
 })
 const { signal } = new AbortController()
 
-function world() {
-  const parts = rentalWorld('vastai', offers)
-  const { clock, rentals, desk, control } = parts
-  return { ...parts, instances: createInstances({ clock, rentals, desk, controls: new Map([['vastai', control]]) }) }
-}
+const world = () => rentalWorld('vastai', offers)
 
 it('shows an instance to its owner alone', async () => {
   const { rent, rentals, instances } = world()

@@ -3,12 +3,9 @@ import { microUsd } from '../../src/domain/money.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
 import type { RentalOffer, RentalSpec } from '../../src/domain/rental.ts'
 import type { Sighting, Sightings } from '../../src/ports.ts'
-import { createMarketWatch } from '../../src/services/market-watch.ts'
 import type { OfferBook } from '../../src/services/offer-book.ts'
-import { createOrphans } from '../../src/services/orphans.ts'
-import { createRentalCreate } from '../../src/services/rental-create.ts'
-import { createRentalDesk, type Payer } from '../../src/services/rental-desk.ts'
-import { createRentalSteps } from '../../src/services/rental-steps.ts'
+import type { Payer } from '../../src/services/rental-desk.ts'
+import { createRenting } from '../../src/services/renting.ts'
 import { FakeMetrics } from './fake-metrics.ts'
 import { createFakeRentals } from './fake-rentals.ts'
 import { marketControl, passUntil } from './market-control.ts'
@@ -27,7 +24,6 @@ export const spec: RentalSpec = {
   replace: false,
 }
 export const payer: Payer = { accountId: 'account', keyId: 'key', purseId: 'account', budgets: undefined }
-export const fleet = '0123abcd'
 
 export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], { credit = 1e9 } = {}) {
   const machines = marketControl(market)
@@ -45,23 +41,8 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
   }
   let made = 0
   const newId = () => `0198c0de-0000-7000-8000-${(++made).toString(16).padStart(12, '0')}`
-  const controls = new Map([[market, control]])
-  const create = createRentalCreate({ clock, rentals, offers: book, controls, fleet })
-  const desk = createRentalDesk({ clock, newId, rentals, offers: book, controls, create })
   const metrics = new FakeMetrics()
   const log = { debug() {}, info() {}, warn() {}, error() {} }
-  const steps = createRentalSteps({
-    clock,
-    random: () => 0,
-    newId,
-    rentals,
-    accounts: { listApiKeys: async () => [] },
-    controls,
-    create,
-    mode: { readOnly: false },
-    metrics,
-    log,
-  })
   const seen = new Map<string, Sighting>()
   const sightings: Sightings = {
     async note(_, all) {
@@ -74,21 +55,29 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     },
     async forget() {},
   }
-  const shared = { clock, control, rentals, fleet, metrics, log }
-  const watch = createMarketWatch({
-    ...shared,
+  const renting = createRenting({
+    clock,
     random: () => 0,
+    newId,
+    rentals,
     turns: { take: async () => true, endTurn: async () => {} },
-    orphans: createOrphans({ ...shared, sightings }),
+    sightings,
+    accounts: { listApiKeys: async () => [] },
+    offers: book,
+    controls: [control],
+    fleet: '0123abcd',
     holder: 'me',
     mode: { readOnly: false },
+    metrics,
+    log,
   })
+  const { desk, instances, step, watch } = renting
   const pass = <T>(work: Promise<T>) => passUntil(clock, work)
   return {
     ...machines,
     ...books,
     desk,
-    steps,
+    instances,
     metrics,
     pass,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>
@@ -97,15 +86,15 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     async live(ms: number, everyMs = 10_000) {
       for (let passed = 0; passed < ms; passed += everyMs) {
         await clock.advance(everyMs)
-        await pass(steps.round())
+        await pass(step())
       }
     },
     /** The same, with the market watched. */
     async watched(ms: number, everyMs = 3_000) {
       for (let passed = 0; passed < ms; passed += everyMs) {
         await clock.advance(everyMs)
-        await pass(watch.round())
-        await pass(steps.round())
+        await pass(watch())
+        await pass(step())
       }
     },
   }
