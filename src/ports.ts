@@ -4,6 +4,7 @@
  */
 
 import type { Charge, ChargeEnd } from './domain/charge.ts'
+import type { Deployment, NewDeployment } from './domain/deployment.ts'
 import type { Blocked, SpentByMinute, WindowChanges, WindowLimits, WindowName } from './domain/guardrails.ts'
 import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
@@ -61,6 +62,9 @@ export interface Ports {
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   /** Of this pod, over its restarts, and of this run of it: whose holds are whose. */
   identity: { podId: string; processId: string }
+  deployments: Deployments
+  /** Calls rented machines, whose addresses strangers chose. Absent: none is called, so that nothing can be deployed. */
+  instanceHttp?: HttpClient | undefined
   metrics: Metrics
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
@@ -741,6 +745,38 @@ export interface HoldTerms {
 export type HoldRefusal =
   | { refused: 'credit'; asked: MicroUsd; spendable: MicroUsd; elsewhere: MicroUsd }
   | { refused: 'block'; block: LeaseBlock }
+
+/** Models served on rented machines. Whoever changes one says which version he saw. Times are the caller's. */
+export interface Deployments {
+  /** `too_many`: the account has 50 that are not gone. */
+  create(deployment: NewDeployment, at: Date): Promise<Deployment | 'name_taken' | 'too_many'>
+  /** Also one that is gone. */
+  find(accountId: string, deploymentId: string): Promise<Deployment | undefined>
+  /** The newest first, without those that are gone. `before`: the last id of the page before. */
+  list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Deployment[]>
+  /** Undefined: it is another version by now, and nothing was changed. */
+  change(seen: DeploymentSeen, change: DeploymentChange): Promise<Deployment | undefined>
+  /** They are to be looked at by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
+  takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Deployment[]>
+  /** Of all accounts, those that have members and are not gone: at most 2,000, the oldest first. */
+  serving(): Promise<Deployment[]>
+  /** Requests are under way on these machines. No version of its own: another pod's word takes nothing back. */
+  noteBusy(of: Pick<Deployment, 'accountId' | 'id'>, rentalIds: readonly string[], at: Date): Promise<void>
+}
+
+export type DeploymentSeen = Pick<Deployment, 'accountId' | 'id' | 'version'>
+
+/** What is left out stays. `goneAt`: its secrets are forgotten and its name is free. */
+export interface DeploymentChange {
+  replicas?: number | undefined
+  endAskedAt?: Date | undefined
+  goneAt?: Date | undefined
+  dueAt?: Date | undefined
+  /** How it stands; all of it together. */
+  standing?: Pick<Deployment, 'members' | 'spent' | 'failures' | 'retryAt' | 'reason' | 'gaveUp'> | undefined
+  /** Forgets which machines were busy. */
+  noneBusy?: boolean | undefined
+}
 
 /** What one pod does for the whole fleet, and for how long nobody else does. */
 export interface Turns {

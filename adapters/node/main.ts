@@ -99,6 +99,7 @@ async function run(config: Config) {
       receiptKey: storage.receiptKey,
       billingOutbox: storage.billingOutbox,
       paymentStore: storage.paymentStore,
+      deployments: storage.deployments,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),

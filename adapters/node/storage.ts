@@ -5,6 +5,7 @@ import type {
   BillingOutbox,
   Clock,
   Credits,
+  Deployments,
   Guardrails,
   Idempotency,
   LedgerStore,
@@ -26,6 +27,7 @@ import { createBillingOutbox } from './postgres/billing-outbox.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
+import { createDeployments } from './postgres/deployments.ts'
 import { createGuardrails } from './postgres/guardrails.ts'
 import { createIdempotency } from './postgres/idempotency.ts'
 import { createLedgerCheck, type LedgerCheck } from './postgres/ledger-check.ts'
@@ -62,6 +64,7 @@ export interface Storage {
   ledgerCheck: LedgerCheck
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
+  deployments: Deployments
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -146,6 +149,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     ledgerCheck: createLedgerCheck({ database }),
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
+    deployments: createDeployments({ cluster }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

@@ -56,14 +56,9 @@ describe('any other repository', () => {
   })
 })
 
-test.each([
-  'gpt-4o',
-  '',
-  'a/b/c',
-  'acme/Some-7B-GGUF',
-  'acme/Huge-2000B',
-  '../etc',
-  'acme/--trust-remote-code x',
-])('%s cannot be served, and it is said why', (model) => {
-  expect(servingOf(model)).toEqual(expect.stringMatching(/^(must be one of|is in a format|takes about)/))
-})
+test.each(['gpt-4o', '', 'a/b/c', 'acme/Some-7B-GGUF', 'acme/Huge-2000B', '../etc', 'acme/--trust-remote-code x'])(
+  '%s cannot be served, and it is said why',
+  (model) => {
+    expect(servingOf(model)).toEqual(expect.stringMatching(/^(must be one of|is in a format|takes about)/))
+  },
+)

@@ -153,7 +153,8 @@ export function servingOf(model: string, wish: ServingWish = {}): Serving | stri
   if (!repositoryName.test(model)) {
     return `must be one of ${servedNames.join(', ')}, or a repository of Hugging Face as in "Qwen/Qwen2.5-7B-Instruct"`
   }
-  if (/gguf|-mlx\b|\bonnx\b/i.test(model)) return 'is in a format that vLLM does not serve: name a repository of weights'
+  if (/gguf|-mlx\b|\bonnx\b/i.test(model))
+    return 'is in a format that vLLM does not serve: name a repository of weights'
   return servingOfGuess(model, wish)
 }
 
@@ -194,7 +195,8 @@ const argsOf = (model: string, repository: string, gpus: number): string[] => [
 
 /** By how many billions of parameters the name says there are, as `7B` or `8x7B`, and how they are stored. */
 function weightsGbOf(model: string): number | undefined {
-  const [, experts = '1', billions] = /(?:^|[-_/.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)b(?:$|[-_.])/i.exec(model) ?? []
+  const [, experts = '1', billions] =
+    /(?:^|[-_/.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)b(?:$|[-_.])/i.exec(model) ?? []
   if (billions === undefined) return undefined
   const bytes = /awq|gptq|int4|4bit|w4a16|nvfp4/i.test(model) ? 0.6 : /fp8|int8|8bit|w8a8/i.test(model) ? 1 : 2
   return Number(experts) * Number(billions) * bytes

@@ -30,6 +30,7 @@ const fleetWide = [
   'countPending',
   'updateDue',
   'selectPage',
+  'selectServing',
 ]
 
 let server: TestPostgres

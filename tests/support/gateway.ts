@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryBillingOutbox } from '../../adapters/memory/billing-outbox.ts'
 import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
+import { createMemoryDeployments } from '../../adapters/memory/deployments.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
@@ -153,6 +154,7 @@ export async function startTestGateway({
       receiptKey: testReceiptKey,
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),
+      deployments: createMemoryDeployments(),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
