@@ -27,6 +27,7 @@ import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admi
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
+import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployments.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
@@ -53,6 +54,8 @@ export interface AppOptions {
   offers: Offers
   /** Undefined: nothing can be rented here. */
   instances?: InstanceRouteOptions | undefined
+  /** Undefined: nothing can be deployed here. */
+  deployments?: DeploymentRouteOptions | undefined
   route: RouteRouteOptions
   payments: PaymentRouteOptions
   webhooks: WebhookRouteOptions
@@ -124,6 +127,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   if (options.instances) app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
+  if (options.deployments) app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))

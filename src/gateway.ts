@@ -13,7 +13,7 @@ import { createReadForm } from './middleware/form-body.ts'
 import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
-import type { Ports } from './ports.ts'
+import type { HttpClient, Ports, Rentals } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
@@ -30,6 +30,7 @@ import { createAccountExport } from './services/account-export.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createBreakers } from './services/breakers.ts'
+import { createDeploying } from './services/deploying.ts'
 import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createGrants } from './services/grants.ts'
@@ -48,6 +49,8 @@ import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
+import { type RentedMachine, rentedName } from './services/rented-targets.ts'
+import type { Renting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
@@ -82,6 +85,8 @@ export interface GatewayOptions {
   /** Signs access tokens. `JWT_SECRET`, or what stands in for it. */
   jwtSecret: string
   ports: Ports
+  /** How machines are rented. @default they are not */
+  renting?: (Pick<Renting, 'desk' | 'instances'> & { rentals: Rentals }) | undefined
 }
 
 export interface Gateway {
@@ -105,12 +110,18 @@ export interface Gateway {
   stopMoney(): Promise<void>
 }
 
+type OwnUpstreamOption = 'id' | 'maxConcurrent' | 'adaptive' | 'circuitName' | 'probe'
+
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
 const moneyConcurrency = 32
+/** Calls at once to one rented machine: vLLM works on so many together. */
+const rentedConcurrency = 256
 /** What a charge under way has to end, once the pod drains. */
 const moneyGraceMs = 5_000
+/** What a round for the deployments has to end. */
+const rentedGraceMs = 5_000
 /** Of all webhooks under way: strangers can send them. */
 const webhookBodyBytes = 16 * 1024 * 1024
 /** How long a trial call may take before it counts as failed: a whole completion may be thought about for a while. */
@@ -125,7 +136,7 @@ const strangersPerMinute = 60
 const strangersBodyBytes = 8 * 1024
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
+  const { config, version, providers, routing, sandbox, jwtSecret, ports, renting } = options
   const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
   let draining = false
 
@@ -150,19 +161,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   /** Providers that a reloaded routing table names keep their breakers and limits. */
   const upstreams = new Map<string, Upstream>()
-  const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: () => upstreams.keys() })
-  const upstream = (
+  const calledNames = () => (deploying ? [...upstreams.keys(), rentedName] : upstreams.keys())
+  const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: calledNames })
+  const newUpstream = (
     name: string,
-    {
-      trialLeaseMs,
-      ...own
-    }: Pick<UpstreamOptions, 'maxConcurrent' | 'adaptive' | 'circuitName' | 'probe'> & {
-      trialLeaseMs: number
-    },
-  ) => {
-    const known = upstreams.get(name)
-    if (known) return known
-    const created = createUpstream({
+    { trialLeaseMs, ...own }: Pick<UpstreamOptions, OwnUpstreamOption> & { trialLeaseMs: number },
+  ) =>
+    createUpstream({
       name,
       clock,
       random,
@@ -179,6 +184,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
       onTransition: (breaker, state) => log.warn('circuit breaker changed state', { breaker, state }),
     })
+  const upstream = (name: string, own: Parameters<typeof newUpstream>[1]) => {
+    const created = upstreams.get(name) ?? newUpstream(name, own)
     upstreams.set(name, created)
     return created
   }
@@ -189,7 +196,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   const router = createRouter({
     random,
     table: routing ?? defaultTable(rowsOf(providers), modelProviderNames),
-    circuitName,
+    own: {
+      rowsOf: (accountId) => deploying?.targets.rowsOf(accountId),
+      provider: (name) => deploying?.targets.provider(name),
+    },
     createProvider(row) {
       const guarded = upstream(row.name, {
         maxConcurrent: config.UPSTREAM_MAX_CONCURRENCY,
@@ -215,6 +225,50 @@ export function createGateway(options: GatewayOptions): Gateway {
       return provider
     },
   })
+  /** A rented machine as a provider. Its circuit shares a label with all others, and is its own in what the fleet knows. */
+  const rentedProvider = (machineHttp: HttpClient) =>
+    function create({ id, origin, apiKey }: RentedMachine) {
+      const guarded = newUpstream(rentedName, {
+        id: `${rentedName}/${id}`,
+        maxConcurrent: rentedConcurrency,
+        adaptive: true,
+        trialLeaseMs: inferenceTrialMs,
+        circuitName: () => `${rentedName}:other`,
+        probe: (signal) => provider.isThere(signal),
+      })
+      const provider: ModelProvider = createOpenAiProvider({
+        name: rentedName,
+        baseUrl: `${origin}/v1`,
+        apiKeys: [apiKey],
+        headers: {},
+        http: machineHttp,
+        clock,
+        metrics,
+        guardedCall,
+        upstream: guarded,
+        onRejected: () => log.error('a rented machine rejected its key', { provider: rentedName, detail: id }),
+      })
+      return provider
+    }
+  const instanceHttp = ports.instanceHttp && faultInjection.wrap(ports.instanceHttp, rentedName)
+  const deploying =
+    renting &&
+    instanceHttp &&
+    createDeploying({
+      ...renting,
+      clock,
+      random,
+      newId: ports.newId,
+      newSecret: ports.passwords.generate,
+      deployments: ports.deployments,
+      accounts,
+      users: ports.users,
+      http: instanceHttp,
+      createProvider: rentedProvider(instanceHttp),
+      mode: ports.writeMode,
+      log,
+    })
+
   const markets = marketNames.flatMap((name) => {
     const settings = providers[name]
     if (!settings) return []
@@ -360,6 +414,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
   })
 
+  const idempotent = createIdempotent(keyedExecutions)
+
   const guardrails = createGuardrails({
     clock,
     port: ports.guardrails,
@@ -432,11 +488,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     admission,
     openAi: {
       answers,
-      models: createModels(router, modelLists),
+      models: createModels(router, modelLists, (accountId) => deploying?.targets.namesOf(accountId) ?? []),
       readJson,
       readForm: createReadForm(bodies),
       noteKept: createNoteKept({ ledger }),
-      idempotent: createIdempotent(keyedExecutions),
+      idempotent,
     },
     route: { router, readJson },
     payments: { payments, readJson },
@@ -462,7 +518,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       breakers: createBreakers({
         clock,
         names: breakerNames,
-        upstreams: () => upstreams.values(),
+        upstreams: () => all(),
         pod: config.HOSTNAME,
         fleet,
       }),
@@ -478,6 +534,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
+    deployments: deploying &&
+      renting && {
+        deployments: deploying.desk,
+        instances: renting.instances,
+        idempotent,
+        readJson,
+      },
     offers: createOffers({
       clock,
       markets,
@@ -487,13 +550,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     }),
   })
 
-  const all = () => [...upstreams.values()]
+  const all = () => [...upstreams.values(), ...(deploying?.targets.upstreams() ?? [])]
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
-  metrics.gauge(instruments.upstreamConcurrencyLimit, () => all().map((u) => [{ upstream: u.name }, u.bulkhead.limit]))
-  metrics.gauge(instruments.upstreamInFlight, () => all().map((u) => [{ upstream: u.name }, u.bulkhead.inUse]))
+  metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
+  metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
   metrics.gauge(instruments.admissionQueueDepth, () => [
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
@@ -524,18 +587,26 @@ export function createGateway(options: GatewayOptions): Gateway {
       await recovery.endJournalled()
       recovery.start()
       await upkeep.start()
+      deploying?.start()
     },
     async close() {
       recovery.stop()
       keyedExecutions.stop()
       upkeep.stop()
-      await Promise.all([leasedLimits?.close(), keyUse.close()])
+      await Promise.all([leasedLimits?.close(), keyUse.close(), deploying?.stop({ timeoutMs: rentedGraceMs })])
     },
     settleLedger: ledger.stop,
     async stopMoney() {
       await stopMoney()
     },
   }
+}
+
+/** Rented machines share a name. */
+function sumByName(upstreams: readonly Upstream[], of: (upstream: Upstream) => number) {
+  const sums = new Map<string, number>()
+  for (const upstream of upstreams) sums.set(upstream.name, (sums.get(upstream.name) ?? 0) + of(upstream))
+  return [...sums].map(([upstream, value]): [{ upstream: string }, number] => [{ upstream }, value])
 }
 
 /** A provider's settings in the environment, as a row of the routing table. */

@@ -748,8 +748,8 @@ export type HoldRefusal =
 
 /** Models served on rented machines. Whoever changes one says which version he saw. Times are the caller's. */
 export interface Deployments {
-  /** `too_many`: the account has 50 that are not gone. */
-  create(deployment: NewDeployment, at: Date): Promise<Deployment | 'name_taken' | 'too_many'>
+  /** Due at `dueAt`: until then whoever creates it is at it. `too_many`: the account has 50 that are not gone. */
+  create(deployment: NewDeployment, at: Date, dueAt: Date): Promise<Deployment | 'name_taken' | 'too_many'>
   /** Also one that is gone. */
   find(accountId: string, deploymentId: string): Promise<Deployment | undefined>
   /** The newest first, without those that are gone. `before`: the last id of the page before. */
@@ -758,8 +758,8 @@ export interface Deployments {
   change(seen: DeploymentSeen, change: DeploymentChange): Promise<Deployment | undefined>
   /** They are to be looked at by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
   takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Deployment[]>
-  /** Of all accounts, those that have members and are not gone: at most 2,000, the oldest first. */
-  serving(): Promise<Deployment[]>
+  /** Of all accounts, those that are not gone: at most 2,000, the oldest first. */
+  live(): Promise<Deployment[]>
   /** Requests are under way on these machines. No version of its own: another pod's word takes nothing back. */
   noteBusy(of: Pick<Deployment, 'accountId' | 'id'>, rentalIds: readonly string[], at: Date): Promise<void>
 }

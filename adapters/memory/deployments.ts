@@ -3,7 +3,7 @@ import type { Deployment } from '../../src/domain/deployment.ts'
 import type { Deployments } from '../../src/ports.ts'
 
 const maxOfAccount = 50
-const maxServing = 2_000
+const maxLive = 2_000
 
 export function createMemoryDeployments(): Deployments {
   const rows = new Map<string, Deployment>()
@@ -18,7 +18,7 @@ export function createMemoryDeployments(): Deployments {
   }
 
   return {
-    async create(deployment, at) {
+    async create(deployment, at, dueAt) {
       const own = live().filter(({ accountId }) => accountId === deployment.accountId)
       if (own.some(({ name }) => name === deployment.name)) return 'name_taken'
       if (own.length >= maxOfAccount) return 'too_many'
@@ -28,7 +28,7 @@ export function createMemoryDeployments(): Deployments {
         createdAt: at,
         endAskedAt: undefined,
         goneAt: undefined,
-        dueAt: at,
+        dueAt,
         members: [],
         spent: 0,
         failures: 0,
@@ -58,11 +58,10 @@ export function createMemoryDeployments(): Deployments {
         .slice(0, max)
         .map((row) => put({ ...row, dueAt: new Date(now.getTime() + forMs), version: row.version + 1 }))
     },
-    serving: async () =>
+    live: async () =>
       live()
-        .filter(({ members }) => members.length > 0)
         .sort((a, b) => (a.id < b.id ? -1 : 1))
-        .slice(0, maxServing),
+        .slice(0, maxLive),
     async noteBusy({ accountId, id }, rentalIds, at) {
       const row = rowOf(accountId, id)
       if (!row) return

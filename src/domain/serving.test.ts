@@ -2,16 +2,16 @@ import { describe, expect, it, test } from 'vitest'
 import { type Serving, servedNames, servingOf } from './serving.ts'
 
 const served = (model: string, wish = {}) => servingOf(model, wish) as Serving
-const valueOf = ({ args }: Serving, option: string) => args[args.indexOf(option) + 1]
+const optionOf = ({ args }: Serving, option: string) => args[args.indexOf(option) + 1]
 
 describe('a model that is known', () => {
   it('is served from its repository under the name that was asked for', () => {
     const serving = served('llama-3.1-8b')
     expect(serving).toMatchObject({ gpuCount: 1, minVramGb: 24, contextWindow: 16_384 })
     expect(serving.image).toMatch(/:v\d/)
-    expect(valueOf(serving, '--model')).toBe('meta-llama/Llama-3.1-8B-Instruct')
-    expect(valueOf(serving, '--served-model-name')).toBe('llama-3.1-8b')
-    expect(valueOf(serving, '--max-model-len')).toBe('16384')
+    expect(optionOf(serving, '--model')).toBe('meta-llama/Llama-3.1-8B-Instruct')
+    expect(optionOf(serving, '--served-model-name')).toBe('llama-3.1-8b')
+    expect(optionOf(serving, '--max-model-len')).toBe('16384')
     expect(serving.args).not.toContain('--tensor-parallel-size')
   })
 
@@ -23,7 +23,7 @@ describe('a model that is known', () => {
     expect(served('llama-3.3-70b')).toMatchObject({ gpuCount: 4, minVramGb: 48 })
     const onEight = served('llama-3.3-70b', { gpuCount: 8 })
     expect(onEight).toMatchObject({ gpuCount: 8, minVramGb: 24 })
-    expect(valueOf(onEight, '--tensor-parallel-size')).toBe('8')
+    expect(optionOf(onEight, '--tensor-parallel-size')).toBe('8')
   })
 
   it('is not put on less memory than it takes', () => {
@@ -48,7 +48,7 @@ describe('any other repository', () => {
     ['acme/Small-0.5b', 1, 6],
   ])('%s is given %d GPUs of %d GB', (model, gpuCount, minVramGb) => {
     expect(served(model)).toMatchObject({ gpuCount, minVramGb, contextWindow: undefined })
-    expect(valueOf(served(model), '--model')).toBe(model)
+    expect(optionOf(served(model), '--model')).toBe(model)
   })
 
   it('is put on what the caller says, who may know better than its name', () => {

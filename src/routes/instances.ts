@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { microUsd, usd } from '../domain/money.ts'
-import { marketNames } from '../domain/offer.ts'
+import { marketNames, type OfferFilter } from '../domain/offer.ts'
 import { type Rental, shownStatus } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
@@ -23,27 +23,28 @@ export interface InstanceRouteOptions {
 const dollars = z.number().positive().max(1_000).transform(microUsd)
 const text = (most: number) => z.string().max(most)
 
-const filters = z
-  .strictObject({
-    provider: z
-      .string()
-      .transform((name) => name.toLowerCase().replace('.', ''))
-      .pipe(z.enum(marketNames))
-      .optional(),
-    gpu_model: z.string().min(1).max(100).optional(),
-    min_vram: z.number().positive().max(10_000).optional(),
-    max_price: dollars.optional(),
-    location: z.string().min(1).max(100).optional(),
-    gpu_count: z.int().min(1).max(1_000).optional(),
-  })
-  .transform((asked) => ({
-    market: asked.provider,
-    gpuModel: asked.gpu_model,
-    minVramGb: asked.min_vram,
-    maxPriceMicroUsd: asked.max_price,
-    location: asked.location,
-    gpuCount: asked.gpu_count,
-  }))
+export const filterFields = {
+  provider: z
+    .string()
+    .transform((name) => name.toLowerCase().replace('.', ''))
+    .pipe(z.enum(marketNames))
+    .optional(),
+  gpu_model: z.string().min(1).max(100).optional(),
+  min_vram: z.number().positive().max(10_000).optional(),
+  max_price: dollars.optional(),
+  location: z.string().min(1).max(100).optional(),
+  gpu_count: z.int().min(1).max(1_000).optional(),
+}
+const filterShape = z.strictObject(filterFields)
+export const filterOf = (asked: z.output<typeof filterShape>): OfferFilter => ({
+  market: asked.provider,
+  gpuModel: asked.gpu_model,
+  minVramGb: asked.min_vram,
+  maxPriceMicroUsd: asked.max_price,
+  location: asked.location,
+  gpuCount: asked.gpu_count,
+})
+const filters = filterShape.transform(filterOf)
 
 const config = {
   image: z
@@ -133,7 +134,7 @@ const specOf = (asked: z.output<typeof body>) => ({
 })
 
 /** The key's own purse where it has a budget; else the account's. */
-function payerOf(c: AppContext): Payer {
+export function payerOf(c: AppContext): Payer {
   const { accountId, keyId, limits } = principalOf(c)
   const { budgetPerDay: perDay, budgetPerMonth: perMonth } = limits.key
   const budgets = perDay === undefined && perMonth === undefined ? undefined : { keyId, perDay, perMonth }

@@ -1,11 +1,15 @@
 /** What a rental may hold, and why it may not. */
-import type { EndReason, Rental } from '../domain/rental.ts'
+import type { EndReason, NewRental } from '../domain/rental.ts'
 import type { Accounts, Budgets, HoldRefusal, HoldTerms } from '../ports.ts'
 import { refusalOf } from './credit-refusals.ts'
 
 /** Budgets may have changed since it was rented: they are looked up at each hour. A key that is gone has none left. */
 export function createTermsOf(accounts: Pick<Accounts, 'listApiKeys'>) {
-  return async ({ accountId, purseId, keyId }: Rental): Promise<HoldTerms> => {
+  return async ({
+    accountId,
+    purseId,
+    keyId,
+  }: Pick<NewRental, 'accountId' | 'purseId' | 'keyId'>): Promise<HoldTerms> => {
     if (purseId === accountId) return { accountId, purseId, budgets: undefined }
     const key = (await accounts.listApiKeys(accountId)).find(({ id }) => id === keyId)
     const budgets: Budgets | undefined = key && {

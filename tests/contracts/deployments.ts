@@ -15,7 +15,7 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
       store = await create()
     })
     const begin = async (own: Partial<NewDeployment> = {}) =>
-      (await store.create(newDeployment(own), start)) as Deployment
+      (await store.create(newDeployment(own), start, start)) as Deployment
     const member = (own: Partial<Member> = {}): Member => ({
       rentalId: randomUUID(),
       state: 'ready',
@@ -39,14 +39,14 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
         maxHours: 1.5,
         secrets: { apiKey: 'secret', huggingFaceToken: 'hf_1' },
       })
-      const made = await store.create(asked, start)
+      const made = await store.create(asked, start, after(60_000))
       expect(made).toEqual({
         ...asked,
         version: 0,
         createdAt: start,
         endAskedAt: undefined,
         goneAt: undefined,
-        dueAt: start,
+        dueAt: after(60_000),
         members: [],
         spent: 0,
         failures: 0,
@@ -62,7 +62,7 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
 
     it('gives a name of an account to one, until that is gone', async () => {
       const accountId = randomUUID()
-      const asked = await Promise.all([1, 2, 3].map(() => store.create(newDeployment({ accountId }), start)))
+      const asked = await Promise.all([1, 2, 3].map(() => store.create(newDeployment({ accountId }), start, start)))
       expect(asked.filter((each) => each === 'name_taken')).toHaveLength(2)
       await begin()
       const first = asked.find((each) => typeof each !== 'string') as Deployment
@@ -70,14 +70,14 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
       expect(gone).toMatchObject({ goneAt: after(1), secrets: { apiKey: '' } })
       expect(JSON.stringify(gone)).not.toContain('secret"')
       expect(await store.change(gone!, { replicas: 3 }), 'gone for good').toBeUndefined()
-      expect(await store.create(newDeployment({ accountId }), start)).toMatchObject({ name: 'mine' })
+      expect(await store.create(newDeployment({ accountId }), start, start)).toMatchObject({ name: 'mine' })
     })
 
     it('lets an account have so many', async () => {
       const accountId = randomUUID()
       for (let n = 0; n < 50; n++) await begin({ accountId, name: `n${n}` })
-      expect(await store.create(newDeployment({ accountId, name: 'one more' }), start)).toBe('too_many')
-      expect(await store.create(newDeployment(), start)).toMatchObject({ version: 0 })
+      expect(await store.create(newDeployment({ accountId, name: 'one more' }), start, start)).toBe('too_many')
+      expect(await store.create(newDeployment(), start, start)).toMatchObject({ version: 0 })
     })
 
     it('lists in pages, the newest first, without what is gone', async () => {
@@ -128,12 +128,12 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
       expect((await take(62_000)).map(({ id }) => id)).toEqual([second!.id])
     })
 
-    it('tells which have members, of all accounts', async () => {
-      await begin()
-      const serving = await store.change(await begin(), { standing: standing([member()]) })
-      const gone = await store.change(await begin(), { standing: standing([member()]) })
-      await store.change(gone!, { goneAt: start })
-      expect(await store.serving()).toEqual([serving])
+    it('tells of those of all accounts that are not gone', async () => {
+      const first = await store.change(await begin(), { standing: standing([member()]) })
+      const second = await begin()
+      await store.change(await begin(), { goneAt: start })
+      const sorted = [first!, second].sort((a, b) => (a.id < b.id ? -1 : 1))
+      expect(await store.live()).toEqual(sorted)
     })
 
     it("notes what is busy beside another's change, and forgets it when told", async () => {

@@ -30,7 +30,7 @@ const fleetWide = [
   'countPending',
   'updateDue',
   'selectPage',
-  'selectServing',
+  'selectLive',
 ]
 
 let server: TestPostgres

@@ -5,11 +5,11 @@ import type { Sql } from './client.ts'
 import type { ConnectedCluster } from './connect-cluster.ts'
 
 const maxOfAccount = 50
-const maxServing = 2_000
+const maxLive = 2_000
 
 export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster, 'read' | 'write'> }): Deployments {
   return {
-    async create(deployment, at) {
+    async create(deployment, at, dueAt) {
       const { accountId, id } = deployment
       const find = async () => {
         const rows = await cluster.read('find deployment', { reads: 'primary' }, (sql) => selectOne(sql, accountId, id))
@@ -20,7 +20,7 @@ export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster,
         await lockAccount(sql, accountId)
         const [own] = await countLive(sql, accountId)
         if (own!.count >= maxOfAccount) return 'too_many'
-        const [row] = await insertDeployment(sql, deployment, at)
+        const [row] = await insertDeployment(sql, deployment, at, dueAt)
         return row ? toDeployment(row) : 'name_taken'
       }
       return cluster.write<Deployment | 'too_many' | 'name_taken'>('create deployment', { accountId }, run, {
@@ -56,9 +56,9 @@ export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster,
       return rows.map(toDeployment).sort((a, b) => (a.id < b.id ? -1 : 1))
     },
 
-    async serving() {
+    async live() {
       // A machine that is being emptied must be seen to be by all pods within seconds.
-      const rows = await cluster.read('serving deployments', { reads: 'primary' }, (sql) => selectServing(sql))
+      const rows = await cluster.read('live deployments', { reads: 'primary' }, (sql) => selectLive(sql))
       return rows.map(toDeployment)
     },
 
@@ -137,11 +137,11 @@ const lockAccount = (sql: Sql, accountId: string) => sql<object[]>`
 const countLive = (sql: Sql, accountId: string) => sql<{ count: number }[]>`
   select count(*)::int as count from deployments where account_id = ${accountId} and gone_at is null`
 
-const insertDeployment = (sql: Sql, deployment: NewDeployment, at: Date) => sql<DeploymentRow[]>`
+const insertDeployment = (sql: Sql, deployment: NewDeployment, at: Date, dueAt: Date) => sql<DeploymentRow[]>`
   insert into deployments (account_id, deployment_id, name, replicas, asked, secrets, created_at, due_at, standing)
   values (${deployment.accountId}, ${deployment.id}, ${deployment.name}, ${deployment.replicas},
     ${JSON.stringify(askedOf(deployment))}::text::jsonb, ${JSON.stringify(deployment.secrets)}::text::jsonb,
-    ${at}, ${at}, ${JSON.stringify(unbegun)}::text::jsonb)
+    ${at}, ${dueAt}, ${JSON.stringify(unbegun)}::text::jsonb)
   on conflict (account_id, name) where gone_at is null do nothing
   returning ${columns(sql)}`
 
@@ -180,10 +180,8 @@ const updateDue = (sql: Sql, { now, max, forMs }: Parameters<Deployments['takeDu
   )
   returning ${columns(sql)}`
 
-const selectServing = (sql: Sql) => sql<DeploymentRow[]>`
-  select ${columns(sql)} from deployments
-  where gone_at is null and standing -> 'members' <> '[]'
-  order by deployment_id limit ${maxServing}`
+const selectLive = (sql: Sql) => sql<DeploymentRow[]>`
+  select ${columns(sql)} from deployments where gone_at is null order by deployment_id limit ${maxLive}`
 
 const updateBusy = (sql: Sql, accountId: string, id: string, rentalIds: readonly string[], at: Date) => {
   const said = Object.fromEntries(rentalIds.map((rentalId) => [rentalId, at.getTime()]))
