@@ -21,7 +21,7 @@ import { startServer } from '../../adapters/node/server.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
-import type { Log, Ports } from '../../src/ports.ts'
+import type { HttpClient, Log, Ports } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
@@ -71,6 +71,8 @@ export interface TestGatewayOptions {
   everyoneHas?: number
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
+  /** How machines are rented. @default they are not */
+  renting?: (sandbox: TestGateway['sandbox'], http: HttpClient) => GatewayOptions['renting']
 }
 
 export async function startTestGateway({
@@ -81,6 +83,7 @@ export async function startTestGateway({
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
   market = {},
+  renting,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
   const sandbox = (await startSandbox({
@@ -127,6 +130,7 @@ export async function startTestGateway({
     routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
     jwtSecret: config.JWT_SECRET ?? testJwtSecret,
+    renting: renting?.(sandbox, http),
     ports: {
       clock,
       random: Math.random,
@@ -155,6 +159,7 @@ export async function startTestGateway({
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),
       deployments: createMemoryDeployments(),
+      instanceHttp: http,
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

@@ -101,14 +101,14 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
 }
 
 /** The cheapest of the fake Vast.ai, as an offer book would have them. */
-export async function vastOffers(limit = 6): Promise<RentalOffer[]> {
+export async function vastOffers(limit = 6, diskGb = spec.diskGb): Promise<RentalOffer[]> {
   const { market } = marketControl('vastai')
   const reply = await market.http.bytes({
     method: 'POST',
     origin: market.origin,
     path: '/api/v0/bundles/',
     headers: {},
-    body: JSON.stringify({ limit, order: [['dph_total', 'asc']], allocated_storage: spec.diskGb }),
+    body: JSON.stringify({ limit, order: [['dph_total', 'asc']], allocated_storage: diskGb }),
     signal: new AbortController().signal,
     headersTimeoutMs: 0,
     idleTimeoutMs: 0,
