@@ -748,29 +748,29 @@ export type HoldRefusal =
 
 /** Models served on rented machines. Whoever changes one says which version he saw. Times are the caller's. */
 export interface Deployments {
-  /** Due at `dueAt`: until then whoever creates it is at it. `too_many`: the account has 50 that are not gone. */
+  /** Due at `dueAt`: until then whoever creates it is at it. `too_many`: the account has 50. */
   create(deployment: NewDeployment, at: Date, dueAt: Date): Promise<Deployment | 'name_taken' | 'too_many'>
-  /** Also one that is gone. */
   find(accountId: string, deploymentId: string): Promise<Deployment | undefined>
-  /** The newest first, without those that are gone. `before`: the last id of the page before. */
+  /** The newest first. `before`: the last id of the page before. */
   list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Deployment[]>
   /** Undefined: it is another version by now, and nothing was changed. */
   change(seen: DeploymentSeen, change: DeploymentChange): Promise<Deployment | undefined>
+  /** Nothing of it is kept, its secrets least of all. False: it is another version by now, or gone. */
+  remove(seen: DeploymentSeen): Promise<boolean>
   /** They are to be looked at by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
   takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Deployment[]>
-  /** Of all accounts, those that are not gone: at most 2,000, the oldest first. */
-  live(): Promise<Deployment[]>
+  /** Of all accounts: at most 2,000, the oldest first. */
+  all(): Promise<Deployment[]>
   /** Requests are under way on these machines. No version of its own: another pod's word takes nothing back. */
   noteBusy(of: Pick<Deployment, 'accountId' | 'id'>, rentalIds: readonly string[], at: Date): Promise<void>
 }
 
 export type DeploymentSeen = Pick<Deployment, 'accountId' | 'id' | 'version'>
 
-/** What is left out stays. `goneAt`: its secrets are forgotten and its name is free. */
+/** What is left out stays. */
 export interface DeploymentChange {
   replicas?: number | undefined
   endAskedAt?: Date | undefined
-  goneAt?: Date | undefined
   dueAt?: Date | undefined
   /** How it stands; all of it together. */
   standing?: Pick<Deployment, 'members' | 'spent' | 'failures' | 'retryAt' | 'reason' | 'gaveUp'> | undefined

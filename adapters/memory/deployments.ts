@@ -3,11 +3,10 @@ import type { Deployment } from '../../src/domain/deployment.ts'
 import type { Deployments } from '../../src/ports.ts'
 
 const maxOfAccount = 50
-const maxLive = 2_000
+const maxAll = 2_000
 
 export function createMemoryDeployments(): Deployments {
   const rows = new Map<string, Deployment>()
-  const live = () => [...rows.values()].filter(({ goneAt }) => !goneAt)
   const rowOf = (accountId: string, id: string) => {
     const row = rows.get(id)
     return row?.accountId === accountId ? row : undefined
@@ -19,7 +18,7 @@ export function createMemoryDeployments(): Deployments {
 
   return {
     async create(deployment, at, dueAt) {
-      const own = live().filter(({ accountId }) => accountId === deployment.accountId)
+      const own = [...rows.values()].filter(({ accountId }) => accountId === deployment.accountId)
       if (own.some(({ name }) => name === deployment.name)) return 'name_taken'
       if (own.length >= maxOfAccount) return 'too_many'
       return put({
@@ -27,7 +26,6 @@ export function createMemoryDeployments(): Deployments {
         version: 0,
         createdAt: at,
         endAskedAt: undefined,
-        goneAt: undefined,
         dueAt,
         members: [],
         spent: 0,
@@ -40,28 +38,27 @@ export function createMemoryDeployments(): Deployments {
     },
     find: async (accountId, id) => rowOf(accountId, id),
     async list(accountId, { limit, before = 'g' }) {
-      const own = live().filter((row) => row.accountId === accountId && row.id < before)
+      const own = [...rows.values()].filter((row) => row.accountId === accountId && row.id < before)
       return own.sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, limit)
     },
     async change({ accountId, id, version }, { standing, noneBusy, ...change }) {
       const row = rowOf(accountId, id)
-      if (!row || row.version !== version || row.goneAt) return undefined
+      if (row?.version !== version) return undefined
       const set = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
-      const forgotten = change.goneAt && { secrets: { apiKey: '' } }
       const busy = noneBusy ? {} : row.busy
-      return put({ ...row, ...set, ...standing, ...forgotten, busy, version: version + 1 })
+      return put({ ...row, ...set, ...standing, busy, version: version + 1 })
+    },
+    async remove({ accountId, id, version }) {
+      return rowOf(accountId, id)?.version === version && rows.delete(id)
     },
     async takeDue({ now, max, forMs }) {
-      const due = live().filter(({ dueAt }) => dueAt <= now)
+      const due = [...rows.values()].filter(({ dueAt }) => dueAt <= now)
       return due
         .sort((a, b) => a.dueAt.getTime() - b.dueAt.getTime())
         .slice(0, max)
         .map((row) => put({ ...row, dueAt: new Date(now.getTime() + forMs), version: row.version + 1 }))
     },
-    live: async () =>
-      live()
-        .sort((a, b) => (a.id < b.id ? -1 : 1))
-        .slice(0, maxLive),
+    all: async () => [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, maxAll),
     async noteBusy({ accountId, id }, rentalIds, at) {
       const row = rowOf(accountId, id)
       if (!row) return

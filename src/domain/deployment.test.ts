@@ -12,7 +12,6 @@ const deployment = (own: Partial<Deployment> = {}): Deployment => ({
   version: 1,
   createdAt: new Date(start),
   endAskedAt: undefined,
-  goneAt: undefined,
   dueAt: new Date(start),
   members: [],
   spent: 0,

@@ -32,7 +32,7 @@ export interface NewDeployment {
   secrets: DeploymentSecrets
 }
 
-/** Shown to nobody, and forgotten when it is gone. */
+/** Shown to nobody. */
 export interface DeploymentSecrets {
   /** Machines answer those alone who know it. */
   apiKey: string
@@ -46,8 +46,6 @@ export interface Deployment extends NewDeployment {
   createdAt: Date
   /** Its owner wants it gone. */
   endAskedAt: Date | undefined
-  /** Nothing is left of it. */
-  goneAt: Date | undefined
   /** When it is to be looked at next. */
   dueAt: Date
   members: readonly Member[]

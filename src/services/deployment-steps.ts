@@ -39,6 +39,7 @@ const everyMs = 1_000
 const maxAtOnce = 16
 /** Longer than a step may take, so that no two pods are at the same one. */
 const stepMs = 120_000
+const againMs = 10_000
 /** Those that have failed stay in the list until they are acknowledged. */
 const maxRentals = 100
 
@@ -102,10 +103,10 @@ export function createDeploymentSteps(options: DeploymentStepsOptions): Deployme
     for (const { rental } of looks) if (found.end.includes(rental.id)) await desk.end(rental, 'group')
     const after = await beginMissing(deployment, found)
     const { members, spent, failures, retryAt, reason, gaveUp } = after
+    if (after.isGone) return void (await deployments.remove(seen))
     const saved = await deployments.change(seen, {
       standing: { members, spent, failures, retryAt, reason, gaveUp },
       endAskedAt: deployment.endAskedAt,
-      goneAt: after.isGone ? new Date(now) : undefined,
       dueAt: new Date(clock.wallNow() + nextLookMs(after, deployment.replicas)),
       noneBusy: members.every(({ state }) => state !== 'draining'),
     })
@@ -122,12 +123,13 @@ export function createDeploymentSteps(options: DeploymentStepsOptions): Deployme
       await step(deployment)
     } catch (error) {
       if (stopping.signal.aborted) return
-      // It is due again by itself.
       log.warn('a deployment could not be gone on with', {
         account_id: deployment.accountId,
         detail: deployment.id,
         error: String(error),
       })
+      // Where this fails too, it is due again by itself.
+      await deployments.change(deployment, { dueAt: new Date(clock.wallNow() + againMs) }).catch(() => {})
     }
   }
 

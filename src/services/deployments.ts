@@ -79,7 +79,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
 
   async function find(accountId: string, id: string): Promise<Deployment> {
     const found = uuid.test(id) ? await deployments.find(accountId, id) : undefined
-    if (!found || found.goneAt) throw new ApiError('deployment_not_found')
+    if (!found) throw new ApiError('deployment_not_found')
     return found
   }
 
@@ -120,7 +120,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
         begun = await steps.begin(payer, made, made.replicas)
       } catch (error) {
         // Nothing was rented. Any other error leaves that open, and the background goes on with it.
-        if (error instanceof ApiError) await deployments.change(made, { goneAt: now() })
+        if (error instanceof ApiError) await deployments.remove(made)
         throw error
       }
       const { spent } = made

@@ -24,7 +24,7 @@ export interface RentedMachine {
 export interface RentedTargetsOptions {
   clock: Clock
   random: () => number
-  deployments: Pick<Deployments, 'live' | 'noteBusy'>
+  deployments: Pick<Deployments, 'all' | 'noteBusy'>
   /** A provider of the name `rented`, with an upstream of its own. */
   createProvider(machine: RentedMachine): ModelProvider
   mode: { readOnly: boolean }
@@ -109,7 +109,7 @@ export function createRentedTargets(options: RentedTargetsOptions): RentedTarget
   async function refresh() {
     const began = clock.now()
     isExpired = false
-    const live = await deployments.live()
+    const live = await deployments.all()
     readAt = began
     use(live)
     await tellBusy(live)

@@ -45,7 +45,6 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
         version: 0,
         createdAt: start,
         endAskedAt: undefined,
-        goneAt: undefined,
         dueAt: after(60_000),
         members: [],
         spent: 0,
@@ -66,10 +65,12 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
       expect(asked.filter((each) => each === 'name_taken')).toHaveLength(2)
       await begin()
       const first = asked.find((each) => typeof each !== 'string') as Deployment
-      const gone = await store.change(first, { goneAt: after(1) })
-      expect(gone).toMatchObject({ goneAt: after(1), secrets: { apiKey: '' } })
-      expect(JSON.stringify(gone)).not.toContain('secret"')
-      expect(await store.change(gone!, { replicas: 3 }), 'gone for good').toBeUndefined()
+      expect(await store.remove({ ...first, version: first.version + 1 }), 'another version').toBe(false)
+      expect(await store.remove({ ...first, accountId: randomUUID() })).toBe(false)
+      expect(await store.remove(first)).toBe(true)
+      expect(await store.remove(first)).toBe(false)
+      expect(await store.find(accountId, first.id)).toBeUndefined()
+      expect(await store.change(first, { replicas: 3 })).toBeUndefined()
       expect(await store.create(newDeployment({ accountId }), start, start)).toMatchObject({ name: 'mine' })
     })
 
@@ -80,11 +81,11 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
       expect(await store.create(newDeployment(), start, start)).toMatchObject({ version: 0 })
     })
 
-    it('lists in pages, the newest first, without what is gone', async () => {
+    it('lists in pages, the newest first', async () => {
       const accountId = randomUUID()
       const ids = [1, 2, 3, 4].map((n) => `0000000${n}-0000-7000-8000-000000000000`)
       const made = await Promise.all(ids.map((id) => begin({ id, accountId, name: id })))
-      await store.change(made[1]!, { goneAt: start })
+      await store.remove(made[1]!)
       const first = await store.list(accountId, { limit: 2 })
       const second = await store.list(accountId, { limit: 2, before: first.at(-1)?.id })
       expect([...first, ...second].map(({ id }) => id)).toEqual([ids[3], ids[2], ids[0]])
@@ -124,16 +125,16 @@ export function deploymentsContract(name: string, create: () => Promise<Deployme
       expect(await store.change(second!, { replicas: 1 }), 'another is at it').toBeUndefined()
       expect(await take(2_000)).toEqual([])
       expect((await take(62_000, 1)).map(({ id }) => id)).toEqual([third!.id])
-      await store.change((await store.find(first.accountId, first.id))!, { goneAt: start })
+      await store.remove((await store.find(first.accountId, first.id))!)
       expect((await take(62_000)).map(({ id }) => id)).toEqual([second!.id])
     })
 
-    it('tells of those of all accounts that are not gone', async () => {
+    it('tells of those of all accounts', async () => {
       const first = await store.change(await begin(), { standing: standing([member()]) })
       const second = await begin()
-      await store.change(await begin(), { goneAt: start })
+      await store.remove(await begin())
       const sorted = [first!, second].sort((a, b) => (a.id < b.id ? -1 : 1))
-      expect(await store.live()).toEqual(sorted)
+      expect(await store.all()).toEqual(sorted)
     })
 
     it("notes what is busy beside another's change, and forgets it when told", async () => {

@@ -30,7 +30,7 @@ const fleetWide = [
   'countPending',
   'updateDue',
   'selectPage',
-  'selectLive',
+  'selectAll',
 ]
 
 let server: TestPostgres

@@ -5,7 +5,7 @@ import type { Sql } from './client.ts'
 import type { ConnectedCluster } from './connect-cluster.ts'
 
 const maxOfAccount = 50
-const maxLive = 2_000
+const maxAll = 2_000
 
 export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster, 'read' | 'write'> }): Deployments {
   return {
@@ -18,7 +18,7 @@ export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster,
       const run = async (sql: Sql) => {
         // Those that are begun at the same moment are counted one after the other.
         await lockAccount(sql, accountId)
-        const [own] = await countLive(sql, accountId)
+        const [own] = await countOwn(sql, accountId)
         if (own!.count >= maxOfAccount) return 'too_many'
         const [row] = await insertDeployment(sql, deployment, at, dueAt)
         return row ? toDeployment(row) : 'name_taken'
@@ -50,15 +50,23 @@ export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster,
       return rows.map(toDeployment)[0]
     },
 
+    async remove(seen) {
+      // Where COMMIT got no answer the next round finds it gone, or removes it.
+      const rows = await cluster.write('remove deployment', { accountId: seen.accountId }, (sql) =>
+        deleteSeen(sql, seen),
+      )
+      return rows.length > 0
+    },
+
     async takeDue(ask) {
       // Of all accounts: nobody reads his own write there.
       const rows = await cluster.write('take due deployments', { accountId: nobody }, (sql) => updateDue(sql, ask))
       return rows.map(toDeployment).sort((a, b) => (a.id < b.id ? -1 : 1))
     },
 
-    async live() {
+    async all() {
       // A machine that is being emptied must be seen to be by all pods within seconds.
-      const rows = await cluster.read('live deployments', { reads: 'primary' }, (sql) => selectLive(sql))
+      const rows = await cluster.read('all deployments', { reads: 'primary' }, (sql) => selectAll(sql))
       return rows.map(toDeployment)
     },
 
@@ -89,7 +97,6 @@ interface DeploymentRow {
   version: number
   created_at: Date
   end_asked_at: Date | null
-  gone_at: Date | null
   due_at: Date
   standing: Standing
   busy: Record<string, number>
@@ -109,7 +116,6 @@ const toDeployment = (row: DeploymentRow): Deployment => ({
   version: row.version,
   createdAt: row.created_at,
   endAskedAt: row.end_asked_at ?? undefined,
-  goneAt: row.gone_at ?? undefined,
   dueAt: row.due_at,
   busy: row.busy,
 })
@@ -128,21 +134,21 @@ const askedOf = ({ keyId, purseId, model, serving, filter, maxPrice, maxHours, f
 const unbegun = { members: [], spent: 0, failures: 0, gaveUp: false }
 
 const columns = (sql: Sql) => sql`
-  account_id, deployment_id, name, replicas, asked, secrets, version, created_at, end_asked_at, gone_at, due_at,
+  account_id, deployment_id, name, replicas, asked, secrets, version, created_at, end_asked_at, due_at,
   standing, busy`
 
 const lockAccount = (sql: Sql, accountId: string) => sql<object[]>`
   select account_id from accounts where account_id = ${accountId} for no key update`
 
-const countLive = (sql: Sql, accountId: string) => sql<{ count: number }[]>`
-  select count(*)::int as count from deployments where account_id = ${accountId} and gone_at is null`
+const countOwn = (sql: Sql, accountId: string) => sql<{ count: number }[]>`
+  select count(*)::int as count from deployments where account_id = ${accountId}`
 
 const insertDeployment = (sql: Sql, deployment: NewDeployment, at: Date, dueAt: Date) => sql<DeploymentRow[]>`
   insert into deployments (account_id, deployment_id, name, replicas, asked, secrets, created_at, due_at, standing)
   values (${deployment.accountId}, ${deployment.id}, ${deployment.name}, ${deployment.replicas},
     ${JSON.stringify(askedOf(deployment))}::text::jsonb, ${JSON.stringify(deployment.secrets)}::text::jsonb,
     ${at}, ${dueAt}, ${JSON.stringify(unbegun)}::text::jsonb)
-  on conflict (account_id, name) where gone_at is null do nothing
+  on conflict (account_id, name) do nothing
   returning ${columns(sql)}`
 
 const selectOne = (sql: Sql, accountId: string, id: string) => sql<DeploymentRow[]>`
@@ -150,24 +156,26 @@ const selectOne = (sql: Sql, accountId: string, id: string) => sql<DeploymentRow
 
 const selectDeployments = (sql: Sql, accountId: string, before: string, limit: number) => sql<DeploymentRow[]>`
   select ${columns(sql)} from deployments
-  where account_id = ${accountId} and deployment_id < ${before} and gone_at is null
+  where account_id = ${accountId} and deployment_id < ${before}
   order by deployment_id desc limit ${limit}`
 
 const updateSeen = (sql: Sql, seen: DeploymentSeen, change: DeploymentChange) => {
-  const { standing, goneAt = null, noneBusy = false } = change
+  const { standing, noneBusy = false } = change
   return sql<DeploymentRow[]>`
   update deployments
   set version = version + 1,
     replicas = coalesce(${change.replicas ?? null}::integer, replicas),
     end_asked_at = coalesce(${change.endAskedAt ?? null}::timestamptz, end_asked_at),
-    gone_at = ${goneAt}::timestamptz,
-    secrets = case when ${goneAt}::timestamptz is null then secrets else '{"apiKey": ""}' end,
     due_at = coalesce(${change.dueAt ?? null}::timestamptz, due_at),
     standing = coalesce(${standing ? JSON.stringify(standing) : null}::text::jsonb, standing),
     busy = case when ${noneBusy}::boolean then '{}' else busy end
-  where account_id = ${seen.accountId} and deployment_id = ${seen.id} and version = ${seen.version} and gone_at is null
+  where account_id = ${seen.accountId} and deployment_id = ${seen.id} and version = ${seen.version}
   returning ${columns(sql)}`
 }
+
+const deleteSeen = (sql: Sql, { accountId, id, version }: DeploymentSeen) => sql<object[]>`
+  delete from deployments where account_id = ${accountId} and deployment_id = ${id} and version = ${version}
+  returning deployment_id`
 
 /** What another pod is at is passed over. */
 const updateDue = (sql: Sql, { now, max, forMs }: Parameters<Deployments['takeDue']>[0]) => sql<DeploymentRow[]>`
@@ -175,17 +183,17 @@ const updateDue = (sql: Sql, { now, max, forMs }: Parameters<Deployments['takeDu
   set due_at = ${new Date(now.getTime() + forMs)}, version = version + 1
   where (account_id, deployment_id) in (
     select account_id, deployment_id from deployments
-    where gone_at is null and due_at <= ${now}
+    where due_at <= ${now}
     order by due_at limit ${max} for update skip locked
   )
   returning ${columns(sql)}`
 
-const selectLive = (sql: Sql) => sql<DeploymentRow[]>`
-  select ${columns(sql)} from deployments where gone_at is null order by deployment_id limit ${maxLive}`
+const selectAll = (sql: Sql) => sql<DeploymentRow[]>`
+  select ${columns(sql)} from deployments order by deployment_id limit ${maxAll}`
 
 const updateBusy = (sql: Sql, accountId: string, id: string, rentalIds: readonly string[], at: Date) => {
   const said = Object.fromEntries(rentalIds.map((rentalId) => [rentalId, at.getTime()]))
   return sql`
   update deployments set busy = busy || ${JSON.stringify(said)}::text::jsonb
-  where account_id = ${accountId} and deployment_id = ${id} and gone_at is null`
+  where account_id = ${accountId} and deployment_id = ${id}`
 }

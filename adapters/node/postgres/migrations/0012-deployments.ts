@@ -16,13 +16,12 @@ export const deployments: Migration = {
         version integer not null default 0,
         created_at timestamptz not null,
         end_asked_at timestamptz,
-        gone_at timestamptz,
         due_at timestamptz not null,
         standing jsonb not null,
         busy jsonb not null default '{}',
         primary key (account_id, deployment_id)
       )`
-    await sql`create unique index deployments_by_name on deployments (account_id, name) where gone_at is null`
-    await sql`create index deployments_due on deployments (due_at) where gone_at is null`
+    await sql`create unique index deployments_by_name on deployments (account_id, name)`
+    await sql`create index deployments_due on deployments (due_at)`
   },
 }
