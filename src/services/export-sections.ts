@@ -1,4 +1,5 @@
 /** What an export holds, in its order. No secret is in it: of keys and sign-ins only what their owner is shown anyway. */
+import type { Deployment } from '../domain/deployment.ts'
 import { formatUsd } from '../domain/money.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { LimitSettings } from '../domain/principal.ts'
@@ -6,6 +7,7 @@ import type { User } from '../domain/user.ts'
 import type {
   Accounts,
   ApiKey,
+  Deployments,
   Guardrails,
   PaymentStore,
   SessionRecord,
@@ -17,6 +19,8 @@ import type { ExportSection } from './account-export.ts'
 import { balanceOut, currency, transactionOut, usageRowOut } from './money-shapes.ts'
 
 const pageSize = 500
+/** An account has no more. */
+const maxDeployments = 50
 
 export const exportSections = (ports: {
   accounts: Accounts
@@ -25,6 +29,7 @@ export const exportSections = (ports: {
   paymentStore: PaymentStore
   statements: Statements
   guardrails: Guardrails
+  deployments: Deployments
 }): ExportSection[] => [
   {
     name: 'account',
@@ -65,6 +70,12 @@ export const exportSections = (ports: {
         yield page.map(paymentOut)
         page = await ports.paymentStore.list(accountId, { limit: pageSize, before: page.at(-1)?.id })
       }
+    },
+  },
+  {
+    name: 'deployments',
+    async one(accountId) {
+      return (await ports.deployments.list(accountId, { limit: maxDeployments })).map(deploymentOut)
     },
   },
   {
@@ -122,6 +133,17 @@ const sessionOut = ({ sessionId, createdAt, renewedAt, expiresAt, endedAt }: Ses
   renewed_at: renewedAt,
   expires_at: expiresAt,
   ended_at: endedAt ?? null,
+})
+
+const deploymentOut = ({ id, name, model, replicas, maxPrice, fallbacks, createdAt, endAskedAt }: Deployment) => ({
+  id,
+  name,
+  model,
+  replicas,
+  max_price: formatUsd(maxPrice),
+  fallbacks,
+  created_at: createdAt,
+  end_asked_at: endAskedAt ?? null,
 })
 
 const paymentOut = (payment: Payment) => ({

@@ -5,6 +5,7 @@ import { newId } from '../../adapters/node/identity.ts'
 import { createAccounts } from '../../adapters/node/postgres/accounts.ts'
 import { type ConnectedCluster, connectCluster } from '../../adapters/node/postgres/connect-cluster.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'
+import { createDeployments } from '../../adapters/node/postgres/deployments.ts'
 import { createGuardrails } from '../../adapters/node/postgres/guardrails.ts'
 import { migrate } from '../../adapters/node/postgres/migrations.ts'
 import { createPaymentStore } from '../../adapters/node/postgres/payments.ts'
@@ -12,6 +13,7 @@ import { createSessions } from '../../adapters/node/postgres/sessions.ts'
 import { createStatements } from '../../adapters/node/postgres/statements.ts'
 import { createUsers } from '../../adapters/node/postgres/users.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { newDeployment } from '../support/deployment.ts'
 import { eventually, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
@@ -37,6 +39,7 @@ beforeAll(async () => {
       sessions: createSessions({ cluster, pepper, newId }),
       paymentStore: createPaymentStore({ cluster }),
       credits: createCredits({ cluster }),
+      deployments: createDeployments({ cluster }),
     },
   })
   const users = createUsers({ cluster, pepper, newId })
@@ -86,6 +89,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   // Of one millisecond, perhaps: then they are in no order of time.
   const paid = [newId(), newId()].sort()
   for (const id of paid) await paymentStore.begin({ ...payment, id, idempotencyKey: id })
+  const deployed = newDeployment({ accountId, secrets: { apiKey: 'a canary of a secret' } })
+  await createDeployments({ cluster }).create(deployed, new Date(), new Date())
   const other = randomUUID()
   await rows.entries(other, [{ ...entries[0]!, operationId: other }])
 
@@ -95,8 +100,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   const text = await response.text()
   const exported = JSON.parse(text)
   expect(Object.keys(exported)).toEqual([
-    ...['exported_at', 'account', 'keys', 'sessions', 'guardrails', 'balance', 'transactions', 'payments', 'usage'],
-    'receipts',
+    ...['exported_at', 'account', 'keys', 'sessions', 'guardrails', 'balance', 'transactions', 'payments'],
+    ...['deployments', 'usage', 'receipts'],
   ])
   expect(exported.account).toMatchObject({
     id: accountId,
@@ -106,6 +111,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
     disabled_at: null,
   })
   expect(exported.keys).toMatchObject([{ name: 'laptop', prefix: apiKey.slice(8, 12), scopes: ['billing'] }])
+  expect(exported.deployments).toMatchObject([{ id: deployed.id, name: 'mine', max_price: '0.80' }])
+  expect(text).not.toContain('a canary of a secret')
   expect(exported.sessions).toMatchObject([{ id: sessionId, ended_at: null }])
   expect(exported.payments).toMatchObject(
     paid.toReversed().map((id) => ({ id, status: 'processing', amount: '5.00', payment_method: 'pm_card_visa' })),
