@@ -54,6 +54,23 @@ describe("an account's own machines", () => {
     expect(choose('owner', ['mine', 'gpt'])).toEqual(['rented llama', 'openai gpt'])
   })
 
+  it('are waited for where none answers and nobody else may', () => {
+    const router = createRouter({
+      random: () => 0,
+      table: { ...table, models: new Map() },
+      createProvider: ({ name }) => provider(name),
+      own: {
+        rowsOf: () =>
+          new Map([['mine', { row: { name: 'mine', strategy: 'least_busy', targets: [] }, next: ['llama'] }]]),
+        provider: () => undefined,
+      },
+    })
+    const caller = { accountId: 'owner' }
+    expect(() => router.choose(question, caller)).toThrow(expect.objectContaining({ code: 'upstream_unavailable' }))
+    const other = { ...question, models: ['other'] }
+    expect(() => router.choose(other, caller)).toThrow(expect.objectContaining({ code: 'model_not_found' }))
+  })
+
   it('are in the explanation, and may be assumed to be open', () => {
     const explain = (body: object) => router.explain({ model: 'mine', ...body }, { accountId: 'owner' }).plan
     expect(explain({}).map(({ provider: name, use }) => `${name} ${use}`)).toEqual([

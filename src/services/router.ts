@@ -55,6 +55,10 @@ export interface RouterOptions {
   own?: OwnTargets | undefined
 }
 
+/** Machines come up within minutes; a look now and then finds them. */
+const noMachineRetryMs = 10_000
+const noMachine = 'No machine of this deployment answers at the moment, and nobody else is asked for it.'
+
 export function createRouter({ random, table: first, createProvider, own }: RouterOptions): Router {
   let table = first
   let providers = new Map<string, { row: string; provider: ModelProvider }>()
@@ -98,11 +102,15 @@ export function createRouter({ random, table: first, createProvider, own }: Rout
 
   return {
     choose(question, caller) {
-      const plan = planRoute(table, question, live, ownRows(caller))
+      const rows = ownRows(caller)
+      const plan = planRoute(table, question, live, rows)
       const choices = plan.flatMap((planned) =>
         planned.use ? [{ planned, provider: providerOf(planned.provider) }] : [],
       )
       if (choices.length > 0) return choices
+      if (question.models.some((name) => rows?.has(name))) {
+        throw new ApiError('upstream_unavailable', { message: noMachine, retryAfterMs: noMachineRetryMs })
+      }
       if (providers.size === 0) throw new ApiError('provider_not_configured')
       const why = plan[0]?.reason
       throw new ApiError('model_not_found', {
