@@ -57,6 +57,7 @@ describe('transactions', () => {
     kind: 'settle' as const,
     amount: -n,
     note: undefined,
+    instanceId: undefined,
   })
 
   test('come in pages, the newest first, by a cursor that fits into a URL', async () => {
