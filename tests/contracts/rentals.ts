@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { hourOperation, type NewRental, type Rental } from '../../src/domain/rental.ts'
 import { dayOf } from '../../src/domain/statement.ts'
-import type { Credits, Guardrails, HoldRefusal, HoldTerms, Rentals, Statements } from '../../src/ports.ts'
+import type { Credits, Guardrails, HoldRefusal, HoldTerms, LedgerStore, Rentals, Statements } from '../../src/ports.ts'
 import { newRental } from '../support/new-rental.ts'
 
 export interface RentalWorld {
@@ -11,6 +11,7 @@ export interface RentalWorld {
   credits: Credits
   statements: Statements
   guardrails: Guardrails
+  ledgerStore: Pick<LedgerStore, 'lease'>
   /** Fails where the books are not what they must be. */
   sound(): Promise<void>
 }
@@ -41,9 +42,9 @@ export function rentalsContract(name: string, create: () => Promise<RentalWorld>
       const creating = await rentals.change(await begun(hold), { state: 'creating', createSentAt: at })
       return (await rentals.change(creating!, { state: 'running', marketId: '77', startedAt: at, accruedAt: at }))!
     }
-    const hour = (settle: number, next: number) => ({ at: now(), settle, next, dueAt: now() })
-    const turned = async (rental: Rental, settle: number, next: number) => {
-      const answer = await rentals.nextHour(rental, hour(settle, next), terms)
+    const hour = (settle: number, next: number, at = now()) => ({ at, settle, next, dueAt: now() })
+    const turned = async (rental: Rental, settle: number, next: number, at = now()) => {
+      const answer = await rentals.nextHour(rental, hour(settle, next, at), terms)
       return rentalsIn(answer === undefined || 'refused' in answer ? answer : [answer])[0]!
     }
     const ended = async (rental: Rental, settle: number, refund = 0) => {
@@ -235,6 +236,42 @@ export function rentalsContract(name: string, create: () => Promise<RentalWorld>
       expect(await shown()).toContainEqual(['refund', 350, hourOperation(second.id, 0), second.id])
       expect(await used()).toEqual([{ group: 'gpu:RTX 4090', requests: 1, cost: 270 }])
       expect(await spent()).toBe(270)
+      await world.sound()
+    })
+
+    it('gives back of the newest hour first, in the day and the minute of each', async () => {
+      const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000)
+      let rental = await running(300)
+      for (const days of [3, 2, 1]) rental = await turned(rental, 100 * days, 300, daysAgo(days))
+      await ended(rental, 0, 150)
+      const days = { groupBy: 'day', from: dayOf(daysAgo(9).getTime()), to: dayOf(Date.now()) } as const
+      const usage = await world.statements.usage(accountId, days)
+      expect(usage.map(({ group, cost }) => [group, cost])).toEqual([
+        [dayOf(daysAgo(3).getTime()), 300],
+        [dayOf(daysAgo(2).getTime()), 150],
+        [dayOf(daysAgo(1).getTime()), 0],
+      ])
+      expect(await spent()).toBe(450)
+      await world.sound()
+    })
+
+    it('leaves to the pods what they have leased', async () => {
+      const rental = await running(300)
+      const slice = { accountId, purseId: accountId, processId: randomUUID(), podId: randomUUID() }
+      await world.ledgerStore.lease({ ...slice, budgets: undefined, need: 500, want: 500 })
+      const refused = { refused: 'credit', asked: 201, spendable: 200, elsewhere: 500 }
+      expect(await rentals.begin([{ rental: order(), hold: 201 }], terms)).toEqual(refused)
+      await ended(rental, 600)
+      expect(await balance()).toEqual({ available: 500, held: 0 })
+      await world.sound()
+    })
+
+    it('of several that end at once and come to more than there is pays each as far as it goes', async () => {
+      const all: Rental[] = []
+      for (let n = 0; n < 5; n++) all.push(await running(100))
+      await Promise.all(all.map((rental) => ended(rental, 300)))
+      expect(await balance()).toEqual({ available: 0, held: 0 })
+      expect(await spent()).toBe(1_500)
       await world.sound()
     })
 

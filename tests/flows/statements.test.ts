@@ -86,6 +86,17 @@ describe('transactions', () => {
     expect((await get('/api/v1/billing/transactions?limit=200')).json.transactions).toHaveLength(121)
   })
 
+  test('of a rented machine name the machine, and no request', async () => {
+    const instanceId = '00000000-0000-7000-8000-0000000000aa'
+    account().entries = [
+      { ...entry(1), instanceId },
+      { ...entry(2), kind: 'refund', amount: 2, instanceId },
+    ]
+    const { transactions } = (await get('/api/v1/billing/transactions')).json
+    expect(transactions).toMatchObject([{ instance_id: instanceId }, { instance_id: instanceId }])
+    for (const each of transactions) expect(each).not.toHaveProperty('request_id')
+  })
+
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   test.each([
     'limit=0',

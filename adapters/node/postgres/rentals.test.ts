@@ -6,6 +6,7 @@ import { startTestPostgres, type TestPostgres } from '../../../tests/support/pos
 import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
 import { createCredits } from './credits.ts'
 import { createGuardrails } from './guardrails.ts'
+import { createLedgerStore } from './ledger-store.ts'
 import { migrate } from './migrations.ts'
 import { createRentals } from './rentals.ts'
 import { createStatements } from './statements.ts'
@@ -29,6 +30,15 @@ rentalsContract('the rentals in PostgreSQL', async () => {
     credits: createCredits({ cluster }),
     statements: createStatements({ cluster }),
     guardrails: createGuardrails({ cluster }),
+    ledgerStore: createLedgerStore({
+      ...{
+        database: cluster.pools.ledger,
+        cluster,
+        transact: cluster.transact,
+        watch: cluster.watch,
+        windowLimits: {},
+      },
+    }),
     sound: async () => expect(await faultsInLedger(cluster.pools.general)).toEqual([]),
   }
 })
