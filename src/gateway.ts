@@ -27,6 +27,7 @@ import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from 
 import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
+import { createEndRentals } from './services/account-rentals.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createBreakers } from './services/breakers.ts'
@@ -461,6 +462,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     credits: ports.credits,
     signupCredit: config.SIGNUP_CREDIT_USD,
     idempotency: ports.idempotency,
+    endRentals: createEndRentals({ rentals: ports.rentals, clock }),
     sessionMs: config.REFRESH_EXPIRATION,
     metrics,
     log,

@@ -8,7 +8,10 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
+import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
+import { createMemoryTurns } from '../../adapters/memory/turns.ts'
 import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
@@ -160,6 +163,9 @@ export async function startTestGateway({
       paymentStore: createMemoryPaymentStore({ clock }),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
+      rentals: createMemoryRentals({ clock: ports.clock ?? clock, books }),
+      turns: createMemoryTurns({ clock: ports.clock ?? clock }),
+      sightings: createMemorySightings(),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

@@ -12,7 +12,8 @@ import { idempotency } from './migrations/0005-idempotency.ts'
 import { ledger } from './migrations/0006-ledger.ts'
 import { payments } from './migrations/0007-payments.ts'
 import { reads } from './migrations/0008-reads.ts'
-import { deployments } from './migrations/0012-deployments.ts'
+import { rentals } from './migrations/0009-rentals.ts'
+import { deployments } from './migrations/0010-deployments.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -30,6 +31,7 @@ export const all: readonly Migration[] = [
   ledger,
   payments,
   reads,
+  rentals,
   deployments,
 ]
 

@@ -1,7 +1,7 @@
 import type { Migration } from '../migrations.ts'
 
 export const deployments: Migration = {
-  version: 12,
+  version: 10,
   name: 'deployments',
   async up(sql) {
     // `asked` is what its owner wants, `standing` how the last round found it. Both are read and written whole.
