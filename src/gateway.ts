@@ -4,7 +4,7 @@ import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
-import { type Config, operatorLimits } from './config.ts'
+import { type Config, maxReplicas, operatorLimits } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
@@ -29,6 +29,7 @@ import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
+import { createAutoscaler } from './services/autoscaler.ts'
 import { createBreakers } from './services/breakers.ts'
 import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
@@ -119,6 +120,8 @@ const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
 const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
+/** What an autoscaler adds to a pod's start: a scrape and a sync, of 15 s each. */
+const autoscalerDelayMs = 30_000
 /** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
 const strangersPerMinute = 60
 /** The longest password, every character of it escaped, and what stands around it. */
@@ -487,6 +490,23 @@ export function createGateway(options: GatewayOptions): Gateway {
     }),
   })
 
+  const autoscaler = createAutoscaler({
+    clock,
+    random,
+    log,
+    pods: fleet?.pods ?? (() => 1),
+    arrivals: admission.arrivals,
+    streams: context.streams,
+    leadMs: config.AUTOSCALER_BOOT_TIME + autoscalerDelayMs,
+    podArrivalsPerSecond: config.AUTOSCALER_POD_REQUESTS_PER_SECOND,
+    podStreams: config.AUTOSCALER_POD_STREAMS,
+    maxReplicas: maxReplicas(config),
+  })
+  metrics.gauge(instruments.autoscalerDesired, () => [[{}, autoscaler.desired().replicas]])
+  metrics.gauge(instruments.autoscalerDemand, () =>
+    Object.entries(autoscaler.demand()).map(([reason, pods]) => [{ reason }, pods]),
+  )
+
   const all = () => [...upstreams.values()]
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
@@ -523,10 +543,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     async start() {
       await recovery.endJournalled()
       recovery.start()
+      autoscaler.start()
       await upkeep.start()
     },
     async close() {
       recovery.stop()
+      autoscaler.stop()
       keyedExecutions.stop()
       upkeep.stop()
       await Promise.all([leasedLimits?.close(), keyUse.close()])
