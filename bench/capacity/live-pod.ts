@@ -1,6 +1,7 @@
 /** One real gateway process of a live run, read and counted as a pod. */
 import { join } from 'node:path'
 import { Pool } from 'undici'
+import type { Demand } from '../../src/resilience/replica-forecast.ts'
 import type { Server } from '../processes.ts'
 import { startGateway } from '../systems.ts'
 import type { PodView } from './hpa-replicas.ts'
@@ -16,7 +17,8 @@ export interface LivePod {
   readonly bootMs: number
   /** undefined: it is there. */
   readonly goneAtMs: number | undefined
-  scrape(): Promise<void>
+  /** Answers what the gateway itself says of its share of the pods that are needed. */
+  scrape(): Promise<Demand>
   view(): PodView
   /** Gets no more requests, and ends when those under way have. */
   delete(): Promise<void>
@@ -62,7 +64,7 @@ export function startLivePod(options: {
       return goneAtMs
     },
     async scrape() {
-      if (!server || deleted) return
+      if (!server || deleted) return { arrivals: 0, streams: 0 }
       const page = await (await fetch(`${server.url}/metrics`)).text()
       scrapes.add({
         atMs: performance.now(),
@@ -75,6 +77,8 @@ export function startLivePod(options: {
         streams: sum(page, 'streams_in_flight'),
         bytes: sum(page, 'process_resident_memory_bytes'),
       })
+      const demand = (reason: string) => sum(page, 'autoscaler_demand_replicas', (labels) => labels.includes(reason))
+      return { arrivals: demand('arrivals'), streams: demand('streams') }
     },
     view: () => ({
       phase: deleted ? 'deleted' : server ? 'running' : 'pending',

@@ -28,13 +28,15 @@ const speed = 30
 const oneIn = 4
 const tokenMs = 10
 const syncMs = 5_000
+/** Of a pod: so few that two cores carry six. */
+const target = { requestsPerSecond: 13, streams: 22 }
 /** An hour's rules made to fit two minutes. */
 const hpa: HpaSpec = {
   minReplicas: 2,
   maxReplicas: 6,
   metrics: [
-    { kind: 'pods', name: 'http_requests_per_second', averageValue: 13 },
-    { kind: 'pods', name: 'streams_in_flight', averageValue: 22 },
+    { kind: 'pods', name: 'http_requests_per_second', averageValue: target.requestsPerSecond },
+    { kind: 'pods', name: 'streams_in_flight', averageValue: target.streams },
   ],
   behavior: {
     scaleUp: { stabilizationMs: 0, selectPolicy: 'Max', policies: [{ type: 'Pods', value: 2, periodMs: syncMs }] },
@@ -54,6 +56,8 @@ const resultsFile = fileURLToPath(new URL('../results/capacity-live.json', impor
 interface Outcome {
   podSeconds: number
   pods: { t: number; n: number }[]
+  /** What the gateways' own gauges asked for, at those times. */
+  forecast: number[]
   sent: number
   whole: number
 }
@@ -88,7 +92,14 @@ export async function runLive(options: { traceFile: string; json: boolean; progr
 
 async function run(requests: TracedRequest[], folder: string, database: Record<string, string>, progress: Progress) {
   const provider = await startFakeProvider({ tokenIntervalMs: tokenMs })
-  const env = { ...database, DB_MAX_CONNS: '8', DB_MIN_CONNS: '2' }
+  const env = {
+    ...database,
+    DB_MAX_CONNS: '8',
+    DB_MIN_CONNS: '2',
+    AUTOSCALER_POD_REQUESTS_PER_SECOND: String(target.requestsPerSecond),
+    AUTOSCALER_POD_STREAMS: String(target.streams),
+    AUTOSCALER_BOOT_TIME: '1s',
+  }
   const start = (i: number) => startLivePod({ name: `pod-${i}`, folder, openaiUrl: `${provider.url}/v1`, env, scrape })
   const first = Array.from({ length: hpa.minReplicas }, (_, i) => start(i))
   for (const pod of first) await pod.ready
@@ -138,6 +149,7 @@ async function follow(
   const controller = createHpa(hpa)
   const all = [...first]
   const pods = [{ t: 0, n: first.length }]
+  const forecast: number[] = []
   const ending: Promise<void>[] = []
   const tally = { sent: 0, whole: 0 }
   const there = () => all.filter((pod) => pod.goneAtMs === undefined)
@@ -146,7 +158,9 @@ async function follow(
   const endMs = startMs + requests.at(-1)!.atMs
 
   const sync = async () => {
-    await Promise.all(all.map((pod) => pod.scrape()))
+    const shares = await Promise.all(all.map((pod) => pod.scrape()))
+    const asked = (of: 'arrivals' | 'streams') => shares.reduce((sum, share) => sum + share[of], 0)
+    forecast.push(Math.ceil(Math.max(asked('arrivals'), asked('streams'))))
     const view = { nowMs: performance.now(), replicas, pods: there().map((pod) => pod.view()), external: {} }
     const wanted = controller.sync(view)
     for (let i = replicas; i < wanted; i++) {
@@ -194,7 +208,7 @@ async function follow(
   await Promise.all(answers)
   await Promise.all(ending)
   await Promise.all(there().map((pod) => pod.delete()))
-  return { podSeconds, pods, ...tally }
+  return { podSeconds, pods, forecast, ...tally }
 }
 
 const flow: Flow = {
@@ -216,6 +230,8 @@ function verdicts(predicted: SimulationResult, live: Outcome): Bar[] {
     atMost('the prediction is off by', bars.offPercent, off, ' %'),
     atLeast('most pods', bars.mostPods, Math.max(...counts)),
     told('first, and at the end', `${counts[0]}, ${counts.at(-1)}`),
+    atLeast('most that their own gauges asked for, 31 s ahead', bars.mostPods, Math.max(...live.forecast)),
+    told('those, every 5 s', live.forecast.join(' ')),
     atLeast(`of ${live.sent} streams whole`, live.sent, live.whole),
   ]
 }
