@@ -4,7 +4,7 @@ import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
-import { type Config, operatorLimits } from './config.ts'
+import { type Config, maxReplicas, operatorLimits } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
@@ -16,10 +16,13 @@ import { type Bindings, createRequestContext } from './middleware/request-contex
 import type { HttpClient, Ports, Rentals } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
+import { createIonetControl } from './providers/ionet-control.ts'
+import type { MarketControl } from './providers/market.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
 import { createStripe } from './providers/stripe.ts'
 import { createStripeWebhook } from './providers/stripe-webhook.ts'
 import { createVastMarket } from './providers/vast.ts'
+import { createVastControl } from './providers/vast-control.ts'
 import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
@@ -30,6 +33,7 @@ import { createAccountExport } from './services/account-export.ts'
 import { createEndRentals } from './services/account-rentals.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
+import { createAutoscaler } from './services/autoscaler.ts'
 import { createBreakers } from './services/breakers.ts'
 import { createDeploying } from './services/deploying.ts'
 import { exportSections } from './services/export-sections.ts'
@@ -44,6 +48,7 @@ import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
+import { createOfferBook } from './services/offer-book.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
@@ -51,7 +56,7 @@ import { createPayments } from './services/payments.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
-import type { Renting } from './services/renting.ts'
+import { createRenting, type Renting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
@@ -86,7 +91,7 @@ export interface GatewayOptions {
   /** Signs access tokens. `JWT_SECRET`, or what stands in for it. */
   jwtSecret: string
   ports: Ports
-  /** How machines are rented. @default they are not */
+  /** How machines are rented. @default at the markets of `providers` */
   renting?: (Pick<Renting, 'desk' | 'instances'> & { rentals: Rentals }) | undefined
 }
 
@@ -113,6 +118,7 @@ export interface Gateway {
 
 type OwnUpstreamOption = 'id' | 'maxConcurrent' | 'adaptive' | 'circuitName' | 'probe'
 
+const controlFactories = { vastai: createVastControl, ionet: createIonetControl }
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
@@ -129,15 +135,17 @@ const webhookBodyBytes = 16 * 1024 * 1024
 const inferenceTrialMs = 60_000
 const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
-const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
+const namedCircuits = ['vastai:list', 'vastai:control', 'ionet:list', 'ionet:control', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
+/** What an autoscaler adds to a pod's start: a scrape and a sync, of 15 s each. */
+const autoscalerDelayMs = 30_000
 /** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
 const strangersPerMinute = 60
 /** The longest password, every character of it escaped, and what stands around it. */
 const strangersBodyBytes = 8 * 1024
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const { config, version, providers, routing, sandbox, jwtSecret, ports, renting } = options
+  const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
   const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
   let draining = false
 
@@ -226,50 +234,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return provider
     },
   })
-  /** A rented machine as a provider. Its circuit shares a label with all others, and is its own in what the fleet knows. */
-  const rentedProvider = (machineHttp: HttpClient) =>
-    function create({ id, origin, apiKey }: RentedMachine) {
-      const guarded = newUpstream(rentedName, {
-        id: `${rentedName}/${id}`,
-        maxConcurrent: rentedConcurrency,
-        adaptive: true,
-        trialLeaseMs: inferenceTrialMs,
-        circuitName: () => `${rentedName}:other`,
-        probe: (signal) => provider.isThere(signal),
-      })
-      const provider: ModelProvider = createOpenAiProvider({
-        name: rentedName,
-        baseUrl: `${origin}/v1`,
-        apiKeys: [apiKey],
-        headers: {},
-        http: machineHttp,
-        clock,
-        metrics,
-        guardedCall,
-        upstream: guarded,
-        onRejected: () => log.error('a rented machine rejected its key', { provider: rentedName, detail: id }),
-      })
-      return provider
-    }
-  const instanceHttp = ports.instanceHttp && faultInjection.wrap(ports.instanceHttp, rentedName)
-  const deploying =
-    renting &&
-    instanceHttp &&
-    createDeploying({
-      ...renting,
-      clock,
-      random,
-      newId: ports.newId,
-      newSecret: ports.passwords.generate,
-      deployments: ports.deployments,
-      accounts,
-      users: ports.users,
-      http: instanceHttp,
-      createProvider: rentedProvider(instanceHttp),
-      mode: ports.writeMode,
-      log,
-    })
-
+  const machines: MarketControl[] = []
   const markets = marketNames.flatMap((name) => {
     const settings = providers[name]
     if (!settings) return []
@@ -278,16 +243,16 @@ export function createGateway(options: GatewayOptions): Gateway {
       trialLeaseMs: restTrialMs,
       circuitName: (operation) => `${name}:${operation}`,
     })
-    return [
-      marketFactories[name]({
-        ...settings,
-        http: faultInjection.wrap(http, name),
-        clock,
-        guardedCall,
-        upstream: guarded,
-        priceFactor: () => faultInjection.priceFactor(name),
-      }),
-    ]
+    const market = {
+      ...settings,
+      http: faultInjection.wrap(http, name),
+      clock,
+      guardedCall,
+      upstream: guarded,
+      priceFactor: () => faultInjection.priceFactor(name),
+    }
+    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    return [marketFactories[name](market)]
   })
 
   const moneyProvider = (name: MoneyProviderName) => {
@@ -353,7 +318,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...tiers,
     name: 'offers',
     scope: 'public',
-    shared: shared(1),
+    shared: shared(2),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
@@ -362,6 +327,69 @@ export function createGateway(options: GatewayOptions): Gateway {
     bytesOf: ({ offers }) => offers.length * 600,
     onLookup: lookups('offers'),
   })
+
+  const offers = createOffers({
+    clock,
+    markets,
+    absent: marketNames.filter((name) => !providers[name]),
+    snapshots,
+    memory,
+    pace: ports.pace,
+  })
+  const { rentals } = ports
+  const ownRenting = createRenting({
+    ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
+    offers: createOfferBook({ clock, offers, markets: markets.map(({ name }) => name) }),
+    controls: machines,
+    fleet: ports.fleetId,
+    holder: ports.identity.processId,
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
+  const renting = options.renting ?? { ...ownRenting, rentals }
+  /** A rented machine as a provider. Its circuit shares a label with all others, and is its own in what the fleet knows. */
+  const rentedProvider = (machineHttp: HttpClient) =>
+    function create({ id, origin, apiKey }: RentedMachine) {
+      const guarded = newUpstream(rentedName, {
+        id: `${rentedName}/${id}`,
+        maxConcurrent: rentedConcurrency,
+        adaptive: true,
+        trialLeaseMs: inferenceTrialMs,
+        circuitName: () => `${rentedName}:other`,
+        probe: (signal) => provider.isThere(signal),
+      })
+      const provider: ModelProvider = createOpenAiProvider({
+        name: rentedName,
+        baseUrl: `${origin}/v1`,
+        apiKeys: [apiKey],
+        headers: {},
+        http: machineHttp,
+        clock,
+        metrics,
+        guardedCall,
+        upstream: guarded,
+        onRejected: () => log.error('a rented machine rejected its key', { provider: rentedName, detail: id }),
+      })
+      return provider
+    }
+  const instanceHttp = ports.instanceHttp && faultInjection.wrap(ports.instanceHttp, rentedName)
+  const deploying =
+    instanceHttp &&
+    createDeploying({
+      ...renting,
+      clock,
+      random,
+      newId: ports.newId,
+      newSecret: ports.passwords.generate,
+      deployments: ports.deployments,
+      accounts,
+      users: ports.users,
+      http: instanceHttp,
+      createProvider: rentedProvider(instanceHttp),
+      mode: ports.writeMode,
+      log,
+    })
 
   const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
   const ledger = createLedger({ ...books, ...ports.identity, pods: fleet?.pods ?? (() => 1) })
@@ -536,23 +564,34 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
-    deployments: deploying &&
-      renting && {
-        deployments: deploying.desk,
-        instances: renting.instances,
-        idempotent,
-        readJson,
-      },
-    offers: createOffers({
-      clock,
-      markets,
-      absent: marketNames.filter((name) => !providers[name]),
-      snapshots,
-      memory,
-    }),
+    deployments: deploying && {
+      deployments: deploying.desk,
+      instances: renting.instances,
+      idempotent,
+      readJson,
+    },
+    offers,
+    instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
   })
 
   const all = () => [...upstreams.values(), ...(deploying?.targets.upstreams() ?? [])]
+  const autoscaler = createAutoscaler({
+    clock,
+    random,
+    log,
+    pods: fleet?.pods ?? (() => 1),
+    arrivals: admission.arrivals,
+    streams: context.streams,
+    leadMs: config.AUTOSCALER_BOOT_TIME + autoscalerDelayMs,
+    podArrivalsPerSecond: config.AUTOSCALER_POD_REQUESTS_PER_SECOND,
+    podStreams: config.AUTOSCALER_POD_STREAMS,
+    maxReplicas: maxReplicas(config),
+  })
+  metrics.gauge(instruments.autoscalerDesired, () => [[{}, autoscaler.desired().replicas]])
+  metrics.gauge(instruments.autoscalerDemand, () =>
+    Object.entries(autoscaler.demand()).map(([reason, pods]) => [{ reason }, pods]),
+  )
+
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
@@ -588,14 +627,22 @@ export function createGateway(options: GatewayOptions): Gateway {
     async start() {
       await recovery.endJournalled()
       recovery.start()
+      autoscaler.start()
       await upkeep.start()
+      if (!options.renting) ownRenting.start()
       deploying?.start()
     },
     async close() {
       recovery.stop()
+      autoscaler.stop()
       keyedExecutions.stop()
       upkeep.stop()
-      await Promise.all([leasedLimits?.close(), keyUse.close(), deploying?.stop({ timeoutMs: rentedGraceMs })])
+      await Promise.all([
+        leasedLimits?.close(),
+        keyUse.close(),
+        deploying?.stop({ timeoutMs: rentedGraceMs }),
+        ownRenting.stop({ timeoutMs: rentedGraceMs }),
+      ])
     },
     settleLedger: ledger.stop,
     async stopMoney() {

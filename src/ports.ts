@@ -65,6 +65,10 @@ export interface Ports {
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   /** Of this pod, over its restarts, and of this run of it: whose holds are whose. */
   identity: { podId: string; processId: string }
+  /** Of what the fleet may do only once in a while. */
+  pace: Pace
+  /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
+  fleetId: string
   deployments: Deployments
   /** Calls rented machines, whose addresses strangers chose. Absent: none is called, so that nothing can be deployed. */
   instanceHttp?: HttpClient | undefined

@@ -38,7 +38,7 @@ import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
-import { loadJwtSecret, loadPepper } from './postgres/pepper.ts'
+import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
 import { createRentals } from './postgres/rentals.ts'
@@ -70,6 +70,7 @@ export interface Storage {
   ledgerCheck: LedgerCheck
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
+  fleetId: string
   deployments: Deployments
   rentals: Rentals
   turns: Turns
@@ -159,6 +160,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     ledgerCheck: createLedgerCheck({ database }),
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
+    fleetId: await loadFleetId(database),
     deployments: createDeployments({ cluster }),
     rentals: createRentals({ cluster, clock, windowLimits }),
     turns: createTurns({ cluster }),

@@ -1,4 +1,5 @@
 /** One machine that can be rented, the same shape whatever market it is on. */
+import { hasGpuWords } from './gpu-names.ts'
 import type { MicroUsd } from './money.ts'
 
 export const marketNames = ['vastai', 'ionet'] as const
@@ -20,6 +21,10 @@ export interface Offer {
   /** 0-1; null where the market does not say. */
   reliability: number | null
   available: boolean
+  /** Of the machine's host, where the market tells. */
+  hostId?: string | undefined
+  /** A disk of its own is paid for: micro-dollars a GB and hour, of which the price includes so many. @default included */
+  disk?: { perGbHour: number; includedGb: number } | undefined
 }
 
 export interface OfferFilter {
@@ -46,16 +51,10 @@ export function vramGb(mib: number): number {
   return sold ?? Math.round(gib)
 }
 
-/** `RTX_4090`, `rtx 4090` and `RTX-4090` are one name. */
-export const gpuKey = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '')
-
-/** `GeForce RTX 4090` and `RTX 4090` find one another: what is asked for drops the maker's words, unless it has no others. */
-const gpuQuery = (name: string): string => gpuKey(name).replace(/^(?:nvidia|geforce|amd|radeon)+(?=.)/, '')
-
 export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (!offer.available) return false
   if (filter.market && offer.market !== filter.market) return false
-  if (filter.gpuModel && !gpuKey(offer.gpuModel).includes(gpuQuery(filter.gpuModel))) return false
+  if (filter.gpuModel && !hasGpuWords(offer.gpuModel, filter.gpuModel)) return false
   if (filter.minVramGb !== undefined && vramGb(offer.vramMib) < filter.minVramGb) return false
   if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false

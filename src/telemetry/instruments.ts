@@ -161,6 +161,16 @@ export const instruments = {
     ['kind'],
     'Calls that Redis did not answer or that were not sent to it.',
   ),
+  autoscalerDesired: gauge(
+    'autoscaler_desired_replicas',
+    [],
+    'Pods that the fleet needs by the time one more could serve, by this pod; the mean over pods is the forecast.',
+  ),
+  autoscalerDemand: gauge(
+    'autoscaler_demand_replicas',
+    ['reason'],
+    "This pod's own share of them, neither rounded nor capped: by arrivals, by streams; the sum over pods is the fleet's.",
+  ),
   fleetPods: gauge('fleet_pods', [], 'Pods heard of lately, this one included.'),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
   signIns: counter('sign_ins_total', ['result'], 'Attempts to sign in: signed_in, wrong, delayed.'),

@@ -7,6 +7,7 @@ import { createMemoryDeployments } from '../../adapters/memory/deployments.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
+import { createMemoryPace } from '../../adapters/memory/pace.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
 import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
 import { createMemorySightings } from '../../adapters/memory/sightings.ts'
@@ -161,6 +162,8 @@ export async function startTestGateway({
       receiptKey: testReceiptKey,
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),
+      pace: createMemoryPace({ clock: ports.clock ?? clock }),
+      fleetId: '0123abcd',
       deployments: createMemoryDeployments(),
       instanceHttp: http,
       rentals: createMemoryRentals({ clock: ports.clock ?? clock, books }),
