@@ -31,6 +31,7 @@ import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployme
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
+import { type InstanceProxyRouteOptions, instanceProxyRoutes } from './routes/instance-proxy.ts'
 import { type InstanceRouteOptions, instanceRoutes } from './routes/instances.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
@@ -54,6 +55,8 @@ export interface AppOptions {
   offers: Offers
   /** Undefined: nothing can be rented here. */
   instances?: InstanceRouteOptions | undefined
+  /** Undefined: instances are not reached from here. */
+  instanceProxy?: InstanceProxyRouteOptions | undefined
   /** Undefined: nothing can be deployed here. */
   deployments?: DeploymentRouteOptions | undefined
   route: RouteRouteOptions
@@ -127,6 +130,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   if (options.instances) app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
+  if (options.instanceProxy) app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))
   if (options.deployments) app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))

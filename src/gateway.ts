@@ -43,6 +43,7 @@ import { createGuardrails } from './services/guardrails.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyedExecutions } from './services/idempotency.ts'
 import { createInference } from './services/inference.ts'
+import { createInstanceProxy } from './services/instance-proxy.ts'
 import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
@@ -564,6 +565,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
+    instanceProxy: instanceHttp && {
+      proxy: createInstanceProxy({ clock, rentals: renting.rentals, http: instanceHttp }),
+      bodies,
+    },
     deployments: deploying && {
       deployments: deploying.desk,
       instances: renting.instances,

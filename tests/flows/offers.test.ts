@@ -74,7 +74,7 @@ test('a market that is down shortens the list and says so', async () => {
   expect(offers.length).toBeGreaterThan(3)
   expect(offers.every(({ provider }) => provider === 'ionet')).toBe(true)
   expect(providers).toMatchObject([
-    { name: 'vastai', status: 'error' },
+    { name: 'vastai', status: 'down' },
     { name: 'ionet', status: 'ok' },
   ])
 })
@@ -82,7 +82,7 @@ test('a market that is down shortens the list and says so', async () => {
 test('a market’s own limit is not its failure', async () => {
   gateway.sandbox.vastai.setFaults([{ kind: 'status', status: 429, body: 'API requests too frequent', retryAfter: 60 }])
   const { providers } = await search('')
-  expect(providers[0]).toMatchObject({ name: 'vastai', status: 'error' })
+  expect(providers[0]).toMatchObject({ name: 'vastai', status: 'down' })
   expect(
     await gateway.metric('circuit_breaker_calls_total', { name: 'vastai:list', outcome: 'failure' }),
   ).toBeUndefined()
