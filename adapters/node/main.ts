@@ -173,8 +173,9 @@ async function run(config: Config) {
 }
 
 /** A market on this machine: its machines are here, too. */
-const hasLocalMarket = (providers: FoundProviders['providers']) =>
-  [providers.vastai, providers.ionet].some((market) => URL.parse(market?.baseUrl ?? '')?.hostname === '127.0.0.1')
+function hasLocalMarket({ vastai, ionet }: FoundProviders['providers']) {
+  return [vastai, ionet].some((market) => URL.parse(market?.baseUrl ?? '')?.hostname === '127.0.0.1')
+}
 
 /** The first signal starts the drain; the second ends the process at once. */
 function firstSignal(log: NodeLog): Promise<NodeJS.Signals> {
