@@ -13,7 +13,7 @@ import { createReadForm } from './middleware/form-body.ts'
 import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
-import type { HttpClient, Ports, Rentals } from './ports.ts'
+import type { HttpClient, Ports } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
@@ -27,6 +27,7 @@ import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from 
 import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
+import { createEndRentals } from './services/account-rentals.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createBreakers } from './services/breakers.ts'
@@ -86,7 +87,7 @@ export interface GatewayOptions {
   jwtSecret: string
   ports: Ports
   /** How machines are rented. @default they are not */
-  renting?: (Pick<Renting, 'desk' | 'instances'> & { rentals: Rentals }) | undefined
+  renting?: Pick<Renting, 'desk' | 'instances'> | undefined
 }
 
 export interface Gateway {
@@ -255,7 +256,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     renting &&
     instanceHttp &&
     createDeploying({
-      ...renting,
+      desk: renting.desk,
+      rentals: ports.rentals,
       clock,
       random,
       newId: ports.newId,
@@ -461,6 +463,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     credits: ports.credits,
     signupCredit: config.SIGNUP_CREDIT_USD,
     idempotency: ports.idempotency,
+    endRentals: createEndRentals({ rentals: ports.rentals, clock }),
     sessionMs: config.REFRESH_EXPIRATION,
     metrics,
     log,

@@ -56,6 +56,9 @@ export interface Ports {
   statements: Statements
   guardrails: Guardrails
   upkeep: Upkeep
+  rentals: Rentals
+  turns: Turns
+  sightings: Sightings
   /** Ed25519, PKCS #8 in base64: what receipts are signed with. */
   receiptKey: string
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
@@ -677,7 +680,7 @@ export interface Rentals {
   /** All of them and the credit for each one's first hour (`hold`), or none. */
   begin(rentals: readonly { rental: NewRental; hold: MicroUsd }[], terms: HoldTerms): Promise<Rental[] | HoldRefusal>
   find(accountId: string, rentalId: string): Promise<Rental | undefined>
-  /** The newest first, without those that are gone. `before`: the last id of the page before. */
+  /** The newest first, without those that are gone unless they are asked for. `before`: the last id of the page before. */
   list(
     accountId: string,
     page: {
@@ -685,6 +688,8 @@ export interface Rentals {
       before?: string | undefined
       reservationId?: string | undefined
       deploymentId?: string | undefined
+      /** @default false */
+      withGone?: boolean | undefined
     },
   ): Promise<Rental[]>
   /** Undefined: it is another version by now, and nothing was changed. */

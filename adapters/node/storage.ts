@@ -12,9 +12,12 @@ import type {
   Log,
   Metrics,
   PaymentStore,
+  Rentals,
   Sessions,
+  Sightings,
   SignInAttempts,
   Statements,
+  Turns,
   Upkeep,
   Users,
   WriteMode,
@@ -38,9 +41,12 @@ import { createPaymentStore } from './postgres/payments.ts'
 import { loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
+import { createRentals } from './postgres/rentals.ts'
 import { createSessions } from './postgres/sessions.ts'
+import { createSightings } from './postgres/sightings.ts'
 import { createSignInAttempts } from './postgres/sign-in-attempts.ts'
 import { createStatements } from './postgres/statements.ts'
+import { createTurns } from './postgres/turns.ts'
 import { createUpkeepPort } from './postgres/upkeep.ts'
 import { createUsers } from './postgres/users.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
@@ -64,6 +70,9 @@ export interface Storage {
   ledgerCheck: LedgerCheck
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
+  rentals: Rentals
+  turns: Turns
+  sightings: Sightings
   deployments: Deployments
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
@@ -119,12 +128,13 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
 
   const podId = await loadPodId(config.DATA_DIR)
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
+  const windowLimits = config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined
   const ledgerStore = createLedgerStore({
     database: pools.ledger,
     cluster,
     transact: cluster.transact,
     watch: cluster.watch,
-    windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
+    windowLimits,
   })
   const [{ now: startedAt }] = await database.query('clock', undefined, (sql) => sql<[{ now: Date }]>`select now()`)
   const idempotency = createIdempotency({ database, pod: podId, startedAt })
@@ -149,6 +159,9 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     ledgerCheck: createLedgerCheck({ database }),
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
+    rentals: createRentals({ cluster, clock, windowLimits }),
+    turns: createTurns({ cluster }),
+    sightings: createSightings({ cluster }),
     deployments: createDeployments({ cluster }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [

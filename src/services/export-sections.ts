@@ -3,6 +3,7 @@ import type { Deployment } from '../domain/deployment.ts'
 import { formatUsd } from '../domain/money.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { LimitSettings } from '../domain/principal.ts'
+import type { Rental } from '../domain/rental.ts'
 import type { User } from '../domain/user.ts'
 import type {
   Accounts,
@@ -10,6 +11,7 @@ import type {
   Deployments,
   Guardrails,
   PaymentStore,
+  Rentals,
   SessionRecord,
   Sessions,
   Statements,
@@ -29,6 +31,7 @@ export const exportSections = (ports: {
   paymentStore: PaymentStore
   statements: Statements
   guardrails: Guardrails
+  rentals: Rentals
   deployments: Deployments
 }): ExportSection[] => [
   {
@@ -76,6 +79,16 @@ export const exportSections = (ports: {
     name: 'deployments',
     async one(accountId) {
       return (await ports.deployments.list(accountId, { limit: maxDeployments })).map(deploymentOut)
+    },
+  },
+  {
+    name: 'rentals',
+    async *pages(accountId) {
+      let page = await ports.rentals.list(accountId, { limit: pageSize, withGone: true })
+      while (page.length > 0) {
+        yield page.map(rentalOut)
+        page = await ports.rentals.list(accountId, { limit: pageSize, before: page.at(-1)?.id, withGone: true })
+      }
     },
   },
   {
@@ -156,4 +169,50 @@ const paymentOut = (payment: Payment) => ({
   intent_id: payment.intentId ?? null,
   decline_code: payment.declineCode ?? null,
   created_at: payment.createdAt,
+})
+
+/** Of its environment the names alone: what they stand for may be secret. */
+const rentalOut = ({
+  id,
+  keyId,
+  reservationId,
+  deploymentId,
+  replaces,
+  replacedBy,
+  spec,
+  offer,
+  ...rental
+}: Rental) => ({
+  id,
+  key_id: keyId,
+  reservation_id: reservationId ?? null,
+  deployment_id: deploymentId ?? null,
+  replaces: replaces ?? null,
+  replaced_by: replacedBy ?? null,
+  state: rental.state,
+  reason: rental.reason ?? null,
+  provider: offer.market,
+  offer_id: offer.id,
+  gpu_model: offer.gpuModel,
+  gpu_count: offer.gpuCount,
+  location: offer.location,
+  price_per_hour: formatUsd(offer.pricePerHour),
+  image: spec.image,
+  disk_gb: spec.diskGb,
+  ports: spec.ports,
+  args: spec.args,
+  onstart: spec.onstart ?? null,
+  env_names: Object.keys(spec.env),
+  label: spec.label ?? null,
+  max_price: spec.maxPrice === undefined ? null : formatUsd(spec.maxPrice),
+  max_hours: spec.maxHours ?? null,
+  bid: spec.bid === undefined ? null : formatUsd(spec.bid),
+  replace: spec.replace,
+  addresses: rental.endpoints.map(({ origin }) => origin),
+  created_at: rental.createdAt,
+  started_at: rental.startedAt ?? null,
+  ended_at: rental.endedAt ?? null,
+  cost: formatUsd(rental.settled + rental.accrued),
+  held: formatUsd(rental.held),
+  currency,
 })

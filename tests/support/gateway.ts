@@ -8,7 +8,10 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
+import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
+import { createMemoryTurns } from '../../adapters/memory/turns.ts'
 import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
@@ -21,7 +24,7 @@ import { startServer } from '../../adapters/node/server.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
-import type { HttpClient, Log, Ports } from '../../src/ports.ts'
+import type { Log, Ports } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
@@ -72,7 +75,11 @@ export interface TestGatewayOptions {
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
   /** How machines are rented. @default they are not */
-  renting?: (sandbox: TestGateway['sandbox'], http: HttpClient) => GatewayOptions['renting']
+  renting?: (parts: RentingParts) => GatewayOptions['renting']
+}
+
+export interface RentingParts extends Pick<Ports, 'clock' | 'http' | 'rentals' | 'turns' | 'sightings'> {
+  sandbox: TestGateway['sandbox']
 }
 
 export async function startTestGateway({
@@ -105,6 +112,11 @@ export async function startTestGateway({
     windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
     everyoneHas,
   })
+  const rentingPorts = {
+    rentals: createMemoryRentals({ clock: ports.clock ?? clock, books }),
+    turns: createMemoryTurns({ clock: ports.clock ?? clock }),
+    sightings: createMemorySightings(),
+  }
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -130,7 +142,7 @@ export async function startTestGateway({
     routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
     jwtSecret: config.JWT_SECRET ?? testJwtSecret,
-    renting: renting?.(sandbox, http),
+    renting: renting?.({ ...rentingPorts, clock: ports.clock ?? clock, http, sandbox }),
     ports: {
       clock,
       random: Math.random,
@@ -158,6 +170,7 @@ export async function startTestGateway({
       receiptKey: testReceiptKey,
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),
+      ...rentingPorts,
       deployments: createMemoryDeployments(),
       instanceHttp: http,
       dependencies: { database: async () => {}, redis: 'in_process' },

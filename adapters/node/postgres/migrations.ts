@@ -12,6 +12,7 @@ import { idempotency } from './migrations/0005-idempotency.ts'
 import { ledger } from './migrations/0006-ledger.ts'
 import { payments } from './migrations/0007-payments.ts'
 import { reads } from './migrations/0008-reads.ts'
+import { rentals } from './migrations/0009-rentals.ts'
 import { deployments } from './migrations/0012-deployments.ts'
 
 export interface Migration {
@@ -30,6 +31,7 @@ export const all: readonly Migration[] = [
   ledger,
   payments,
   reads,
+  rentals,
   deployments,
 ]
 
