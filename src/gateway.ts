@@ -13,7 +13,7 @@ import { createReadForm } from './middleware/form-body.ts'
 import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
-import type { HttpClient, Ports, Rentals } from './ports.ts'
+import type { HttpClient, Ports } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createIonetControl } from './providers/ionet-control.ts'
@@ -93,7 +93,7 @@ export interface GatewayOptions {
   jwtSecret: string
   ports: Ports
   /** How machines are rented. @default at the markets of `providers` */
-  renting?: (Pick<Renting, 'desk' | 'instances'> & { rentals: Rentals }) | undefined
+  renting?: Pick<Renting, 'desk' | 'instances'> | undefined
 }
 
 export interface Gateway {
@@ -348,7 +348,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     metrics,
     log,
   })
-  const renting = options.renting ?? { ...ownRenting, rentals }
+  const renting = options.renting ?? ownRenting
   /** A rented machine as a provider. Its circuit shares a label with all others, and is its own in what the fleet knows. */
   const rentedProvider = (machineHttp: HttpClient) =>
     function create({ id, origin, apiKey }: RentedMachine) {
@@ -379,6 +379,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     instanceHttp &&
     createDeploying({
       ...renting,
+      rentals,
       clock,
       random,
       newId: ports.newId,
@@ -566,7 +567,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     instanceProxy: instanceHttp && {
-      proxy: createInstanceProxy({ clock, rentals: renting.rentals, http: instanceHttp }),
+      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
       bodies,
     },
     deployments: deploying && {

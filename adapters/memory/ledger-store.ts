@@ -88,11 +88,12 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
   /** What forbids an amount; what is held and leased is as good as spent. */
   function blockOf({ accountId, purseId, budgets }: HoldTerms, asked: MicroUsd): LeaseBlock | undefined {
     const book = of(accountId)
-    if (windowLimits) {
+    const limits = windowLimits ? strictest(windowLimits, book.limits) : {}
+    if (Object.keys(limits).length > 0) {
       const minute = Math.floor(clock.wallNow() / minuteMs)
       const spent = new Map([...book.spent].filter(([then]) => then >= book.resetMinute))
       spent.set(minute, (spent.get(minute) ?? 0) + book.held + book.leased)
-      const window = blockedBy(spent, strictest(windowLimits, book.limits), minute, asked)
+      const window = blockedBy(spent, limits, minute, asked)
       if (window) return { by: 'window', ...window } as const
     }
     if (!budgets) return undefined
@@ -187,8 +188,8 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
 
 const sum = (rows: readonly { amount: MicroUsd }[]) => rows.reduce((total, { amount }) => total + amount, 0)
 
-/** Of the entry's own money nothing is moved here. */
-export function noteSpent(book: MemoryBook, spending: Spending, paid: MicroUsd) {
+/** What an end leaves besides the money that it moves. Answers how it is undone, before anything else is noted. */
+export function noteSpent(book: MemoryBook, spending: Spending, paid: MicroUsd): () => void {
   const { operationId, at, amount, keyId, model, inputTokens, cachedInputTokens, outputTokens } = spending
   const { instanceId, requests = 1 } = spending
   book.entries.push({ at: momentOf(at), operationId, kind: 'settle', amount: -paid, note: undefined, instanceId })
@@ -206,12 +207,19 @@ export function noteSpent(book: MemoryBook, spending: Spending, paid: MicroUsd) 
     outputTokens: 0,
     cost: 0,
   }
+  const before = { ...row }
   if (!known) book.usage.push(row)
   row.requests += requests
   row.inputTokens += inputTokens
   row.cachedInputTokens += cachedInputTokens
   row.outputTokens += outputTokens
   row.cost += amount
+  return () => {
+    book.entries.pop()
+    if (amount > 0) book.spent.set(minute, book.spent.get(minute)! - amount)
+    if (known) Object.assign(row, before)
+    else book.usage.pop()
+  }
 }
 
 type Spending = Pick<

@@ -52,18 +52,29 @@ export function createMemoryRentals(options: {
     book.rented.set(purseId, (book.rented.get(purseId) ?? 0) + amount)
   }
 
-  /** What the account cannot pay is written off. */
-  function settle(rental: Rental, amount: MicroUsd, at: Date) {
+  /** What the account cannot pay is written off. Answers how it is taken back, as by a transaction that fails. */
+  function settle(rental: Rental, amount: MicroUsd, at: Date): () => void {
     const { id, accountId, keyId, hour } = rental
     const book = books.of(accountId)
     hold(rental, -rental.held)
     const paid = Math.min(amount, book.available - book.leased)
     book.available -= paid
-    if (amount === 0) return
+    const moveBack = () => {
+      book.available += paid
+      hold(rental, rental.held)
+    }
+    if (amount === 0) return moveBack
     const used = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, requests: hour === 0 ? 1 : 0 }
     const spending = { operationId: hourOperation(id, hour), at: at.getTime(), amount, keyId, model: modelOf(rental) }
-    noteSpent(book, { ...spending, ...used, instanceId: id }, paid)
-    settledHours.set(id, [...(settledHours.get(id) ?? []), { at: at.getTime(), amount }])
+    const unnote = noteSpent(book, { ...spending, ...used, instanceId: id }, paid)
+    const hours = settledHours.get(id) ?? []
+    settledHours.set(id, hours)
+    hours.push({ at: at.getTime(), amount })
+    return () => {
+      hours.pop()
+      unnote()
+      moveBack()
+    }
   }
 
   /** Of the hours before, the newest first. */
@@ -129,19 +140,10 @@ export function createMemoryRentals(options: {
     async nextHour(seen, hour, terms) {
       const found = liveAs(seen)
       if (!found) return undefined
-      const book = books.of(found.accountId)
-      const before = { ...book, rented: new Map(book.rented), spent: new Map(book.spent) }
-      const { length } = book.entries
-      const usage = structuredClone(book.usage)
-      const hours = settledHours.get(found.id)
-      settle(found, hour.settle, hour.at)
+      const takeBack = settle(found, hour.settle, hour.at)
       const refusal = books.ledgerStore.refusalOf(terms, hour.next)
       if (refusal) {
-        // As a transaction that is taken back.
-        book.entries.length = length
-        Object.assign(book, { ...before, usage })
-        if (hours) settledHours.set(found.id, hours)
-        else settledHours.delete(found.id)
+        takeBack()
         return refusal
       }
       const next = nextHourOf(found, hour)

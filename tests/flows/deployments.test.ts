@@ -1,6 +1,6 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { eventually, startTestGateway, type TestGateway, testKey, words } from '../support/gateway.ts'
+import { eventually, startTestGateway, type TestGateway, testAccountId, testKey, words } from '../support/gateway.ts'
 import { vastOffers } from '../support/rental-world.ts'
 import { hurriedClock, startTestRenting } from '../support/renting.ts'
 
@@ -15,8 +15,8 @@ beforeAll(async () => {
   gateway = await startTestGateway({
     ports: { clock },
     market: { provisioningMs: 20, loadingMs: 20, paced: false },
-    renting(sandbox, http) {
-      market = startTestRenting({ clock, http, vastai: sandbox.vastai, offers })
+    renting(parts) {
+      market = startTestRenting(parts, offers)
       return market.renting
     },
     routing: ({ openai }) => ({
@@ -54,8 +54,13 @@ const chat = (model: string, length = 5) =>
   client.chat.completions
     .create({ model, messages: [{ role: 'user', content: 'Say some words' }], max_tokens: length })
     .withResponse()
-const rental = (id: string) => market.rows().find((each) => each.id === id)!
-const hostOf = (id: string) => gateway.sandbox.vastai.host(rental(id).marketId!)!
+const all = () => market.rentals.list(testAccountId, { limit: 100, withGone: true })
+/** What listens on each machine. */
+const hostsOf = async (ids: readonly string[]) =>
+  (await market.rentals.byIds(ids)).map(({ marketId }) => ({
+    machine: marketId!,
+    host: gateway.sandbox.vastai.host(marketId!)!,
+  }))
 const gone = (id: string) =>
   eventually(
     () => gateway.get(`${path}/${id}`),
@@ -87,7 +92,9 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
     ({ status }) => status === 'ready',
   )
   expect(up).toMatchObject({ ready_replicas: 2, instances: [{ state: 'ready' }, { state: 'ready' }] })
-  expect(JSON.stringify(up)).not.toContain(rental(up.instances[0].id).spec.env.VLLM_API_KEY)
+  const ids = up.instances.map((each: { id: string }) => each.id)
+  const [first] = await market.rentals.byIds(ids)
+  expect(JSON.stringify(up)).not.toContain(first!.spec.env.VLLM_API_KEY)
 
   // Other pods would read it by then, too.
   const served = await eventually(
@@ -108,7 +115,8 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
   ])
 
   // To strangers it is not there, neither at the gateway nor at the machine itself.
-  const calls = () => up.instances.map((each: { id: string }) => hostOf(each.id).calls.filter(isChat).length)
+  const hosts = await hostsOf(ids)
+  const calls = () => hosts.map(({ host }) => host.calls.filter(isChat).length)
   const before = calls()
   for (const to of [`${path}/${id}`, '/v1/models/mine'])
     expect((await gateway.get(to, as(strangersKey))).status).toBe(404)
@@ -116,7 +124,7 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
   const strangers = await gateway.post('/v1/chat/completions', plain, as(strangersKey))
   expect(strangers.headers.get('x-gpuproxy-provider')).toBe('openai')
   expect(calls()).toEqual(before)
-  const direct = `${rental(up.instances[0].id).endpoints[0]!.origin}/v1/chat/completions`
+  const direct = `${first!.endpoints[0]!.origin}/v1/chat/completions`
   expect((await fetch(direct, { method: 'POST', body: JSON.stringify(plain) })).status).toBe(401)
 
   // A host dies in the middle of an answer.
@@ -131,16 +139,17 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
   for await (const chunk of stream) {
     text += chunk.choices[0]?.delta.content ?? ''
     if (lost !== undefined || text.length < 40) continue
-    lost = up.instances.map((each: { id: string }) => each.id).find((each: string) => isTalking(each))
-    await lose(rental(lost!).marketId!)
+    lost = hosts.find(({ host }) => host.calls.some((call) => isChat(call) && call.closedAt === undefined))?.machine
+    await lose(lost!)
   }
   expect(lost).toBeDefined()
+  const lostRental = (await all()).find(({ marketId }) => marketId === lost)!.id
   expect(text).toBe(words(600))
 
   // It is replaced, and the account has paid for it until then.
   const again = await eventually(
     () => look(id),
-    ({ status, instances }) => status === 'ready' && !instances.some((each: { id: string }) => each.id === lost),
+    ({ status, instances }) => status === 'ready' && !instances.some((each: { id: string }) => each.id === lostRental),
   )
   expect(again.ready_replicas).toBe(2)
   expect(again.cost_so_far).toBeGreaterThan(0)
@@ -174,15 +183,17 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
   expect((await change(id, 'DELETE')).status).toBe(202)
   await gone(id)
   expect(gateway.sandbox.vastai.machines()).toEqual([])
-  expect(market.rows().every(({ state, held }) => (state === 'gone' || state === 'failed') && held === 0)).toBe(true)
-  const paid = market.rows().reduce((sum, { settled }) => sum + settled, 0)
+  const rented = await all()
+  expect(rented.every(({ state, held }) => state === 'gone' && held === 0)).toBe(true)
+  const { transactions } = await (await gateway.get('/api/v1/billing/transactions?limit=100')).json()
+  const machines = transactions.filter((each: { instance_id?: string }) => each.instance_id !== undefined)
+  const paid = -1e6 * machines.reduce((sum: number, { amount }: { amount: string }) => sum + Number(amount), 0)
   const billed = gateway.sandbox.vastai.bill().reduce((sum, { microUsd }) => sum + microUsd, 0)
+  expect(paid).toBeGreaterThan(0)
   expect(Math.abs(paid - billed)).toBeLessThan(100)
 }, 60_000)
 
 const isChat = ({ path: called }: { path: string }) => called === '/v1/chat/completions'
-/** It has a chat under way. */
-const isTalking = (id: string) => hostOf(id).calls.some((call) => isChat(call) && call.closedAt === undefined)
 
 test('an answer of a rented machine has a receipt that says so', async () => {
   const made = await (await gateway.post(path, { model: 'acme/tiny-1b', max_price: 2 }, keyed('receipt'))).json()

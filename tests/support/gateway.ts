@@ -24,7 +24,7 @@ import { startServer } from '../../adapters/node/server.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
-import type { HttpClient, Log, Ports } from '../../src/ports.ts'
+import type { Log, Ports } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
@@ -75,7 +75,11 @@ export interface TestGatewayOptions {
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
   /** How machines are rented. @default they are not */
-  renting?: (sandbox: TestGateway['sandbox'], http: HttpClient) => GatewayOptions['renting']
+  renting?: (parts: RentingParts) => GatewayOptions['renting']
+}
+
+export interface RentingParts extends Pick<Ports, 'clock' | 'http' | 'rentals' | 'turns' | 'sightings'> {
+  sandbox: TestGateway['sandbox']
 }
 
 export async function startTestGateway({
@@ -108,6 +112,11 @@ export async function startTestGateway({
     windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
     everyoneHas,
   })
+  const rentingPorts = {
+    rentals: createMemoryRentals({ clock: ports.clock ?? clock, books }),
+    turns: createMemoryTurns({ clock: ports.clock ?? clock }),
+    sightings: createMemorySightings(),
+  }
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -133,7 +142,7 @@ export async function startTestGateway({
     routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
     jwtSecret: config.JWT_SECRET ?? testJwtSecret,
-    renting: renting?.(sandbox, http),
+    renting: renting?.({ ...rentingPorts, clock: ports.clock ?? clock, http, sandbox }),
     ports: {
       clock,
       random: Math.random,
@@ -166,9 +175,7 @@ export async function startTestGateway({
       fleetId: '0123abcd',
       deployments: createMemoryDeployments(),
       instanceHttp: http,
-      rentals: createMemoryRentals({ clock: ports.clock ?? clock, books }),
-      turns: createMemoryTurns({ clock: ports.clock ?? clock }),
-      sightings: createMemorySightings(),
+      ...rentingPorts,
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },

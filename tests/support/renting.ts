@@ -1,9 +1,8 @@
-/** Renting at the sandbox's Vast.ai over real HTTP, every part real but the books and the search. */
+/** Renting at the sandbox's Vast.ai over real HTTP, every part real but the database and the search. */
 import { newId } from '../../adapters/node/identity.ts'
-import type { Sandbox } from '../../adapters/sandbox/sandbox.ts'
 import type { RentalOffer } from '../../src/domain/rental.ts'
 import type { GatewayOptions } from '../../src/gateway.ts'
-import type { Clock, HttpClient } from '../../src/ports.ts'
+import type { Clock } from '../../src/ports.ts'
 import { createVastControl } from '../../src/providers/vast-control.ts'
 import { createBackoff } from '../../src/resilience/backoff.ts'
 import { systemClock } from '../../src/resilience/clock.ts'
@@ -12,7 +11,7 @@ import { createRenting } from '../../src/services/renting.ts'
 import { createGuardedCall } from '../../src/upstream/guarded-call.ts'
 import { createUpstream } from '../../src/upstream/upstream.ts'
 import { FakeMetrics } from './fake-metrics.ts'
-import { createFakeRentals } from './fake-rentals.ts'
+import type { RentingParts } from './gateway.ts'
 
 /** Goes so many times as fast as the machine's: what waits by it waits less. */
 export function hurriedClock(times: number): Clock {
@@ -26,13 +25,8 @@ export function hurriedClock(times: number): Clock {
   }
 }
 
-export function startTestRenting(options: {
-  clock: Clock
-  http: HttpClient
-  vastai: Required<Sandbox>['vastai']
-  offers: readonly RentalOffer[]
-}) {
-  const { clock, http, vastai, offers } = options
+export function startTestRenting(parts: RentingParts, offers: readonly RentalOffer[]) {
+  const { clock, http, rentals, turns, sightings, sandbox } = parts
   const random = Math.random
   const metrics = new FakeMetrics()
   const log = { debug() {}, info() {}, warn() {}, error() {} }
@@ -49,7 +43,7 @@ export function startTestRenting(options: {
   })
   const backoff = createBackoff({ random })
   const control = createVastControl({
-    baseUrl: vastai.baseUrl,
+    baseUrl: sandbox.vastai.baseUrl,
     apiKey: undefined,
     http,
     clock,
@@ -57,7 +51,6 @@ export function startTestRenting(options: {
     guardedCall: createGuardedCall({ clock, metrics, backoff, maxAttempts: 3, maxHintWaitMs: 3_000 }),
     pace: { take: async () => 0 },
   })
-  const { rentals, rows } = createFakeRentals(clock)
   const taken = new Set<string>()
   const book: OfferBook = {
     find: async (id) => offers.find((each) => each.id === id),
@@ -72,11 +65,8 @@ export function startTestRenting(options: {
     random,
     newId,
     rentals,
-    turns: { take: async () => true, endTurn: async () => {} },
-    sightings: {
-      note: async (_, seen) => seen.map(({ machineId, at }) => ({ machineId, firstSeenAt: at, times: 1 })),
-      forget: async () => {},
-    },
+    turns,
+    sightings,
     accounts: { listApiKeys: async () => [] },
     offers: book,
     controls: [control],
@@ -87,6 +77,6 @@ export function startTestRenting(options: {
     log,
   })
   start()
-  const renting: GatewayOptions['renting'] = { desk, instances, rentals }
-  return { renting, rows, stop: () => stop({ timeoutMs: 1_000 }) }
+  const renting: GatewayOptions['renting'] = { desk, instances }
+  return { renting, rentals, stop: () => stop({ timeoutMs: 1_000 }) }
 }
