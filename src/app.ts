@@ -37,6 +37,7 @@ import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
+import { type ReservationRouteOptions, reservationRoutes } from './routes/reservations.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
 import { type UserRouteOptions, userRoutes } from './routes/user.ts'
@@ -55,6 +56,8 @@ export interface AppOptions {
   offers: Offers
   /** Undefined: nothing can be rented here. */
   instances?: InstanceRouteOptions | undefined
+  /** Undefined: nothing can be reserved here. */
+  reservations?: ReservationRouteOptions | undefined
   /** Undefined: instances are not reached from here. */
   instanceProxy?: InstanceProxyRouteOptions | undefined
   /** Undefined: nothing can be deployed here. */
@@ -130,6 +133,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
   if (options.instances) app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
+  if (options.reservations) app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
   if (options.instanceProxy) app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))
   if (options.deployments) app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
   app.route('/api/v1/route', routeRoutes(options.route))

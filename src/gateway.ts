@@ -93,7 +93,7 @@ export interface GatewayOptions {
   jwtSecret: string
   ports: Ports
   /** How machines are rented. @default at the markets of `providers` */
-  renting?: Pick<Renting, 'desk' | 'instances'> | undefined
+  renting?: Pick<Renting, 'desk' | 'instances' | 'reservations'> | undefined
 }
 
 export interface Gateway {
@@ -577,6 +577,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       readJson,
     },
     offers,
+    reservations: { ...renting, idempotent, readJson },
     instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
   })
 

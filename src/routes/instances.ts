@@ -44,9 +44,9 @@ export const filterOf = (asked: z.output<typeof filterShape>): OfferFilter => ({
   location: asked.location,
   gpuCount: asked.gpu_count,
 })
-const filters = filterShape.transform(filterOf)
+export const filters = filterShape.transform(filterOf)
 
-const config = {
+export const configFields = {
   image: z
     .string()
     .max(512)
@@ -63,7 +63,7 @@ const config = {
   replace: z.boolean().default(false),
 }
 const body = z
-  .strictObject({ offer_id: z.string().min(1).max(100).optional(), filters: filters.optional(), ...config })
+  .strictObject({ offer_id: z.string().min(1).max(100).optional(), filters: filters.optional(), ...configFields })
   .refine((asked) => (asked.offer_id === undefined) !== (asked.filters === undefined), {
     message: 'name an offer by offer_id, or say by filters what to look for; one of them',
     path: ['offer_id'],
@@ -75,7 +75,7 @@ const page = z.strictObject({
 
 export function instanceRoutes({ instances, desk, idempotent, readJson }: InstanceRouteOptions) {
   const app = new Hono<AppEnv>()
-  const shape = (rental: Rental) => instanceJson(rental, usd(instances.costOf(rental)))
+  const shape = (rental: Rental) => instanceShape(instances, rental)
   const answer = (c: AppContext, status: number, rental: Rental): Response => {
     if (status !== 200) c.get('request').headers.location = `/api/v1/gpu/instances/${rental.id}`
     return respondJson(c, status, shape(rental))
@@ -119,7 +119,8 @@ export function instanceRoutes({ instances, desk, idempotent, readJson }: Instan
   return app
 }
 
-const specOf = (asked: z.output<typeof body>) => ({
+const configShape = z.strictObject(configFields)
+export const specOf = (asked: z.output<typeof configShape>) => ({
   image: asked.image,
   diskGb: asked.disk_gb,
   env: asked.env,
@@ -140,6 +141,9 @@ export function payerOf(c: AppContext): Payer {
   const budgets = perDay === undefined && perMonth === undefined ? undefined : { keyId, perDay, perMonth }
   return { accountId, keyId, purseId: budgets ? keyId : accountId, budgets }
 }
+
+export const instanceShape = (instances: Pick<Instances, 'costOf'>, rental: Rental) =>
+  instanceJson(rental, usd(instances.costOf(rental)))
 
 function instanceJson(rental: Rental, costSoFar: number) {
   const { id, offer, spec, state, reason, createdAt, startedAt, endedAt, endpoints } = rental

@@ -9,6 +9,7 @@ import { createOrphans } from './orphans.ts'
 import { createRentalCreate } from './rental-create.ts'
 import { createRentalDesk, type RentalDesk } from './rental-desk.ts'
 import { createRentalSteps } from './rental-steps.ts'
+import { createReservations, endTogether, type Reservations } from './reservations.ts'
 
 export interface RentingOptions {
   clock: Clock
@@ -32,6 +33,7 @@ export interface RentingOptions {
 export interface Renting {
   desk: RentalDesk
   instances: Instances
+  reservations: Reservations
   /** One round of each thing that goes on in the background, for tests with a clock of their own. */
   step(): Promise<boolean>
   watch(): Promise<void>
@@ -41,15 +43,18 @@ export interface Renting {
 
 export function createRenting(options: RentingOptions): Renting {
   const controls = new Map<MarketName, MarketControl>(options.controls.map((control) => [control.name, control]))
-  const create = createRentalCreate({ ...options, controls })
-  const desk = createRentalDesk({ ...options, controls, create })
-  const steps = createRentalSteps({ ...options, controls, create })
+  const rentals = endTogether(options.rentals, (rental) => desk.end(rental, 'group'))
+  const all = { ...options, rentals, controls }
+  const create = createRentalCreate(all)
+  const desk: RentalDesk = createRentalDesk({ ...all, create })
+  const steps = createRentalSteps({ ...all, create })
   const watches = options.controls.map((control) =>
-    createMarketWatch({ ...options, control, orphans: createOrphans({ ...options, control }) }),
+    createMarketWatch({ ...all, control, orphans: createOrphans({ ...all, control }) }),
   )
   return {
     desk,
-    instances: createInstances({ ...options, controls, desk }),
+    instances: createInstances({ ...all, desk }),
+    reservations: createReservations({ ...all, desk }),
     step: steps.round,
     async watch() {
       for (const { round } of watches) await round()

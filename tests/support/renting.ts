@@ -60,7 +60,7 @@ export function startTestRenting(parts: RentingParts, offers: readonly RentalOff
         .slice(0, limit),
     taken: (id) => void taken.add(id),
   }
-  const { desk, instances, start, stop } = createRenting({
+  const { desk, instances, reservations, start, stop } = createRenting({
     clock,
     random,
     newId,
@@ -77,6 +77,6 @@ export function startTestRenting(parts: RentingParts, offers: readonly RentalOff
     log,
   })
   start()
-  const renting: GatewayOptions['renting'] = { desk, instances }
+  const renting: GatewayOptions['renting'] = { desk, instances, reservations }
   return { renting, rentals, stop: () => stop({ timeoutMs: 1_000 }) }
 }
