@@ -43,6 +43,7 @@ import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
 import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
 import type { Offers } from './services/offers.ts'
+import type { Prices } from './services/prices.ts'
 
 export interface AppOptions {
   requestContext: MiddlewareHandler<AppEnv>
@@ -54,6 +55,7 @@ export interface AppOptions {
   admission: Admission
   openAi: OpenAiRouteOptions
   offers: Offers
+  prices: Prices
   /** Undefined: nothing can be rented here. */
   instances?: InstanceRouteOptions | undefined
   /** Undefined: nothing can be reserved here. */
@@ -131,7 +133,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
-  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
+  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, prices: options.prices }))
   if (options.instances) app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   if (options.reservations) app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
   if (options.instanceProxy) app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))

@@ -54,6 +54,7 @@ import { createOffers, type Snapshot } from './services/offers.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
+import { createPrices } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
@@ -329,6 +330,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     onLookup: lookups('offers'),
   })
 
+  const prices = createPrices({ clock, history: ports.priceHistory, log })
   const offers = createOffers({
     clock,
     markets,
@@ -336,6 +338,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     snapshots,
     memory,
     pace: ports.pace,
+    onList(market, list) {
+      if (!ports.writeMode.readOnly) void prices.note(market, list)
+    },
   })
   const { rentals } = ports
   const ownRenting = createRenting({
@@ -577,6 +582,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       readJson,
     },
     offers,
+    prices,
     reservations: { ...renting, idempotent, readJson },
     instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
   })

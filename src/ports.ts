@@ -67,6 +67,7 @@ export interface Ports {
   identity: { podId: string; processId: string }
   /** Of what the fleet may do only once in a while. */
   pace: Pace
+  priceHistory: PriceHistory
   /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
   fleetId: string
   deployments: Deployments
@@ -793,6 +794,27 @@ export interface Turns {
   take(name: string, holder: string, forMs: number): Promise<boolean>
   /** It is free at once. */
   endTurn(name: string, holder: string): Promise<void>
+}
+
+/** What GPUs cost, by hours of UTC. Nobody's own: the markets'. */
+export interface PriceHistory {
+  /** An hour that is there already keeps the lower of the two cheapest prices, and the later median. */
+  note(hours: readonly PriceHour[]): Promise<void>
+  /** GPUs of which there is an hour since then, at most 500. */
+  names(since: Date): Promise<string[]>
+  /** Of all markets and regions together, the oldest first; at most 2,200 hours. */
+  cheapest(gpuModel: string, since: Date): Promise<{ hour: Date; price: MicroUsd }[]>
+  forget(before: Date): Promise<void>
+}
+
+/** Prices of one GPU and hour. */
+export interface PriceHour {
+  market: MarketName
+  gpuModel: string
+  region: string
+  hour: Date
+  cheapest: MicroUsd
+  median: MicroUsd
 }
 
 /** What the whole fleet together may do only once in a while, as the markets want it. */

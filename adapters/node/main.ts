@@ -111,6 +111,7 @@ async function run(config: Config) {
       billingOutbox: storage.billingOutbox,
       paymentStore: storage.paymentStore,
       fleetId: storage.fleetId,
+      priceHistory: storage.priceHistory,
       pace: shared?.pace ?? createMemoryPace({ clock }),
       instanceHttp,
       deployments: storage.deployments,

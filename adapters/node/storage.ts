@@ -12,6 +12,7 @@ import type {
   Log,
   Metrics,
   PaymentStore,
+  PriceHistory,
   Rentals,
   Sessions,
   Sightings,
@@ -40,6 +41,7 @@ import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
 import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createPriceHistory } from './postgres/price-history.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
 import { createRentals } from './postgres/rentals.ts'
 import { createSessions } from './postgres/sessions.ts'
@@ -71,6 +73,7 @@ export interface Storage {
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
   fleetId: string
+  priceHistory: PriceHistory
   deployments: Deployments
   rentals: Rentals
   turns: Turns
@@ -160,6 +163,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     ledgerCheck: createLedgerCheck({ database }),
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
+    priceHistory: createPriceHistory({ cluster }),
     fleetId: await loadFleetId(database),
     deployments: createDeployments({ cluster }),
     rentals: createRentals({ cluster, clock, windowLimits }),

@@ -54,6 +54,8 @@ export interface OffersOptions {
   memory: MemoryTier
   /** Of searches over the fleet. @default as often as the cache wants */
   pace?: Pace | undefined
+  /** Told of each list that a search brought. */
+  onList?: ((market: MarketName, offers: readonly Offer[]) => void) | undefined
 }
 
 interface MarketStatus {
@@ -79,7 +81,7 @@ const leastIntervalMs = 15_000
 const searchEveryMs = 6_000
 const encoder = new TextEncoder()
 
-export function createOffers({ clock, markets, absent, snapshots, memory, pace }: OffersOptions): Offers {
+export function createOffers({ clock, markets, absent, snapshots, memory, pace, onList }: OffersOptions): Offers {
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
@@ -96,6 +98,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace }
     const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs)) ?? 0
     if (waitMs > 0) throw new UpstreamFailure('throttled', { retryAfterMs: waitMs })
     const offers = await market.offers()
+    onList?.(market.name, offers)
     return { offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 

@@ -15,6 +15,7 @@ const referenceTables = [
   'account_emails',
   'api_key_lookup',
   'market_sightings',
+  'price_hours',
   'schema_migrations',
   'settings',
   'sign_in_attempts',

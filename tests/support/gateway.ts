@@ -8,6 +8,7 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryPriceHistory } from '../../adapters/memory/price-history.ts'
 import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
 import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
@@ -173,6 +174,7 @@ export async function startTestGateway({
       // The sandbox's markets are told to have no pace of their own where it would be in a test's way.
       pace: { take: async () => 0 },
       fleetId: '0123abcd',
+      priceHistory: createMemoryPriceHistory(),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
       ...rentingPorts,
