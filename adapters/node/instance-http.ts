@@ -56,10 +56,9 @@ class AddressRefused extends Error {
   readonly code = 'EADDRNOTPUBLIC'
 }
 
-export function createInstanceConnector(options: InstanceConnectorOptions): buildConnector.connector {
-  const { connectTimeoutMs, allowLoopback, resolve = lookup } = options
-
-  const checked: LookupFunction = (hostname, wanted, callback) => {
+/** Looks a name up once; what it answers is what is connected to, or nothing is. */
+export function publicLookup(resolve: typeof lookup): LookupFunction {
+  return (hostname, wanted, callback) => {
     resolve(hostname, { ...wanted, all: true }, (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => {
       if (error) return callback(error, [])
       // One that is not public spoils them all: such a name is somebody's trick.
@@ -70,7 +69,12 @@ export function createInstanceConnector(options: InstanceConnectorOptions): buil
       callback(null, found[0]!.address, found[0]!.family)
     })
   }
-  const connect = buildConnector({ timeout: connectTimeoutMs, lookup: checked })
+}
+
+export function createInstanceConnector(options: InstanceConnectorOptions): buildConnector.connector {
+  const { connectTimeoutMs, allowLoopback, resolve = lookup } = options
+
+  const connect = buildConnector({ timeout: connectTimeoutMs, lookup: publicLookup(resolve) })
 
   return (target, callback) => {
     const host = target.hostname.replace(/^\[(.*)\]$/, '$1')
@@ -83,4 +87,8 @@ export function createInstanceConnector(options: InstanceConnectorOptions): buil
 }
 
 /** `127.1` and the like are no way to write an address here: a URL's own words must be what it means. */
-export const isPlainOrigin = (origin: string): boolean => URL.parse(origin)?.origin === origin
+export function isPlainOrigin(origin: string): boolean {
+  const url = URL.parse(origin)
+  // A URL leaves out the port that its scheme has anyway.
+  return url !== null && [url.origin, `${url.origin}:${url.protocol === 'https:' ? 443 : 80}`].includes(origin)
+}

@@ -13,7 +13,10 @@ const searchMs = 400
 let fleet: Fleet
 let sandbox: Sandbox & Required<Pick<Sandbox, 'vastai' | 'ionet'>>
 const keyOf = (pod: number) => `vast-key-of-pod-${pod}`
-const searches = () => sandbox.vastai.calls.map(({ headers }) => String(headers.authorization).slice('Bearer '.length))
+const searches = () =>
+  sandbox.vastai.calls
+    .filter(({ path }) => path.includes('/bundles/'))
+    .map(({ headers }) => String(headers.authorization).slice('Bearer '.length))
 
 beforeAll(async () => {
   sandbox = (await startSandbox({ clock, random: Math.random, servers: ['vastai', 'ionet'] })) as typeof sandbox
