@@ -819,8 +819,11 @@ export interface PriceHour {
 
 /** What the whole fleet together may do only once in a while, as the markets want it. */
 export interface Pace {
-  /** 0 = now, and nobody again before `intervalMs` have passed; otherwise in how many ms it may be asked for again. */
-  take(key: string, intervalMs: number): Promise<number>
+  /**
+   * 0 = now; otherwise in how many ms it may be asked for again. One for each `intervalMs`, and after a rest up to
+   * `burst` at once (GCRA). @default burst 1
+   */
+  take(key: string, intervalMs: number, burst?: number): Promise<number>
 }
 
 /** Machines that markets list and no rental accounts for: what is known of them outlives the pod that saw them. */

@@ -5,14 +5,16 @@ import type { Clock, Pace } from '../../src/ports.ts'
 const maxKeys = 1_000
 
 export function createMemoryPace({ clock }: { clock: Pick<Clock, 'now'> }): Pace {
-  const freeAt = new Map<string, number>()
+  /** When all that was taken is earned again. */
+  const earnedAt = new Map<string, number>()
   return {
-    async take(key, intervalMs) {
+    async take(key, intervalMs, burst = 1) {
       const now = clock.now()
-      const waitMs = (freeAt.get(key) ?? 0) - now
+      const earned = Math.max(earnedAt.get(key) ?? 0, now)
+      const waitMs = earned - now - (burst - 1) * intervalMs
       if (waitMs > 0) return waitMs
-      if (freeAt.size >= maxKeys) for (const [known, at] of freeAt) if (at <= now) freeAt.delete(known)
-      freeAt.set(key, now + intervalMs)
+      if (earnedAt.size >= maxKeys) for (const [known, at] of earnedAt) if (at <= now) earnedAt.delete(known)
+      earnedAt.set(key, earned + intervalMs)
       return 0
     },
   }

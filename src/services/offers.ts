@@ -77,8 +77,9 @@ interface Page {
 const ageStepMs = 100
 /** Callers who want no cached list get one that is younger than this: four searches a minute, of the ten that Vast.ai allows. */
 const leastIntervalMs = 15_000
-/** Between two searches of all pods together: ten in any minute. */
-const searchEveryMs = 6_000
+/** Of all pods together: one in 7.5 s and two at once after a rest are ten in any minute, which is what Vast.ai allows. */
+const searchEveryMs = 7_500
+const searchBurst = 2
 const encoder = new TextEncoder()
 
 export function createOffers({ clock, markets, absent, snapshots, memory, pace, onList }: OffersOptions): Offers {
@@ -95,7 +96,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
   }
 
   const load = async (market: Market): Promise<Snapshot> => {
-    const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs)) ?? 0
+    const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs, searchBurst)) ?? 0
     if (waitMs > 0) throw new UpstreamFailure('throttled', { retryAfterMs: waitMs })
     const offers = await market.offers()
     onList?.(market.name, offers)

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock as clock } from '../../../src/resilience/clock.ts'
+import { paceContract } from '../../../tests/contracts/pace.ts'
+import { FakeClock } from '../../../tests/support/fake-clock.ts'
+import { startRedis, type TestRedis } from '../../../tests/support/redis.ts'
+import { createRedis, type Redis, RedisUnavailable } from './client.ts'
+import { createRedisPace } from './pace.ts'
+
+let server: TestRedis
+const open: Redis[] = []
+beforeAll(async () => {
+  server = await startRedis()
+})
+afterAll(async () => {
+  for (const redis of open) redis.close()
+  await server.close()
+})
+
+let prefixes = 0
+function connect(prefix: string) {
+  const redis = createRedis({
+    clock,
+    random: Math.random,
+    server: { url: server.url },
+    prefix,
+    commandTimeoutMs: 5_000,
+  })
+  open.push(redis)
+  return createRedisPace({ redis, prefix, clock, pods: () => 1 })
+}
+async function up() {
+  while (!open.every((redis) => redis.up)) await new Promise((resolve) => setImmediate(resolve))
+}
+
+paceContract(async () => {
+  const pace = connect(`pace${++prefixes}`)
+  await up()
+  // Redis goes by its own clock: what is told as a wait is waited for.
+  return { pace, pass: (ms) => sleep(ms) }
+})
+
+test('fifty gateways that ask all the time have the turns of one', async () => {
+  const paces = Array.from({ length: 50 }, () => connect('fifty'))
+  await up()
+  const from = performance.now()
+  let given = 0
+  for (let round = 0; round < 20; round++) {
+    const waits = await Promise.all(paces.map((pace) => pace.take('vastai:search', 100, 2)))
+    given += waits.filter((waitMs) => waitMs === 0).length
+  }
+  const elapsedMs = performance.now() - from
+  expect(given).toBeGreaterThanOrEqual(2)
+  // Redis counts in whole ms.
+  expect(given).toBeLessThanOrEqual(2 + (elapsedMs + 1) / 100)
+})
+
+test('without Redis a pod takes one turn of as many as there are pods, three at least', async () => {
+  const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never
+  const fake = new FakeClock()
+  const pace = createRedisPace({ redis: away, prefix: 'x', clock: fake, pods: () => 5 })
+  expect(await pace.take('a', 1_000)).toBe(0)
+  expect(await pace.take('a', 1_000)).toBe(5_000)
+  await fake.advance(5_000)
+  expect(await pace.take('a', 1_000)).toBe(0)
+})
