@@ -71,6 +71,16 @@ describe('an offer', () => {
     [15_360, 16],
   ])('of %i MiB has %i GB', (mib, gb) => expect(vramGb(mib)).toBe(gb))
 
+  it.each([
+    [24_564, 24, true],
+    [81_559, 80, true],
+    [24_564, 25, false],
+    // Error correction takes what somebody may need.
+    [23_034, 24, false],
+  ])('%i MiB will do for %i GB: %s', (vramMib, minVramGb, found) => {
+    expect(matches(offer({ vramMib }), { minVramGb })).toBe(found)
+  })
+
   it.each<[OfferSort, string[]]>([
     ['price', ['c', 'a', 'b', 'd']],
     ['-price', ['d', 'a', 'b', 'c']],

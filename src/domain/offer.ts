@@ -51,11 +51,14 @@ export function vramGb(mib: number): number {
   return sold ?? Math.round(gib)
 }
 
+/** A card of 24 GB tells 24,564 MiB, one of 80 tells 81,559; one that gives a sixteenth to error correction has less. */
+const hasVram = (mib: number, gb: number) => mib / 1024 >= 0.98 * gb
+
 export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (!offer.available) return false
   if (filter.market && offer.market !== filter.market) return false
   if (filter.gpuModel && !hasGpuWords(offer.gpuModel, filter.gpuModel)) return false
-  if (filter.minVramGb !== undefined && vramGb(offer.vramMib) < filter.minVramGb) return false
+  if (filter.minVramGb !== undefined && !hasVram(offer.vramMib, filter.minVramGb)) return false
   if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false
   if (filter.location && !(offer.location ?? '').toLowerCase().includes(filter.location.toLowerCase())) return false
