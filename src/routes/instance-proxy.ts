@@ -18,6 +18,8 @@ const maxBytes = 20 * 1024 * 1024
 const keptBack = new Set([
   ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer'],
   ...['transfer-encoding', 'upgrade', 'host', 'content-length', 'authorization', 'x-api-key', 'cookie', 'set-cookie'],
+  // Who the caller is, and what stands before the gateway, is no business of a stranger's machine.
+  ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded', 'x-real-ip', 'via'],
   ...['accept-encoding', 'expect', 'x-gpuproxy-port', 'x-request-id', 'content-encoding'],
 ])
 /** What a stranger's machine answers is shown under the gateway's own name: in a browser it may do nothing there. */
