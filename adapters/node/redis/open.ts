@@ -56,7 +56,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
     fleet,
     limitStore: createLimitStore({ redis, prefix: config.CACHE_KEY_PREFIX }),
     cache,
-    pace: createRedisPace({ redis, prefix: config.CACHE_KEY_PREFIX, clock, pods: fleet.pods }),
+    pace: createRedisPace({ redis, prefix: config.CACHE_KEY_PREFIX, clock, random, pods: fleet.pods }),
     async close() {
       cache.close()
       await fleet.close()

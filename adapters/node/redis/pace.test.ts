@@ -27,7 +27,7 @@ function connect(prefix: string) {
     commandTimeoutMs: 5_000,
   })
   open.push(redis)
-  return createRedisPace({ redis, prefix, clock, pods: () => 1 })
+  return createRedisPace({ redis, prefix, clock, random: Math.random, pods: () => 1 })
 }
 async function up() {
   while (!open.every((redis) => redis.up)) await new Promise((resolve) => setImmediate(resolve))
@@ -55,12 +55,19 @@ test('fifty gateways that ask all the time have the turns of one', async () => {
   expect(given).toBeLessThanOrEqual(2 + (elapsedMs + 1) / 100)
 })
 
-test('without Redis a pod takes one turn of as many as there are pods, three at least', async () => {
+test('without Redis each pod has its share of the turns, and they do not begin together', async () => {
   const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never
   const fake = new FakeClock()
-  const pace = createRedisPace({ redis: away, prefix: 'x', clock: fake, pods: () => 5 })
-  expect(await pace.take('a', 1_000)).toBe(0)
-  expect(await pace.take('a', 1_000)).toBe(5_000)
-  await fake.advance(5_000)
-  expect(await pace.take('a', 1_000)).toBe(0)
+  let pod = 0
+  const paces = Array.from({ length: 50 }, () => {
+    const share = pod++ / 50
+    return createRedisPace({ redis: away, prefix: 'x', clock: fake, random: () => share, pods: () => 50 })
+  })
+  const given: number[] = []
+  for (let second = 0; second < 800; second++) {
+    for (const pace of paces) if ((await pace.take('search', 7_500, 2)) === 0) given.push(second)
+    await fake.advance(1_000)
+  }
+  expect(given.length).toBeGreaterThan(90)
+  for (const at of given) expect(given.filter((each) => each >= at && each < at + 60).length).toBeLessThanOrEqual(10)
 })

@@ -1,4 +1,7 @@
-/** Turns of the fleet, by the server's own clock. Without Redis a pod takes its share of them. */
+/**
+ * Turns of the fleet, by the server's own clock. Without Redis a pod takes its share of them, from a moment of its own on:
+ * pods that lose Redis together must not ask together. That holds on average, and not in every minute.
+ */
 import type { Clock, Pace } from '../../../src/ports.ts'
 import { type Redis, RedisUnavailable } from './client.ts'
 
@@ -6,6 +9,8 @@ export interface RedisPaceOptions {
   redis: Pick<Redis, 'script'>
   prefix: string
   clock: Pick<Clock, 'now'>
+  /** Uniform in [0, 1). */
+  random: () => number
   /** Live pods, this one included. */
   pods: () => number
 }
@@ -23,24 +28,26 @@ const gcra = `
   redis.call('set', KEYS[1], earned + interval, 'PX', math.ceil(earned + interval - now))
   return 0`
 
-export function createRedisPace({ redis, prefix, clock, pods }: RedisPaceOptions): Pace {
+export function createRedisPace({ redis, prefix, clock, random, pods }: RedisPaceOptions): Pace {
   const take = redis.script<number>(gcra)
-  /** Also of those that Redis gave: what this pod took before it went away counts. */
-  const lastTaken = new Map<string, number>()
+  /** When this pod's next turn is, since Redis went away. */
+  const ownTurns = new Map<string, number>()
 
   return {
     async take(key, intervalMs, burst = 1) {
-      let waitMs: number
       try {
-        waitMs = await take([`${prefix}:pace:{${key}}`], [intervalMs, burst])
+        const waitMs = await take([`${prefix}:pace:{${key}}`], [intervalMs, burst])
+        ownTurns.delete(key)
+        return waitMs
       } catch (error) {
         if (!(error instanceof RedisUnavailable)) throw error
         const spacing = intervalMs * Math.max(pods(), leastShares)
-        waitMs = (lastTaken.get(key) ?? Number.NEGATIVE_INFINITY) + spacing - clock.now()
+        const now = clock.now()
+        const turn = ownTurns.get(key) ?? now + Math.ceil(random() * spacing)
+        const isMine = turn <= now
+        ownTurns.set(key, isMine ? now + spacing : turn)
+        return isMine ? 0 : turn - now
       }
-      if (waitMs > 0) return waitMs
-      lastTaken.set(key, clock.now())
-      return 0
     },
   }
 }
