@@ -56,14 +56,10 @@ export interface AppOptions {
   openAi: OpenAiRouteOptions
   offers: Offers
   prices: Prices
-  /** Undefined: nothing can be rented here. */
-  instances?: InstanceRouteOptions | undefined
-  /** Undefined: nothing can be reserved here. */
-  reservations?: ReservationRouteOptions | undefined
-  /** Undefined: instances are not reached from here. */
-  instanceProxy?: InstanceProxyRouteOptions | undefined
-  /** Undefined: nothing can be deployed here. */
-  deployments?: DeploymentRouteOptions | undefined
+  instances: InstanceRouteOptions
+  reservations: ReservationRouteOptions
+  instanceProxy: InstanceProxyRouteOptions
+  deployments: DeploymentRouteOptions
   route: RouteRouteOptions
   payments: PaymentRouteOptions
   webhooks: WebhookRouteOptions
@@ -134,10 +130,10 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, prices: options.prices }))
-  if (options.instances) app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
-  if (options.reservations) app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
-  if (options.instanceProxy) app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))
-  if (options.deployments) app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
+  app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
+  app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
+  app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))
+  app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))

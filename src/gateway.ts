@@ -13,7 +13,7 @@ import { createReadForm } from './middleware/form-body.ts'
 import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
-import type { HttpClient, Ports } from './ports.ts'
+import type { Ports } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createIonetControl } from './providers/ionet-control.ts'
@@ -35,7 +35,7 @@ import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createAutoscaler } from './services/autoscaler.ts'
 import { createBreakers } from './services/breakers.ts'
-import { createDeploying } from './services/deploying.ts'
+import { createDeploying, type Deploying } from './services/deploying.ts'
 import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createGrants } from './services/grants.ts'
@@ -58,7 +58,7 @@ import { createPrices } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
-import { createRenting, type Renting } from './services/renting.ts'
+import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
@@ -93,8 +93,6 @@ export interface GatewayOptions {
   /** Signs access tokens. `JWT_SECRET`, or what stands in for it. */
   jwtSecret: string
   ports: Ports
-  /** How machines are rented. @default at the markets of `providers` */
-  renting?: Pick<Renting, 'desk' | 'instances' | 'reservations'> | undefined
 }
 
 export interface Gateway {
@@ -172,7 +170,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   /** Providers that a reloaded routing table names keep their breakers and limits. */
   const upstreams = new Map<string, Upstream>()
-  const calledNames = () => (deploying ? [...upstreams.keys(), rentedName] : upstreams.keys())
+  const calledNames = () => [...upstreams.keys(), rentedName]
   const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: calledNames })
   const newUpstream = (
     name: string,
@@ -208,8 +206,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     random,
     table: routing ?? defaultTable(rowsOf(providers), modelProviderNames),
     own: {
-      rowsOf: (accountId) => deploying?.targets.rowsOf(accountId),
-      provider: (name) => deploying?.targets.provider(name),
+      rowsOf: (accountId) => deploying.targets.rowsOf(accountId),
+      provider: (name) => deploying.targets.provider(name),
     },
     createProvider(row) {
       const guarded = upstream(row.name, {
@@ -343,7 +341,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   })
   const { rentals } = ports
-  const ownRenting = createRenting({
+  const renting = createRenting({
     ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
     offers: createOfferBook({ clock, offers, markets: markets.map(({ name }) => name) }),
     controls: machines,
@@ -353,50 +351,46 @@ export function createGateway(options: GatewayOptions): Gateway {
     metrics,
     log,
   })
-  const renting = options.renting ?? ownRenting
+  const instanceHttp = faultInjection.wrap(ports.instanceHttp, rentedName)
   /** A rented machine as a provider. Its circuit shares a label with all others, and is its own in what the fleet knows. */
-  const rentedProvider = (machineHttp: HttpClient) =>
-    function create({ id, origin, apiKey }: RentedMachine) {
-      const guarded = newUpstream(rentedName, {
-        id: `${rentedName}/${id}`,
-        maxConcurrent: rentedConcurrency,
-        adaptive: true,
-        trialLeaseMs: inferenceTrialMs,
-        circuitName: () => `${rentedName}:other`,
-        probe: (signal) => provider.isThere(signal),
-      })
-      const provider: ModelProvider = createOpenAiProvider({
-        name: rentedName,
-        baseUrl: `${origin}/v1`,
-        apiKeys: [apiKey],
-        headers: {},
-        http: machineHttp,
-        clock,
-        metrics,
-        guardedCall,
-        upstream: guarded,
-        onRejected: () => log.error('a rented machine rejected its key', { provider: rentedName, detail: id }),
-      })
-      return provider
-    }
-  const instanceHttp = ports.instanceHttp && faultInjection.wrap(ports.instanceHttp, rentedName)
-  const deploying =
-    instanceHttp &&
-    createDeploying({
-      ...renting,
-      rentals,
-      clock,
-      random,
-      newId: ports.newId,
-      newSecret: ports.passwords.generate,
-      deployments: ports.deployments,
-      accounts,
-      users: ports.users,
-      http: instanceHttp,
-      createProvider: rentedProvider(instanceHttp),
-      mode: ports.writeMode,
-      log,
+  function rentedProvider({ id, origin, apiKey }: RentedMachine): ModelProvider {
+    const guarded = newUpstream(rentedName, {
+      id: `${rentedName}/${id}`,
+      maxConcurrent: rentedConcurrency,
+      adaptive: true,
+      trialLeaseMs: inferenceTrialMs,
+      circuitName: () => `${rentedName}:other`,
+      probe: (signal) => provider.isThere(signal),
     })
+    const provider: ModelProvider = createOpenAiProvider({
+      name: rentedName,
+      baseUrl: `${origin}/v1`,
+      apiKeys: [apiKey],
+      headers: {},
+      http: instanceHttp,
+      clock,
+      metrics,
+      guardedCall,
+      upstream: guarded,
+      onRejected: () => log.error('a rented machine rejected its key', { provider: rentedName, detail: id }),
+    })
+    return provider
+  }
+  const deploying: Deploying = createDeploying({
+    desk: renting.desk,
+    rentals,
+    clock,
+    random,
+    newId: ports.newId,
+    newSecret: ports.passwords.generate,
+    deployments: ports.deployments,
+    accounts,
+    users: ports.users,
+    http: instanceHttp,
+    createProvider: rentedProvider,
+    mode: ports.writeMode,
+    log,
+  })
 
   const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
   const ledger = createLedger({ ...books, ...ports.identity, pods: fleet?.pods ?? (() => 1) })
@@ -497,7 +491,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     credits: ports.credits,
     signupCredit: config.SIGNUP_CREDIT_USD,
     idempotency: ports.idempotency,
-    endRentals: createEndRentals({ rentals: ports.rentals, clock }),
+    endRentals: createEndRentals({ rentals, desk: renting.desk }),
     sessionMs: config.REFRESH_EXPIRATION,
     metrics,
     log,
@@ -525,7 +519,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     admission,
     openAi: {
       answers,
-      models: createModels(router, modelLists, (accountId) => deploying?.targets.namesOf(accountId) ?? []),
+      models: createModels(router, modelLists, (accountId) => deploying.targets.namesOf(accountId)),
       readJson,
       readForm: createReadForm(bodies),
       noteKept: createNoteKept({ ledger }),
@@ -571,11 +565,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
-    instanceProxy: instanceHttp && {
+    instanceProxy: {
       proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
       bodies,
     },
-    deployments: deploying && {
+    deployments: {
       deployments: deploying.desk,
       instances: renting.instances,
       idempotent,
@@ -587,7 +581,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
   })
 
-  const all = () => [...upstreams.values(), ...(deploying?.targets.upstreams() ?? [])]
+  const all = () => [...upstreams.values(), ...deploying.targets.upstreams()]
   const autoscaler = createAutoscaler({
     clock,
     random,
@@ -642,8 +636,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       recovery.start()
       autoscaler.start()
       await upkeep.start()
-      if (!options.renting) ownRenting.start()
-      deploying?.start()
+      renting.start()
+      deploying.start()
     },
     async close() {
       recovery.stop()
@@ -653,8 +647,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       await Promise.all([
         leasedLimits?.close(),
         keyUse.close(),
-        deploying?.stop({ timeoutMs: rentedGraceMs }),
-        ownRenting.stop({ timeoutMs: rentedGraceMs }),
+        deploying.stop({ timeoutMs: rentedGraceMs }),
+        renting.stop({ timeoutMs: rentedGraceMs }),
       ])
     },
     settleLedger: ledger.stop,

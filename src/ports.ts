@@ -71,8 +71,8 @@ export interface Ports {
   /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
   fleetId: string
   deployments: Deployments
-  /** Calls rented machines, whose addresses strangers chose. Absent: none is called, so that nothing can be deployed. */
-  instanceHttp?: HttpClient | undefined
+  /** Calls rented machines, whose addresses strangers chose: it connects to public ones alone. */
+  instanceHttp: HttpClient
   metrics: Metrics
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */

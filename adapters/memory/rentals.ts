@@ -12,6 +12,11 @@ interface Hour {
   amount: MicroUsd
 }
 
+export interface MemoryRentals extends Rentals {
+  /** All there ever were, the oldest first. */
+  rows(): Rental[]
+}
+
 const maxLive = 10_000
 const minuteMs = 60_000
 const modelOf = ({ offer }: Rental) => `gpu:${offer.gpuModel}`
@@ -19,7 +24,7 @@ const modelOf = ({ offer }: Rental) => `gpu:${offer.gpuModel}`
 export function createMemoryRentals(options: {
   clock: Pick<Clock, 'wallNow'>
   books: Pick<MemoryBooks, 'of' | 'ledgerStore'>
-}): Rentals {
+}): MemoryRentals {
   const { clock, books } = options
   const rows = new Map<string, Rental>()
   /** Those that are not final. */
@@ -97,6 +102,7 @@ export function createMemoryRentals(options: {
   }
 
   return {
+    rows: () => [...rows.values()].map(out),
     async begin(wanted, terms) {
       const { accountId } = terms
       const there = wanted.map(({ rental }) => rows.get(rental.id))

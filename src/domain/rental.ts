@@ -225,6 +225,10 @@ export function accruedBy(rental: Rental, at: Date, billing: 'by_second' | 'hour
   return { accrued: accrued + priceOfTime(perHour, at.getTime() - accruedAt.getTime()), accruedAt: at }
 }
 
+/** The change by which a rental is to be destroyed, as soon as somebody comes to it. */
+export const endingBy = (rental: Rental, reason: EndReason, at: Date, billing: 'by_second' | 'hours_ahead') =>
+  ({ state: 'ending', reason, failures: 0, dueAt: at, ...accruedBy(rental, at, billing) }) as const
+
 /** When the hour under way ends, in ms since 1970. */
 export const hourEndOf = ({ startedAt, hour }: Rental): number => (startedAt?.getTime() ?? 0) + (hour + 1) * hourMs
 

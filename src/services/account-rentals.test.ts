@@ -4,10 +4,20 @@ import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { newRental } from '../../tests/support/new-rental.ts'
+import type { Rentals } from '../ports.ts'
 import { createEndRentals } from './account-rentals.ts'
+import { createRentalDesk } from './rental-desk.ts'
 
 const clock = new FakeClock({ wallMs: Date.UTC(2026, 10, 25) })
 const at = new Date(clock.wallNow())
+
+/** By the desk that ends all others, too. */
+function endRentalsOf(rentals: Rentals) {
+  const never = () => Promise.reject(new Error('nothing is rented here'))
+  const offers = { find: never, pick: never, taken() {} }
+  const desk = createRentalDesk({ clock, newId: randomUUID, rentals, offers, controls: new Map(), create: never })
+  return createEndRentals({ rentals, desk })
+}
 
 async function world(count = 3) {
   const books = createMemoryBooks({ clock, everyoneHas: 1_000_000 })
@@ -25,7 +35,7 @@ test('what nothing was sent for is gone with its hold, what runs is to end at on
   await rentals.change(begun[1]!, { state: 'creating', dueAt: new Date(at.getTime() + 60_000) })
   const end = { at, state: 'failed', reason: 'no_offer', settle: 0, refund: 0 } as const
   const failed = await rentals.end(begun[2]!, end)
-  const endRentals = createEndRentals({ rentals, clock })
+  const endRentals = endRentalsOf(rentals)
   await endRentals(accountId)
   expect(await rentals.byIds(begun.map(({ id }) => id))).toMatchObject([
     { state: 'gone', reason: 'account_closed', held: 0 },
@@ -40,9 +50,9 @@ test('what nothing was sent for is gone with its hold, what runs is to end at on
 
 test('all of them, however many, and nobody else’s', async () => {
   const { rentals, accountId } = await world(250)
-  await createEndRentals({ rentals, clock })(randomUUID())
+  await endRentalsOf(rentals)(randomUUID())
   expect(await rentals.live('vastai')).toHaveLength(250)
-  await createEndRentals({ rentals, clock })(accountId)
+  await endRentalsOf(rentals)(accountId)
   expect(await rentals.live('vastai')).toEqual([])
 })
 
@@ -56,12 +66,12 @@ test('what another changes meanwhile is ended all the same; what is changed for 
       return rentals.end(seen, how)
     },
   }
-  await createEndRentals({ rentals: busy, clock })(accountId)
+  await endRentalsOf(busy)(accountId)
   expect(await rentals.find(accountId, begun[0]!.id)).toMatchObject({ state: 'gone' })
 
   const other = await world(1)
   const stuck = { ...other.rentals, end: async () => undefined }
-  await expect(createEndRentals({ rentals: stuck, clock })(other.accountId)).rejects.toMatchObject({
+  await expect(endRentalsOf(stuck)(other.accountId)).rejects.toMatchObject({
     code: 'overloaded',
   })
 })

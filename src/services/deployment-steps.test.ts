@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createMemoryDeployments } from '../../adapters/memory/deployments.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
-import { createFakeRentals } from '../../tests/support/fake-rentals.ts'
+import { createTestRentals } from '../../tests/support/test-rentals.ts'
 import type { EndReason, NewRental, Rental, RentalState } from '../domain/rental.ts'
 import { ApiError, type ErrorCode } from '../errors.ts'
 import { createDeploymentSteps } from './deployment-steps.ts'
@@ -14,12 +14,12 @@ const order: DeploymentOrder = { model: 'qwen2.5-7b', filter: {}, replicas: 2, m
 /** Deployments over rentals that a market need not be asked for: the test says what becomes of them. */
 function world() {
   const clock = new FakeClock()
-  const { rentals, rows } = createFakeRentals(clock)
+  const { rentals, rows } = createTestRentals(clock, { accountId: payer.accountId })
   const deployments = { ...createMemoryDeployments() }
   const answering = new Set<string>()
   const users = new Set(['owner'])
   let made = 0
-  const newId = () => `0198c0de-0000-7000-8000-${(++made).toString(16).padStart(12, '0')}`
+  const newId = () => `0198c0de-${(++made).toString(16).padStart(4, '0')}-7000-8000-000000000000`
   let refusal: ErrorCode | undefined
   const asked: { count: number; spread: boolean }[] = []
   const desk: Pick<RentalDesk, 'begin' | 'end'> = {

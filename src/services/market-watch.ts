@@ -3,7 +3,7 @@
  * addresses, adoption by label, losses, and machines that no rental accounts for.
  */
 import type { MarketName } from '../domain/offer.ts'
-import { accruedBy, type EndReason, parseLabel, type Rental } from '../domain/rental.ts'
+import { accruedBy, type EndReason, endingBy, parseLabel, type Rental } from '../domain/rental.ts'
 import type { Clock, Log, Metrics, RentalChange, Rentals, Turns } from '../ports.ts'
 import type { Machine, MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -59,13 +59,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
   /** Rentals whose machine a complete list lacked, and when that list began. Another pod that takes over begins anew. */
   const missing = new Map<string, number>()
 
-  const ending = (rental: Rental, reason: EndReason, at: Date): RentalChange => ({
-    state: 'ending',
-    reason,
-    failures: 0,
-    dueAt: at,
-    ...accruedBy(rental, at, control.billing),
-  })
+  const ending = (rental: Rental, reason: EndReason, at: Date) => endingBy(rental, reason, at, control.billing)
 
   /** A machine whose creation nobody heard of. */
   function adoption(rental: Rental, machine: Machine, at: Date): RentalChange {

@@ -1,8 +1,8 @@
 /** What the rest of the gateway asks of rentals. */
 import type { MarketName } from '../domain/offer.ts'
 import {
-  accruedBy,
   type EndReason,
+  endingBy,
   isFinal,
   type NewRental,
   type Rental,
@@ -121,10 +121,8 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
     return undefined
   }
 
-  const ending = (rental: Rental, reason: EndReason) => {
-    const billing = controls.get(rental.offer.market)?.billing ?? 'by_second'
-    return { state: 'ending', reason, failures: 0, dueAt: now(), ...accruedBy(rental, now(), billing) } as const
-  }
+  const ending = (rental: Rental, reason: EndReason) =>
+    endingBy(rental, reason, now(), controls.get(rental.offer.market)?.billing ?? 'by_second')
 
   return {
     end,

@@ -6,6 +6,7 @@ import type { MarketName } from '../domain/offer.ts'
 import {
   accruedBy,
   type EndReason,
+  endingBy,
   hourEndOf,
   lastMomentOf,
   type NewRental,
@@ -142,13 +143,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   }
 
   const toEnd = (rental: Rental, { billing }: MarketControl, reason: EndReason) =>
-    rentals.change(rental, {
-      state: 'ending',
-      reason,
-      failures: 0,
-      dueAt: now(),
-      ...accruedBy(rental, now(), billing),
-    })
+    rentals.change(rental, endingBy(rental, reason, now(), billing))
 
   async function end(rental: Rental) {
     const control = controls.get(rental.offer.market)

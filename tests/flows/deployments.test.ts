@@ -1,24 +1,17 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually, startTestGateway, type TestGateway, testAccountId, testKey, words } from '../support/gateway.ts'
-import { vastOffers } from '../support/rental-world.ts'
-import { hurriedClock, startTestRenting } from '../support/renting.ts'
+import { hurriedClock } from '../support/hurried-clock.ts'
 
 const clock = hurriedClock(20)
 const strangersKey = 'ak_live_strangerstrangerstranger0002'
 let gateway: TestGateway
 let client: OpenAI
-let market: ReturnType<typeof startTestRenting>
 
 beforeAll(async () => {
-  const offers = await vastOffers(20, 50)
   gateway = await startTestGateway({
     ports: { clock },
     market: { provisioningMs: 20, loadingMs: 20, paced: false },
-    renting(parts) {
-      market = startTestRenting(parts, offers)
-      return market.renting
-    },
     routing: ({ openai }) => ({
       providers: { openai: { kind: 'openai', base_url: openai.baseUrl } },
       models: {
@@ -36,10 +29,7 @@ beforeAll(async () => {
   })
   client = new OpenAI({ apiKey: testKey, baseURL: `${gateway.url}/v1`, maxRetries: 0 })
 })
-afterAll(async () => {
-  await gateway.close()
-  await market.stop()
-})
+afterAll(() => gateway.close())
 
 const path = '/api/v1/gpu/deployments'
 const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } })
@@ -54,10 +44,10 @@ const chat = (model: string, length = 5) =>
   client.chat.completions
     .create({ model, messages: [{ role: 'user', content: 'Say some words' }], max_tokens: length })
     .withResponse()
-const all = () => market.rentals.list(testAccountId, { limit: 100, withGone: true })
+const all = () => gateway.rentals.list(testAccountId, { limit: 100, withGone: true })
 /** What listens on each machine. */
 const hostsOf = async (ids: readonly string[]) =>
-  (await market.rentals.byIds(ids)).map(({ marketId }) => ({
+  (await gateway.rentals.byIds(ids)).map(({ marketId }) => ({
     machine: marketId!,
     host: gateway.sandbox.vastai.host(marketId!)!,
   }))
@@ -75,7 +65,14 @@ async function lose(machine: string) {
 const running = () => gateway.sandbox.vastai.machines().filter(({ ending }) => !ending)
 
 test('a model is deployed, answers go on when a host is lost, it is scaled, and nothing is left of it', async () => {
-  const asked = { model: 'llama-3.1-8b', name: 'mine', replicas: 2, max_price: 2, gpu_model: 'RTX 4090' }
+  const asked = {
+    model: 'llama-3.1-8b',
+    name: 'mine',
+    replicas: 2,
+    max_price: 2,
+    provider: 'vastai',
+    gpu_model: 'RTX 4090',
+  }
   const made = await gateway.post(path, asked, keyed('deploy'))
   const begun = await made.json()
   const { id } = begun
@@ -93,7 +90,7 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
   )
   expect(up).toMatchObject({ ready_replicas: 2, instances: [{ state: 'ready' }, { state: 'ready' }] })
   const ids = up.instances.map((each: { id: string }) => each.id)
-  const [first] = await market.rentals.byIds(ids)
+  const [first] = await gateway.rentals.byIds(ids)
   expect(JSON.stringify(up)).not.toContain(first!.spec.env.VLLM_API_KEY)
 
   // Other pods would read it by then, too.
@@ -196,7 +193,9 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
 const isChat = ({ path: called }: { path: string }) => called === '/v1/chat/completions'
 
 test('an answer of a rented machine has a receipt that says so', async () => {
-  const made = await (await gateway.post(path, { model: 'acme/tiny-1b', max_price: 2 }, keyed('receipt'))).json()
+  const made = await (
+    await gateway.post(path, { model: 'acme/tiny-1b', provider: 'vastai', max_price: 2 }, keyed('receipt'))
+  ).json()
   await eventually(
     () => look(made.id),
     ({ status }) => status === 'ready',

@@ -52,6 +52,7 @@ export interface TestGateway {
   accounts: MemoryAccounts
   ledger: MemoryLedgerStore
   books: MemoryBooks
+  rentals: Ports['rentals']
   log: LogLine[]
   metric(name: string, labels?: Record<string, string>): Promise<number | undefined>
   metricsText(): Promise<string>
@@ -75,12 +76,6 @@ export interface TestGatewayOptions {
   everyoneHas?: number
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
-  /** How machines are rented. @default they are not */
-  renting?: (parts: RentingParts) => GatewayOptions['renting']
-}
-
-export interface RentingParts extends Pick<Ports, 'clock' | 'http' | 'rentals' | 'turns' | 'sightings'> {
-  sandbox: TestGateway['sandbox']
 }
 
 export async function startTestGateway({
@@ -91,7 +86,6 @@ export async function startTestGateway({
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
   market = {},
-  renting,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
   const sandbox = (await startSandbox({
@@ -113,11 +107,7 @@ export async function startTestGateway({
     windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
     everyoneHas,
   })
-  const rentingPorts = {
-    rentals: createMemoryRentals({ clock: ports.clock ?? clock, books }),
-    turns: createMemoryTurns({ clock: ports.clock ?? clock }),
-    sightings: createMemorySightings(),
-  }
+  const rentals = createMemoryRentals({ clock: ports.clock ?? clock, books })
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -143,7 +133,6 @@ export async function startTestGateway({
     routing: routing && parseRoutingTable(routing(sandbox)),
     sandbox: ['openai', 'vastai', 'ionet', 'billing', 'stripe'],
     jwtSecret: config.JWT_SECRET ?? testJwtSecret,
-    renting: renting?.({ ...rentingPorts, clock: ports.clock ?? clock, http, sandbox }),
     ports: {
       clock,
       random: Math.random,
@@ -177,7 +166,9 @@ export async function startTestGateway({
       priceHistory: createMemoryPriceHistory(),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
-      ...rentingPorts,
+      rentals,
+      turns: createMemoryTurns({ clock: ports.clock ?? clock }),
+      sightings: createMemorySightings(),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
@@ -203,6 +194,7 @@ export async function startTestGateway({
     accounts,
     ledger: books.ledgerStore,
     books,
+    rentals,
     log: lines,
     metricsText,
     async metric(name, labels = {}) {

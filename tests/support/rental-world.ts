@@ -7,8 +7,8 @@ import type { OfferBook } from '../../src/services/offer-book.ts'
 import type { Payer } from '../../src/services/rental-desk.ts'
 import { createRenting } from '../../src/services/renting.ts'
 import { FakeMetrics } from './fake-metrics.ts'
-import { createFakeRentals } from './fake-rentals.ts'
 import { marketControl, passUntil } from './market-control.ts'
+import { createTestRentals } from './test-rentals.ts'
 
 export const spec: RentalSpec = {
   image: 'vllm/vllm-openai',
@@ -28,7 +28,7 @@ export const payer: Payer = { accountId: 'account', keyId: 'key', purseId: 'acco
 export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], { credit = 1e9 } = {}) {
   const machines = marketControl(market)
   const { clock, control } = machines
-  const books = createFakeRentals(clock, credit)
+  const books = createTestRentals(clock, { accountId: payer.accountId, credit })
   const { rentals } = books
   const taken = new Set<string>()
   const book: OfferBook = {
@@ -40,7 +40,7 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     taken: (id) => void taken.add(id),
   }
   let made = 0
-  const newId = () => `0198c0de-0000-7000-8000-${(++made).toString(16).padStart(12, '0')}`
+  const newId = () => `0198c0de-${(++made).toString(16).padStart(4, '0')}-7000-8000-000000000000`
   const metrics = new FakeMetrics()
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   const seen = new Map<string, Sighting>()
