@@ -20,6 +20,8 @@ export interface HttpClientOptions {
   connector?: buildConnector.connector | undefined
   /** Origins that are never called, whatever they mean. @default none */
   refuses?: (origin: string) => boolean
+  /** Origins whose connections are kept: beyond it idle ones are closed. @default 500 */
+  maxPools?: number
 }
 
 const atOnce = () => 0
@@ -27,12 +29,25 @@ const atOnce = () => 0
 const keepAliveMs = 30_000
 
 export function createHttpClient(options: HttpClientOptions): NodeHttpClient {
-  const { connectTimeoutMs, batchMs = atOnce, connector, refuses = () => false } = options
+  const { connectTimeoutMs, batchMs = atOnce, connector, refuses = () => false, maxPools = 500 } = options
   const pools = new Map<string, Pool>()
+
+  /** Origins come and go, as rented machines do. Where none is idle there is one more. */
+  function closeIdlePool() {
+    for (const [origin, pool] of pools) {
+      const { running, pending, queued } = pool.stats
+      if (running + pending + queued > 0) continue
+      pools.delete(origin)
+      // Nothing is under way on it; how its sockets end is nobody's concern.
+      void pool.close().catch(() => {})
+      return
+    }
+  }
 
   const poolOf = (origin: string) => {
     let pool = pools.get(origin)
     if (!pool) {
+      if (pools.size >= maxPools) closeIdlePool()
       pool = new Pool(origin, {
         allowH2: false,
         pipelining: 1,

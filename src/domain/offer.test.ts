@@ -35,6 +35,19 @@ describe('an offer', () => {
 
   it('that is not available is never found', () => expect(matches(offer({ available: false }), {})).toBe(false))
 
+  it.each([
+    ['United States', 'us', true],
+    ['United Kingdom', 'GB', true],
+    ['Texas, US', 'united states', true],
+    ['Sydney, Australia', 'US', false],
+    ['Moscow, RU', 'US', false],
+    ['US', 'US', true],
+    ['Germany, DE', 'german', true],
+    ['Somewhere', 'XX', false],
+  ])('%s is in %s: %s', (location, asked, found) => {
+    expect(matches(offer({ location }), { location: asked })).toBe(found)
+  })
+
   it('without a location is found by no location', () => {
     expect(matches(offer({ location: null }), { location: 'US' })).toBe(false)
     expect(matches(offer({ location: null }), {})).toBe(true)

@@ -51,6 +51,18 @@ export function vramGb(mib: number): number {
   return sold ?? Math.round(gib)
 }
 
+const countries = new Intl.DisplayNames(['en'], { type: 'region' })
+const countryCode = /^[a-z]{2}$/i
+
+/** Markets write `Texas, US` or `United States`: each is found by the code, by the country and by part of the name. */
+function isIn(place: string, asked: string): boolean {
+  const last = place.split(',').at(-1)!.trim()
+  const country = countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+  const wanted = asked.trim()
+  if (!countryCode.test(wanted)) return `${place} ${country}`.toLowerCase().includes(wanted.toLowerCase())
+  return country.toLowerCase() === countries.of(wanted.toUpperCase())!.toLowerCase()
+}
+
 /** A card of 24 GB tells 24,564 MiB, one of 80 tells 81,559; one that gives a sixteenth to error correction has less. */
 const hasVram = (mib: number, gb: number) => mib / 1024 >= 0.98 * gb
 
@@ -61,7 +73,7 @@ export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (filter.minVramGb !== undefined && !hasVram(offer.vramMib, filter.minVramGb)) return false
   if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false
-  if (filter.location && !(offer.location ?? '').toLowerCase().includes(filter.location.toLowerCase())) return false
+  if (filter.location && !isIn(offer.location ?? '', filter.location)) return false
   return true
 }
 

@@ -64,7 +64,7 @@ const priceJson = ({ gpuModel, current, asOf, percentile, hours, quantiles, hist
   price_per_gpu_hour: usd(current),
   as_of: asOf.toISOString(),
   percentile,
-  summary: `today is p${percentile} of ${days} days, by the ${hours} hours that are known`,
+  summary: `today is p${percentile} of ${days} days, of which ${hours} ${hours === 1 ? 'hour is' : 'hours are'} known`,
   hours,
   quantiles: Object.fromEntries(Object.entries(quantiles).map(([name, price]) => [name, usd(price)])),
   history: history.map(({ hour, price }) => ({ hour: hour.toISOString(), price: usd(price) })),

@@ -36,13 +36,13 @@ export function instanceProxyRoutes({ proxy, bodies }: InstanceProxyRouteOptions
     }
     const request = c.get('request')
     const body = method === 'GET' ? undefined : await bodies.read(c, maxBytes)
-    const port = header(c, 'x-gpuproxy-port')
+    const port = portOf(header(c, 'x-gpuproxy-port'))
     const answer = await proxy.ask(principalOf(c).accountId, c.req.param('id') ?? '', {
       method,
       path: pathOf(c.req.url),
       headers: { ...passedOn(Object.fromEntries(c.req.raw.headers)), 'accept-encoding': 'identity' },
       body: body && body.length > 0 ? body : undefined,
-      port: port === undefined ? undefined : Number(port),
+      port,
       signal: request.signal,
     })
     const headers = { ...passedOn(answer.headers), ...sandboxed }
@@ -54,18 +54,32 @@ export function instanceProxyRoutes({ proxy, bodies }: InstanceProxyRouteOptions
   return app
 }
 
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text)
+  throw new ApiError('invalid_header', {
+    message: 'x-gpuproxy-port: must be the number of a port that the instance publishes.',
+  })
+}
+
 const noBody = new Set([204, 205, 304])
 
-/** What stands behind `/proxy`, byte for byte: whatever it says, it is a path at the instance. */
+/** What stands behind `/proxy`, as the server has it (`..` is resolved by then): whatever it says, it is a path at the instance. */
 function pathOf(url: string): string {
   const rest = /^[^/]*\/\/[^/]*\/api\/v1\/gpu\/instances\/[^/?]*\/proxy([^#]*)/.exec(url)?.[1] ?? ''
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
 function passedOn(headers: HttpReply<unknown>['headers']): Record<string, string> {
+  const ofThisHop = new Set(
+    String(headers.connection ?? '')
+      .toLowerCase()
+      .split(/[\s,]+/),
+  )
   const passed: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !keptBack.has(name)) passed[name] = Array.isArray(value) ? value.join(', ') : value
+    if (value !== undefined && !keptBack.has(name) && !ofThisHop.has(name))
+      passed[name] = Array.isArray(value) ? value.join(', ') : value
   }
   return passed
 }

@@ -26,7 +26,7 @@ export function reservationRoutes({ reservations, instances, idempotent, readJso
     return respondJson(c, status, {
       id,
       status: stands,
-      count: rentals.length,
+      count: rentals.filter(({ replaces }) => replaces === undefined).length,
       instances: shown.map((rental) => instanceShape(instances, rental)),
     })
   }

@@ -2,10 +2,9 @@
  * A running instance, reached by its owner at the address that its market published. Where a connection may go is the
  * business of the client that is handed in (`instanceHttp`): it refuses whatever is not a public address.
  */
-import type { Rental } from '../domain/rental.ts'
+import type { Endpoint, Rental } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
-import type { Clock, HttpCall, HttpClient, HttpReply, Rentals } from '../ports.ts'
-import { HttpFailure } from '../ports.ts'
+import { type Clock, type HttpCall, type HttpClient, HttpFailure, type HttpReply, type Rentals } from '../ports.ts'
 
 export interface InstanceProxyOptions {
   clock: Clock
@@ -15,7 +14,7 @@ export interface InstanceProxyOptions {
 
 export interface ProxyRequest {
   method: HttpCall['method']
-  /** Path and query at the instance, byte for byte; begins with `/`. */
+  /** Path and query at the instance; begins with `/`. */
   path: string
   headers: Record<string, string>
   body: Uint8Array | undefined
@@ -44,10 +43,12 @@ export function createInstanceProxy({ clock, rentals, http }: InstanceProxyOptio
     const key = `${accountId} ${rentalId}`
     const cached = known.get(key)
     if (cached && clock.now() - cached.at < knownMs) return cached.rental
+    // Dated before it is read: a slow answer is an old one.
+    const at = clock.now()
     const rental = await rentals.find(accountId, rentalId)
     known.delete(key)
     if (known.size >= maxKnown) known.delete(known.keys().next().value!)
-    known.set(key, { at: clock.now(), rental })
+    known.set(key, { at, rental })
     return rental
   }
 
@@ -55,9 +56,7 @@ export function createInstanceProxy({ clock, rentals, http }: InstanceProxyOptio
     async ask(accountId, rentalId, { port, body, ...request }) {
       const rental = await find(accountId, rentalId)
       if (!rental || rental.state === 'gone') throw new ApiError('instance_not_found')
-      const { endpoints, spec } = rental
-      const wanted = port ?? spec.ports[0]
-      const endpoint = endpoints.find((each) => each.port === wanted || each.port === undefined || wanted === undefined)
+      const endpoint = endpointOf(rental, port)
       if (rental.state !== 'running' || !endpoint) throw new ApiError('instance_not_running')
       const call: HttpCall = {
         ...request,
@@ -75,4 +74,15 @@ export function createInstanceProxy({ clock, rentals, http }: InstanceProxyOptio
       }
     },
   }
+}
+
+/** The port that is asked for; or of those its owner asked for the first that is published. */
+function endpointOf({ endpoints, spec }: Rental, port: number | undefined): Endpoint | undefined {
+  const wanted = port === undefined ? spec.ports : [port]
+  for (const each of wanted) {
+    const found = endpoints.find((endpoint) => endpoint.port === each)
+    if (found) return found
+  }
+  const only = endpoints.find((endpoint) => endpoint.port === undefined)
+  return only ?? (port === undefined ? endpoints[0] : undefined)
 }

@@ -33,6 +33,8 @@ export interface ReservationsOptions {
 }
 
 export const maxReserved = 16
+/** With those that took the places of others. */
+const maxShown = 200
 const waitMs = 20_000
 const lookEveryMs = 250
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -41,7 +43,7 @@ const nobody = new AbortController().signal
 
 export function createReservations({ clock, newId, rentals, desk }: ReservationsOptions): Reservations {
   async function show(accountId: string, id: string): Promise<Reservation> {
-    const page = { limit: maxReserved, reservationId: id, withGone: true }
+    const page = { limit: maxShown, reservationId: id, withGone: true }
     const members = uuid.test(id) ? await rentals.list(accountId, page) : []
     if (members.length === 0) throw new ApiError('reservation_not_found')
     return { id, status: statusOf(members), rentals: members }
@@ -66,13 +68,17 @@ export function createReservations({ clock, newId, rentals, desk }: Reservations
 
 const cannotBeHad = ({ reason }: Pick<Rental, 'reason'>) => reason === 'no_offer' || reason === 'not_created'
 
-function statusOf(members: readonly Rental[]): Reservation['status'] {
+/** What takes the place of a lost machine is not among those that are had together or not at all. */
+const isOriginal = ({ replaces }: Rental) => replaces === undefined
+
+function statusOf(all: readonly Rental[]): Reservation['status'] {
+  const members = all.filter(isOriginal)
   if (members.some(cannotBeHad)) return 'failed'
   const coming = ['intended', 'creating', 'unknown']
   if (members.some(({ state, reason }) => coming.includes(state) || reason === 'group')) {
     return members.every(({ state }) => isFinal(state)) ? 'failed' : 'pending'
   }
-  return members.every(({ state }) => isFinal(state)) ? 'ended' : 'active'
+  return all.every(({ state }) => isFinal(state)) ? 'ended' : 'active'
 }
 
 /** Whoever ends one that cannot be had ends those that were reserved with it, first. */
@@ -81,8 +87,8 @@ export function endTogether(rentals: Rentals, endOther: (rental: Rental) => Prom
     ...rentals,
     async end(seen, end) {
       const failing = cannotBeHad(end) ? await rentals.find(seen.accountId, seen.id) : undefined
-      if (failing?.reservationId !== undefined) {
-        const page = { limit: maxReserved, reservationId: failing.reservationId }
+      if (failing?.reservationId !== undefined && isOriginal(failing)) {
+        const page = { limit: maxShown, reservationId: failing.reservationId }
         for (const other of await rentals.list(seen.accountId, page)) {
           if (other.id !== seen.id && !isFinal(other.state)) await endOther(other)
         }
