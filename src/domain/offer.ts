@@ -21,6 +21,8 @@ export interface Offer {
   /** 0-1; null where the market does not say. */
   reliability: number | null
   available: boolean
+  /** So many machines of this kind can be had by it. @default 1 */
+  replicas?: number | undefined
   /** Of the machine's host, where the market tells. */
   hostId?: string | undefined
   /** A disk of its own is paid for: micro-dollars a GB and hour, of which the price includes so many. @default included */

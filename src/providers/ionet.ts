@@ -50,6 +50,7 @@ function toOffer(found: z.infer<typeof row>): Offer {
     priceParts: { configuration: price },
     location: found.location || null,
     reliability: null,
+    replicas: found.available_replicas,
     available: !found.sold_out && found.available_replicas !== 0,
   }
 }

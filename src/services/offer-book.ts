@@ -11,7 +11,7 @@ export interface OfferBook {
   find(offerId: string, terms: OfferTerms): Promise<RentalOffer | undefined>
   /** The cheapest that fit, at most `limit`. A market that is down shortens the list. */
   pick(filter: OfferFilter, ask: OfferTerms & { limit: number; without: readonly string[] }): Promise<RentalOffer[]>
-  /** It was rented, or somebody else has it: it is not offered again until its market lists it anew. */
+  /** A machine of it was rented, or somebody else has it: where it has no other it is not offered for a minute. */
   taken(offerId: string): void
 }
 
@@ -32,18 +32,22 @@ const takenMs = 60_000
 const maxTaken = 10_000
 
 export function createOfferBook({ clock, offers, markets }: OfferBookOptions): OfferBook {
-  const taken = new Map<string, number>()
-  const isTaken = (id: string) => clock.now() - (taken.get(id) ?? Number.NEGATIVE_INFINITY) < takenMs
+  const taken = new Map<string, { at: number; machines: number }>()
+  const takenOf = (id: string) => {
+    const known = taken.get(id)
+    return known && clock.now() - known.at < takenMs ? known.machines : 0
+  }
+  const isTaken = ({ id, replicas = 1 }: Offer) => takenOf(id) >= replicas
 
   return {
     async find(offerId, terms) {
       const market = markets.find((name) => offerId.startsWith(`${name}:`))
-      if (!market || isTaken(offerId)) return undefined
+      if (!market) return undefined
       const snapshot = await offers.snapshot(market).catch((error) => {
         throw error instanceof UpstreamFailure ? toApiError(error) : error
       })
       const found = snapshot.offers.find(({ id }) => id === offerId)
-      return found?.available ? rentalOffer(found, terms) : undefined
+      return found?.available && !isTaken(found) ? rentalOffer(found, terms) : undefined
     },
     async pick(filter, { limit, without, ...terms }) {
       const asked = markets.filter((name) => filter.market === undefined || filter.market === name)
@@ -51,15 +55,16 @@ export function createOfferBook({ clock, offers, markets }: OfferBookOptions): O
       const { maxPriceMicroUsd: most = Number.POSITIVE_INFINITY, ...fits } = filter
       return found
         .flatMap((each) => (each.status === 'fulfilled' ? each.value.offers : []))
-        .filter((offer) => matches(offer, fits) && !without.includes(offer.id) && !isTaken(offer.id))
+        .filter((offer) => matches(offer, fits) && !without.includes(offer.id) && !isTaken(offer))
         .map((offer) => rentalOffer(offer, terms))
         .filter(({ pricePerHour }) => pricePerHour <= most)
         .sort((a, b) => a.pricePerHour - b.pricePerHour || (a.id < b.id ? -1 : 1))
         .slice(0, limit)
     },
     taken(offerId) {
+      const machines = takenOf(offerId) + 1
       taken.delete(offerId)
-      taken.set(offerId, clock.now())
+      taken.set(offerId, { at: clock.now(), machines })
       if (taken.size > maxTaken) taken.delete(taken.keys().next().value!)
     },
   }
