@@ -147,12 +147,12 @@ const strangersBodyBytes = 8 * 1024
 export function createGateway(options: GatewayOptions): Gateway {
   const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
   const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
+  const pods = fleet?.pods ?? (() => 1)
   let draining = false
 
   const localLimits = createLocalLimits({ clock })
   const leasedLimits =
-    ports.limitStore &&
-    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: fleet?.pods ?? (() => 1) })
+    ports.limitStore && createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods })
   const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
@@ -347,6 +347,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     controls: machines,
     fleet: ports.fleetId,
     holder: ports.identity.processId,
+    pods,
     mode: ports.writeMode,
     metrics,
     log,
@@ -388,12 +389,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     users: ports.users,
     http: instanceHttp,
     createProvider: rentedProvider,
+    pods,
     mode: ports.writeMode,
     log,
   })
 
   const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
-  const ledger = createLedger({ ...books, ...ports.identity, pods: fleet?.pods ?? (() => 1) })
+  const ledger = createLedger({ ...books, ...ports.identity, pods })
   const recovery = createLedgerRecovery({
     ...books,
     ...ports.identity,
@@ -586,7 +588,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     clock,
     random,
     log,
-    pods: fleet?.pods ?? (() => 1),
+    pods,
     arrivals: admission.arrivals,
     streams: context.streams,
     leadMs: config.AUTOSCALER_BOOT_TIME + autoscalerDelayMs,

@@ -19,6 +19,8 @@ export interface DeployingOptions {
   /** Calls rented machines. */
   http: HttpClient
   createProvider: RentedTargetsOptions['createProvider']
+  /** Live pods, this one included. */
+  pods: () => number
   mode: { readOnly: boolean }
   log: Log
 }

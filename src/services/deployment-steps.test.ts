@@ -46,6 +46,7 @@ function world() {
     accounts: { listApiKeys: async () => [] },
     users: { find: async (id: string) => (users.has(id) ? ({} as never) : undefined) },
     probe: async (origin: string) => answering.has(origin),
+    pods: () => 1,
     mode,
     log: { debug() {}, info() {}, warn() {}, error() {} },
   }

@@ -8,7 +8,7 @@ import type { Rental } from '../domain/rental.ts'
 import { servingPort } from '../domain/serving.ts'
 import { ApiError } from '../errors.ts'
 import type { Accounts, Clock, Deployments, Log, Rentals, Users } from '../ports.ts'
-import { atMost, type Background, startBackground } from './background.ts'
+import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
 import type { Payer, RentalDesk } from './rental-desk.ts'
 import { createTermsOf } from './rental-money.ts'
 import type { ReplicaProbe } from './replica-probe.ts'
@@ -22,6 +22,8 @@ export interface DeploymentStepsOptions {
   accounts: Pick<Accounts, 'listApiKeys'>
   users: Pick<Users, 'find'>
   probe: ReplicaProbe
+  /** Live pods, this one included. */
+  pods: () => number
   mode: { readOnly: boolean }
   log: Log
 }
@@ -44,7 +46,7 @@ const againMs = 10_000
 const maxRentals = 100
 
 export function createDeploymentSteps(options: DeploymentStepsOptions): DeploymentSteps {
-  const { clock, random, deployments, rentals, desk, accounts, users, probe, mode, log } = options
+  const { clock, random, deployments, rentals, desk, accounts, users, probe, pods, mode, log } = options
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
 
@@ -146,7 +148,7 @@ export function createDeploymentSteps(options: DeploymentStepsOptions): Deployme
     round,
     start() {
       const onError = (error: unknown) => log.warn('deployments could not be gone on with', { error: String(error) })
-      background ??= startBackground({ clock, random, everyMs, round, onError })
+      background ??= startBackground({ clock, random, everyMs: sharedEvery(everyMs, pods), round, onError })
     },
     async stop({ timeoutMs }) {
       const ended = background?.stop() ?? Promise.resolve()

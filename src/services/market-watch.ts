@@ -7,7 +7,7 @@ import { accruedBy, type EndReason, endingBy, parseLabel, type Rental } from '..
 import type { Clock, Log, Metrics, RentalChange, Rentals, Turns } from '../ports.ts'
 import type { Machine, MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { atMost, type Background, startBackground } from './background.ts'
+import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
 import type { Orphans } from './orphans.ts'
 
 export interface MarketWatchOptions {
@@ -21,6 +21,8 @@ export interface MarketWatchOptions {
   fleet: string
   /** Of this process. */
   holder: string
+  /** Live pods, this one included. */
+  pods: () => number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
@@ -53,9 +55,11 @@ const inTransition = new Set(['creating', 'unknown', 'starting', 'stopping', 'en
 const nobody = new AbortController().signal
 
 export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
-  const { clock, random, control, rentals, turns, orphans, fleet, holder, mode, metrics, log } = options
+  const { clock, random, control, rentals, turns, orphans, fleet, holder, pods, mode, metrics, log } = options
   const market: MarketName = control.name
   let listedAt = Number.NEGATIVE_INFINITY
+  /** This pod has the market's turn: the others need not look often. */
+  let isMine = false
   /** Rentals whose machine a complete list lacked, and when that list began. Another pod that takes over begins anew. */
   const missing = new Map<string, number>()
 
@@ -163,11 +167,13 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const known = await rentals.live(market)
     const isBusy = known.some(({ state }) => inTransition.has(state))
     if (!isBusy && clock.now() - listedAt < quietMs) return
-    if (!(await turns.take(`market:${market}`, holder, turnMs))) return
+    isMine = await turns.take(`market:${market}`, holder, turnMs)
+    if (!isMine) return
     await readList(known)
     listedAt = clock.now()
   }
 
+  const others = sharedEvery(everyMs, pods)
   let background: Background | undefined
   return {
     round,
@@ -175,7 +181,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
       background ??= startBackground({
         clock,
         random,
-        everyMs,
+        everyMs: () => (isMine ? everyMs : others()),
         round: async () => {
           await round()
           return false

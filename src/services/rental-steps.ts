@@ -17,7 +17,7 @@ import {
 import type { Accounts, Clock, Log, Metrics, RentalChange, Rentals } from '../ports.ts'
 import type { MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { atMost, type Background, startBackground } from './background.ts'
+import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
 import type { CreateRental } from './rental-create.ts'
 import { createTermsOf, isRefusal, reasonOf } from './rental-money.ts'
 
@@ -29,6 +29,8 @@ export interface RentalStepsOptions {
   accounts: Pick<Accounts, 'listApiKeys'>
   controls: ReadonlyMap<MarketName, MarketControl>
   create: CreateRental
+  /** Live pods, this one included. */
+  pods: () => number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
@@ -59,7 +61,7 @@ const countMs = 15_000
 const roundingMicroUsd = 2
 
 export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
-  const { clock, random, newId, rentals, accounts, controls, create, mode, metrics, log } = options
+  const { clock, random, newId, rentals, accounts, controls, create, pods, mode, metrics, log } = options
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
   const now = () => new Date(clock.wallNow())
@@ -242,7 +244,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     round,
     start() {
       const onError = (error: unknown) => log.warn('rentals could not be gone on with', { error: String(error) })
-      background ??= startBackground({ clock, random, everyMs, round, onError })
+      background ??= startBackground({ clock, random, everyMs: sharedEvery(everyMs, pods), round, onError })
     },
     async stop({ timeoutMs }) {
       const ended = background?.stop() ?? Promise.resolve()

@@ -25,6 +25,8 @@ export interface RentingOptions {
   fleet: string
   /** Of this process. */
   holder: string
+  /** Live pods, this one included. */
+  pods: () => number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
