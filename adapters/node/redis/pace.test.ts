@@ -55,13 +55,13 @@ test('fifty gateways that ask all the time have the turns of one', async () => {
   expect(given).toBeLessThanOrEqual(2 + (elapsedMs + 1) / 100)
 })
 
-test('without Redis each pod has its share of the turns, and they do not begin together', async () => {
+test.each([3, 10, 50])('without Redis %i pods keep to their share of the turns', async (pods) => {
   const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never
   const fake = new FakeClock()
   let pod = 0
-  const paces = Array.from({ length: 50 }, () => {
-    const share = pod++ / 50
-    return createRedisPace({ redis: away, prefix: 'x', clock: fake, random: () => share, pods: () => 50 })
+  const paces = Array.from({ length: pods }, () => {
+    const share = pod++ / pods
+    return createRedisPace({ redis: away, prefix: 'x', clock: fake, random: () => share, pods: () => pods })
   })
   const given: number[] = []
   for (let second = 0; second < 800; second++) {

@@ -15,7 +15,7 @@ export interface RedisPaceOptions {
   pods: () => number
 }
 
-/** So many pods at least, where they cannot be counted. */
+/** So many pods at least: the count may be stale. */
 const leastShares = 3
 /** The key holds when all that was taken is earned again. Answers the wait; 0 = taken. */
 const gcra = `
@@ -43,7 +43,9 @@ export function createRedisPace({ redis, prefix, clock, random, pods }: RedisPac
         if (!(error instanceof RedisUnavailable)) throw error
         const spacing = intervalMs * Math.max(pods(), leastShares)
         const now = clock.now()
-        const turn = ownTurns.get(key) ?? now + Math.ceil(random() * spacing)
+        // A few pods may begin together and keep within it; many may not.
+        const spread = intervalMs * Math.max(pods() - leastShares, 0)
+        const turn = ownTurns.get(key) ?? now + Math.ceil(random() * spread)
         const isMine = turn <= now
         ownTurns.set(key, isMine ? now + spacing : turn)
         return isMine ? 0 : turn - now
