@@ -141,8 +141,12 @@ test('any history comes to the same in both worlds, and to sound books', async (
   expect(await faultsInLedger(cluster.pools.general)).toEqual([])
 }, 120_000)
 
-/** An absent field and an undefined one are the same, and JSON keeps neither. */
-const withoutGaps = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+/**
+ * An absent field and an undefined one are the same, and JSON keeps neither. The minute in which a window frees is the
+ * database's own, and a history may run into the next one.
+ */
+const withoutGaps = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value, (name, each) => (name === 'freesAtMinute' ? 'a minute' : each)))
 
 test.each([0, 1, 255, 65_535, 65_536 + 7])('the ledger check finds the operation of hour %i', async (hour) => {
   const { rentals, credits } = inPostgres()
