@@ -93,7 +93,7 @@ async function run({ url, flows, warmUpSeconds, seconds }: OverloadOrder): Promi
   return { flows: startedFlows.map(({ tallied }) => tallied.result()), lagMs: spreadOf(lags) }
 }
 
-function send(
+export function send(
   pool: Pool,
   { method, path, headers, body, ending = '' }: Flow,
   onEnd: (status: number, whole: boolean, error?: Error & { code?: string }) => void,

@@ -9,8 +9,10 @@ import { openStorage } from '../adapters/node/storage.ts'
 import { loadConfig } from '../src/config.ts'
 import { systemClock as clock } from '../src/resilience/clock.ts'
 import { chatRequest, streamEnding, streamRequest } from './answers.ts'
+import { createGroup } from './cgroup.ts'
+import { findPeak } from './find-peak.ts'
 import type { Flow, FlowResult, OverloadOrder, OverloadResult } from './overload-load.ts'
-import { busyShare, coreTimes, cpuSeconds, limitCpu, loadAverage } from './proc.ts'
+import { busyShare, coreTimes, cpuSeconds, loadAverage } from './proc.ts'
 import { runChild, type Server, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { total } from './statistics.ts'
@@ -56,9 +58,7 @@ const generator = fileURLToPath(new URL('overload-load.ts', import.meta.url))
 /** Normal is a load that leaves room for its own ups and downs. */
 const normal = 0.7
 const overloads = [1, 2, 3]
-const sweep = [0.8, 0.9, 1, 1.1, 1.2]
 const sweepSeconds = 6
-const firstRate = 50
 /** Until connections are open and limits have found their place. */
 const warmUpSeconds = 6
 const quietPerSecond = 2
@@ -88,11 +88,15 @@ async function run(): Promise<void> {
     const gatewayFolder = join(folder, shape.name)
     const quietKey = await makeSecondKey(gatewayFolder)
     const gateway = await systems.startGateway({ folder: gatewayFolder, openaiUrl: `${provider.url}/v1` })
-    const letGo = shape.coreShare === undefined ? undefined : await limitCpu(gateway.pid, shape.coreShare)
+    const group = shape.coreShare === undefined ? undefined : await share(gateway.pid, shape.coreShare)
     const load = (rate: number, forSeconds: number) =>
       undisturbed(() => measure(gateway, { shape, rate, quietKey, seconds: forSeconds }))
 
-    const peak = await findPeak(shape, load)
+    const peak = await findPeak(async (rate) => {
+      const { flood } = await load(rate, sweepSeconds)
+      progress.show(`${shape.name}: ${rate.toFixed(0)}/s offered, ${flood.wholePerSecond.toFixed(0)}/s answered whole`)
+      return flood.wholePerSecond
+    })
     const rows: Row[] = []
     for (const times of [normal, ...overloads]) {
       const row = { ...(await load(peak * times, seconds)), times }
@@ -104,7 +108,7 @@ async function run(): Promise<void> {
     progress.print(costs(rows))
     if (shape.judged) for (const verdict of verdicts(rows, peak)) progress.print(verdict)
     await gateway.stop()
-    await letGo?.()
+    await group?.remove()
     await provider.stop()
   }
   await mkdir(join(resultsFile, '..'), { recursive: true })
@@ -123,23 +127,11 @@ async function makeSecondKey(gatewayFolder: string): Promise<string> {
   return key
 }
 
-/** Doubles until answers fall behind, then looks around the best. */
-async function findPeak(shape: Shape, load: (rate: number, seconds: number) => Promise<Row>): Promise<number> {
-  const tryRate = async (rate: number) => {
-    const { flood } = await load(rate, sweepSeconds)
-    progress.show(`${shape.name}: ${rate.toFixed(0)}/s offered, ${flood.wholePerSecond.toFixed(0)}/s answered whole`)
-    return flood.wholePerSecond
-  }
-  let best = 0
-  let rate = firstRate
-  for (; ; rate *= 2) {
-    const answered = await tryRate(rate)
-    best = Math.max(best, answered)
-    if (answered < rate * 0.85) break
-  }
-  const around = best
-  for (const times of sweep) best = Math.max(best, await tryRate(around * times))
-  return best
+/** In short slices, so that a loop which is held back is held back often and briefly. */
+async function share(pid: number, cores: number) {
+  const group = await createGroup(`gpuproxy-overload-${pid}`, { cores, periodUs: 5_000 })
+  await group.add(pid)
+  return group
 }
 
 /** A run that something else disturbed is void: again, and if need be the least disturbed one counts. */

@@ -1,5 +1,5 @@
 /** What Linux tells about a process and about a core: https://man7.org/linux/man-pages/man5/proc.5.html */
-import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 
 /** The kernel's USER_HZ: 100 on every Linux that Node runs on. */
 const ticksPerSecond = 100
@@ -17,8 +17,15 @@ export function parseCpuSeconds(stat: string): number {
 
 /** Peak resident memory, in MiB, since the start or the last `resetPeak`. */
 export async function peakMib(pid: number): Promise<number> {
+  return statusMib(pid, 'VmHWM')
+}
+
+/** Resident memory, in MiB, shared pages included. */
+export const residentMib = (pid: number) => statusMib(pid, 'VmRSS')
+
+async function statusMib(pid: number, field: string): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024
 }
 
 export async function resetPeak(pid: number): Promise<void> {
@@ -49,22 +56,4 @@ export function busyShare(before: CoreTimes, after: CoreTimes): number {
 
 export async function loadAverage(): Promise<number> {
   return Number((await readFile('/proc/loadavg', 'utf8')).split(' ')[0])
-}
-
-const cpuGroups = '/sys/fs/cgroup/cpu'
-/** Short, so that a loop which is held back is held back often and briefly. */
-const cpuPeriodUs = 5_000
-
-/**
- * Holds a process, with all its threads, to a share of one core; the answer lets go of it again.
- * @throws where there is no cgroup v1 CPU controller that may be written to.
- */
-export async function limitCpu(pid: number, share: number): Promise<() => Promise<void>> {
-  const group = `${cpuGroups}/gpuproxy-bench-${pid}`
-  await mkdir(group)
-  await writeFile(`${group}/cpu.cfs_period_us`, String(cpuPeriodUs))
-  await writeFile(`${group}/cpu.cfs_quota_us`, String(Math.round(cpuPeriodUs * share)))
-  await writeFile(`${group}/cgroup.procs`, String(pid))
-  // A group that is left by its last process can be removed.
-  return () => rmdir(group)
 }

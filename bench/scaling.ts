@@ -20,8 +20,9 @@ import { startFakeProvider, startGateway } from './systems.ts'
 
 const resultsFile = fileURLToPath(new URL('results/scaling.json', import.meta.url))
 const pods = [3, 50, 1_000]
-const settleSeconds = 5
-const seconds = 10
+/** A start lists the markets and makes rooms for receipts. */
+const settleSeconds = 20
+const seconds = 20
 const busyPerSecond = 500
 /** What each pod keeps open, whatever it does. */
 const warm = 8
@@ -32,11 +33,13 @@ await supervise(run, () => rm(folder, { recursive: true, force: true }))
 
 async function run(): Promise<void> {
   const [redis, postgres, provider] = await Promise.all([startRedis(), startTestPostgres(), startFakeProvider()])
-  const gateway = await startGateway({
-    folder: join(folder, 'pod'),
-    openaiUrl: `${provider.url}/v1`,
-    env: { ...databaseEnv(postgres), REDIS_URL: redis.url, DB_MAX_CONNS: String(warm), DB_MIN_CONNS: String(warm) },
-  })
+  const start = (pod: string) =>
+    startGateway({
+      folder: join(folder, pod),
+      openaiUrl: `${provider.url}/v1`,
+      env: { ...databaseEnv(postgres), REDIS_URL: redis.url, DB_MAX_CONNS: String(warm), DB_MIN_CONNS: String(warm) },
+    })
+  const gateway = await start('pod')
   const watcher = await connectPostgres({ ...postgres.connection, clock, max: 1 })
   const ofPostgres = async () => {
     const [row] = await watcher.query(
@@ -85,9 +88,16 @@ async function run(): Promise<void> {
   const { connections, pids: listed } = await ofPostgres()
   const pids = listed.split(' ').map(Number)
   const atRedis = await ofRedis()
+  const second = await start('second')
+  await sleep(settleSeconds * 1000)
+  const two = await measure('two pods, idle', () => sleep(seconds * 1000))
+  await second.stop()
+  /** What all pods do in turns is done as often by one as by many. */
+  const idleOf = (n: number, of: keyof typeof idle) => idle[of] + (n - 1) * (two[of] - idle[of])
   const backendMib = (await Promise.all(pids.map(ownMib))).reduce((sum, mib) => sum + mib, 0) / pids.length
   const unit = {
     idle,
+    twoIdle: two,
     busy,
     postgresConnections: connections,
     redisConnections: atRedis.connections,
@@ -100,6 +110,7 @@ async function run(): Promise<void> {
       ['one pod', 'PostgreSQL transactions/s', 'Redis commands/s'],
       [
         ['idle', idle.statementsPerSecond.toFixed(1), idle.commandsPerSecond.toFixed(1)],
+        ['two of them, idle', two.statementsPerSecond.toFixed(1), two.commandsPerSecond.toFixed(1)],
         [
           `${busyPerSecond} completions/s of one key`,
           busy.statementsPerSecond.toFixed(1),
@@ -126,9 +137,9 @@ async function run(): Promise<void> {
         String(n),
         String(n * connections),
         `${((n * connections * backendMib) / 1024).toFixed(1)} GiB`,
-        (n * idle.statementsPerSecond).toFixed(0),
+        idleOf(n, 'statementsPerSecond').toFixed(0),
         String(n * atRedis.connections),
-        (n * idle.commandsPerSecond).toFixed(0),
+        idleOf(n, 'commandsPerSecond').toFixed(0),
       ]),
     ),
   )

@@ -54,6 +54,7 @@ const signIn = createSignIn({
   credits: createMemoryBooks({ clock }).credits,
   signupCredit: 0,
   idempotency: { forget: async () => {} },
+  endRentals: async () => {},
   sessionMs: 1_000,
   metrics: createMetrics(),
   log,

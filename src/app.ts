@@ -27,18 +27,23 @@ import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admi
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
+import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployments.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
 import { type GuardrailRouteOptions, guardrailRoutes } from './routes/guardrails.ts'
+import { type InstanceProxyRouteOptions, instanceProxyRoutes } from './routes/instance-proxy.ts'
+import { type InstanceRouteOptions, instanceRoutes } from './routes/instances.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
+import { type ReservationRouteOptions, reservationRoutes } from './routes/reservations.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
 import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
 import type { Offers } from './services/offers.ts'
+import type { Prices } from './services/prices.ts'
 
 export interface AppOptions {
   requestContext: MiddlewareHandler<AppEnv>
@@ -50,6 +55,11 @@ export interface AppOptions {
   admission: Admission
   openAi: OpenAiRouteOptions
   offers: Offers
+  prices: Prices
+  instances: InstanceRouteOptions
+  reservations: ReservationRouteOptions
+  instanceProxy: InstanceProxyRouteOptions
+  deployments: DeploymentRouteOptions
   route: RouteRouteOptions
   payments: PaymentRouteOptions
   webhooks: WebhookRouteOptions
@@ -119,7 +129,11 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
-  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers }))
+  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, prices: options.prices }))
+  app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
+  app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
+  app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))
+  app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))

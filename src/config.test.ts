@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigError, loadConfig, variables } from './config.ts'
+import { ConfigError, loadConfig, maxReplicas, variables } from './config.ts'
 
 const noFiles = (path: string): string => {
   throw new Error(`no such file: ${path}`)
@@ -19,6 +19,12 @@ function refusal(env: Record<string, string | undefined>, readFile = noFiles): s
 const production = { NODE_ENV: 'production', DB_HOST: 'db', JWT_SECRET: 'x'.repeat(32) }
 
 describe('the configuration', () => {
+  it('asks for as many pods as the spend cap pays for', () => {
+    expect(maxReplicas(load({}))).toBe(Number.POSITIVE_INFINITY)
+    expect(maxReplicas(load({ AUTOSCALER_SPEND_CAP_USD: '1000', AUTOSCALER_POD_USD: '49' }))).toBe(20)
+    expect(refusal({ AUTOSCALER_SPEND_CAP_USD: '49' })).toContain('one pod')
+  })
+
   it('has a default for everything that is required, and every default is allowed', () => {
     const config = load({})
     for (const [name, variable] of Object.entries(variables)) {

@@ -283,6 +283,28 @@ export const variables = {
   STRIPE_WEBHOOK_SECRET: optional(secret(1), 'What Stripe signs its webhooks with (`whsec_…`).'),
   STRIPE_BASE_URL: optional(url, 'Stripe, host root.'),
 
+  AUTOSCALER_POD_REQUESTS_PER_SECOND: required(
+    decimal(0.001, 1_000_000),
+    '1000',
+    'Inference that a pod should get a second: what `autoscaler_desired_replicas` divides by.',
+  ),
+  AUTOSCALER_POD_STREAMS: required(
+    decimal(0.001, 1_000_000),
+    '500',
+    'Streams that a pod should relay at once, likewise.',
+  ),
+  AUTOSCALER_BOOT_TIME: required(
+    duration(),
+    '30s',
+    'From asking for a pod to its first request; so far ahead, and 30 s for the autoscaler, load is foreseen.',
+  ),
+  AUTOSCALER_POD_USD: required(money, '50', 'What a pod costs a month.'),
+  AUTOSCALER_SPEND_CAP_USD: required(
+    money,
+    '0',
+    'Most that pods may cost a month: no more are asked for than it pays for. 0 = off.',
+  ),
+
   DRAIN_DELAY: required(duration(), '5s', 'After SIGTERM: how long new requests are still taken.'),
   DRAIN_TIMEOUT: required(duration(), '600s', 'After that: how long running requests may take to end.'),
 } satisfies Record<string, Variable<unknown>>
@@ -297,6 +319,11 @@ export function operatorLimits(config: Config): WindowLimits {
       return limit > 0 ? [[name, limit]] : []
     }),
   )
+}
+
+/** Pods that the spend cap pays for. */
+export function maxReplicas({ AUTOSCALER_SPEND_CAP_USD: cap, AUTOSCALER_POD_USD: pod }: Config): number {
+  return cap > 0 ? Math.floor(cap / pod) : Number.POSITIVE_INFINITY
 }
 
 /** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
@@ -347,6 +374,9 @@ function checkTogether(config: Config) {
     throw new ConfigError(
       'BILLING_BASE_URL must be set when BILLING_API_KEY is: the billing system has no usual address',
     )
+  }
+  if (config.AUTOSCALER_SPEND_CAP_USD > 0 && config.AUTOSCALER_SPEND_CAP_USD < config.AUTOSCALER_POD_USD) {
+    throw new ConfigError('AUTOSCALER_SPEND_CAP_USD must pay for one pod (AUTOSCALER_POD_USD) at least, or be 0')
   }
   if (config.JWT_EXPIRATION > config.REFRESH_EXPIRATION) {
     throw new ConfigError('JWT_EXPIRATION must not be longer than REFRESH_EXPIRATION: no token outlives its session')

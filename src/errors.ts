@@ -185,6 +185,17 @@ export const errorTable = {
   },
   instance_state: { status: 409, type: bad, message: 'The instance is not in a state in which that can be done.' },
   unsupported_by_market: { status: 409, type: bad, message: 'The market of this instance cannot do that.' },
+  deployment_name_taken: {
+    status: 409,
+    type: bad,
+    message: 'This account has a deployment of that name. Give this one another name, or change that one.',
+  },
+  deployment_ending: { status: 409, type: bad, message: 'The deployment is ending. Make a new one.' },
+  too_many_deployments: {
+    status: 409,
+    type: bad,
+    message: 'This account has as many deployments as it may. End one that is not needed.',
+  },
   email_taken: { status: 409, type: bad, message: 'There is an account with this email. Sign in, or use another.' },
   own_account: {
     status: 409,

@@ -4,7 +4,7 @@ import { createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
-import { type Config, operatorLimits } from './config.ts'
+import { type Config, maxReplicas, operatorLimits } from './config.ts'
 import { type MarketName, marketNames } from './domain/offer.ts'
 import type { Principal } from './domain/principal.ts'
 import { createAdmission } from './middleware/admission.ts'
@@ -16,10 +16,13 @@ import { type Bindings, createRequestContext } from './middleware/request-contex
 import type { Ports } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { createIonetMarket } from './providers/ionet.ts'
+import { createIonetControl } from './providers/ionet-control.ts'
+import type { MarketControl } from './providers/market.ts'
 import { createOpenAiProvider, type Model, type ModelProvider } from './providers/openai.ts'
 import { createStripe } from './providers/stripe.ts'
 import { createStripeWebhook } from './providers/stripe-webhook.ts'
 import { createVastMarket } from './providers/vast.ts'
+import { createVastControl } from './providers/vast-control.ts'
 import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
@@ -27,9 +30,12 @@ import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from 
 import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
+import { createEndRentals } from './services/account-rentals.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
+import { createAutoscaler } from './services/autoscaler.ts'
 import { createBreakers } from './services/breakers.ts'
+import { createDeploying, type Deploying } from './services/deploying.ts'
 import { exportSections } from './services/export-sections.ts'
 import { createFaults, faultsAllowed } from './services/faults.ts'
 import { createGrants } from './services/grants.ts'
@@ -37,17 +43,22 @@ import { createGuardrails } from './services/guardrails.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyedExecutions } from './services/idempotency.ts'
 import { createInference } from './services/inference.ts'
+import { createInstanceProxy } from './services/instance-proxy.ts'
 import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
+import { createOfferBook } from './services/offer-book.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
+import { createPrices } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
+import { type RentedMachine, rentedName } from './services/rented-targets.ts'
+import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
@@ -105,20 +116,29 @@ export interface Gateway {
   stopMoney(): Promise<void>
 }
 
+type OwnUpstreamOption = 'id' | 'maxConcurrent' | 'adaptive' | 'circuitName' | 'probe'
+
+const controlFactories = { vastai: createVastControl, ionet: createIonetControl }
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
 const moneyConcurrency = 32
+/** Calls at once to one rented machine: vLLM works on so many together. */
+const rentedConcurrency = 256
 /** What a charge under way has to end, once the pod drains. */
 const moneyGraceMs = 5_000
+/** What a round for the deployments has to end. */
+const rentedGraceMs = 5_000
 /** Of all webhooks under way: strangers can send them. */
 const webhookBodyBytes = 16 * 1024 * 1024
 /** How long a trial call may take before it counts as failed: a whole completion may be thought about for a while. */
 const inferenceTrialMs = 60_000
 const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
-const namedCircuits = ['vastai:list', 'ionet:list', 'openai:other', 'billing']
+const namedCircuits = ['vastai:list', 'vastai:control', 'ionet:list', 'ionet:control', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
+/** What an autoscaler adds to a pod's start: a scrape and a sync, of 15 s each. */
+const autoscalerDelayMs = 30_000
 /** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
 const strangersPerMinute = 60
 /** The longest password, every character of it escaped, and what stands around it. */
@@ -127,12 +147,12 @@ const strangersBodyBytes = 8 * 1024
 export function createGateway(options: GatewayOptions): Gateway {
   const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
   const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
+  const pods = fleet?.pods ?? (() => 1)
   let draining = false
 
   const localLimits = createLocalLimits({ clock })
   const leasedLimits =
-    ports.limitStore &&
-    createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods: fleet?.pods ?? (() => 1) })
+    ports.limitStore && createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods })
   const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
@@ -150,19 +170,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   /** Providers that a reloaded routing table names keep their breakers and limits. */
   const upstreams = new Map<string, Upstream>()
-  const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: () => upstreams.keys() })
-  const upstream = (
+  const calledNames = () => [...upstreams.keys(), rentedName]
+  const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: calledNames })
+  const newUpstream = (
     name: string,
-    {
-      trialLeaseMs,
-      ...own
-    }: Pick<UpstreamOptions, 'maxConcurrent' | 'adaptive' | 'circuitName' | 'probe'> & {
-      trialLeaseMs: number
-    },
-  ) => {
-    const known = upstreams.get(name)
-    if (known) return known
-    const created = createUpstream({
+    { trialLeaseMs, ...own }: Pick<UpstreamOptions, OwnUpstreamOption> & { trialLeaseMs: number },
+  ) =>
+    createUpstream({
       name,
       clock,
       random,
@@ -179,6 +193,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       },
       onTransition: (breaker, state) => log.warn('circuit breaker changed state', { breaker, state }),
     })
+  const upstream = (name: string, own: Parameters<typeof newUpstream>[1]) => {
+    const created = upstreams.get(name) ?? newUpstream(name, own)
     upstreams.set(name, created)
     return created
   }
@@ -189,7 +205,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   const router = createRouter({
     random,
     table: routing ?? defaultTable(rowsOf(providers), modelProviderNames),
-    circuitName,
+    own: {
+      rowsOf: (accountId) => deploying.targets.rowsOf(accountId),
+      provider: (name) => deploying.targets.provider(name),
+    },
     createProvider(row) {
       const guarded = upstream(row.name, {
         maxConcurrent: config.UPSTREAM_MAX_CONCURRENCY,
@@ -215,6 +234,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return provider
     },
   })
+  const machines: MarketControl[] = []
   const markets = marketNames.flatMap((name) => {
     const settings = providers[name]
     if (!settings) return []
@@ -223,16 +243,16 @@ export function createGateway(options: GatewayOptions): Gateway {
       trialLeaseMs: restTrialMs,
       circuitName: (operation) => `${name}:${operation}`,
     })
-    return [
-      marketFactories[name]({
-        ...settings,
-        http: faultInjection.wrap(http, name),
-        clock,
-        guardedCall,
-        upstream: guarded,
-        priceFactor: () => faultInjection.priceFactor(name),
-      }),
-    ]
+    const market = {
+      ...settings,
+      http: faultInjection.wrap(http, name),
+      clock,
+      guardedCall,
+      upstream: guarded,
+      priceFactor: () => faultInjection.priceFactor(name),
+    }
+    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    return [marketFactories[name](market)]
   })
 
   const moneyProvider = (name: MoneyProviderName) => {
@@ -298,7 +318,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...tiers,
     name: 'offers',
     scope: 'public',
-    shared: shared(1),
+    shared: shared(2),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
@@ -308,8 +328,74 @@ export function createGateway(options: GatewayOptions): Gateway {
     onLookup: lookups('offers'),
   })
 
+  const prices = createPrices({ clock, history: ports.priceHistory, log })
+  const offers = createOffers({
+    clock,
+    markets,
+    absent: marketNames.filter((name) => !providers[name]),
+    snapshots,
+    memory,
+    pace: ports.pace,
+    onList(market, list) {
+      if (!ports.writeMode.readOnly) void prices.note(market, list)
+    },
+  })
+  const { rentals } = ports
+  const renting = createRenting({
+    ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
+    offers: createOfferBook({ clock, offers, markets: markets.map(({ name }) => name) }),
+    controls: machines,
+    fleet: ports.fleetId,
+    holder: ports.identity.processId,
+    pods,
+    mode: ports.writeMode,
+    metrics,
+    log,
+  })
+  const instanceHttp = faultInjection.wrap(ports.instanceHttp, rentedName)
+  /** A rented machine as a provider. Its circuit shares a label with all others, and is its own in what the fleet knows. */
+  function rentedProvider({ id, origin, apiKey }: RentedMachine): ModelProvider {
+    const guarded = newUpstream(rentedName, {
+      id: `${rentedName}/${id}`,
+      maxConcurrent: rentedConcurrency,
+      adaptive: true,
+      trialLeaseMs: inferenceTrialMs,
+      circuitName: () => `${rentedName}:other`,
+      probe: (signal) => provider.isThere(signal),
+    })
+    const provider: ModelProvider = createOpenAiProvider({
+      name: rentedName,
+      baseUrl: `${origin}/v1`,
+      apiKeys: [apiKey],
+      headers: {},
+      http: instanceHttp,
+      clock,
+      metrics,
+      guardedCall,
+      upstream: guarded,
+      onRejected: () => log.error('a rented machine rejected its key', { provider: rentedName, detail: id }),
+    })
+    return provider
+  }
+  const deploying: Deploying = createDeploying({
+    desk: renting.desk,
+    rentals,
+    clock,
+    random,
+    newId: ports.newId,
+    newSecret: ports.passwords.generate,
+    deployments: ports.deployments,
+    accounts,
+    users: ports.users,
+    http: instanceHttp,
+    createProvider: rentedProvider,
+    pods,
+    mode: ports.writeMode,
+    log,
+  })
+
   const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
-  const ledger = createLedger({ ...books, ...ports.identity, pods: fleet?.pods ?? (() => 1) })
+  const ledger = createLedger({ ...books, ...ports.identity, pods })
   const recovery = createLedgerRecovery({
     ...books,
     ...ports.identity,
@@ -360,6 +446,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
   })
 
+  const idempotent = createIdempotent(keyedExecutions)
+
   const guardrails = createGuardrails({
     clock,
     port: ports.guardrails,
@@ -405,6 +493,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     credits: ports.credits,
     signupCredit: config.SIGNUP_CREDIT_USD,
     idempotency: ports.idempotency,
+    endRentals: createEndRentals({ rentals, desk: renting.desk }),
     sessionMs: config.REFRESH_EXPIRATION,
     metrics,
     log,
@@ -432,11 +521,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     admission,
     openAi: {
       answers,
-      models: createModels(router, modelLists),
+      models: createModels(router, modelLists, (accountId) => deploying.targets.namesOf(accountId)),
       readJson,
       readForm: createReadForm(bodies),
       noteKept: createNoteKept({ ledger }),
-      idempotent: createIdempotent(keyedExecutions),
+      idempotent,
     },
     route: { router, readJson },
     payments: { payments, readJson },
@@ -462,7 +551,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       breakers: createBreakers({
         clock,
         names: breakerNames,
-        upstreams: () => upstreams.values(),
+        upstreams: () => all(),
         pod: config.HOSTNAME,
         fleet,
       }),
@@ -478,22 +567,46 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
-    offers: createOffers({
-      clock,
-      markets,
-      absent: marketNames.filter((name) => !providers[name]),
-      snapshots,
-      memory,
-    }),
+    instanceProxy: {
+      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
+      bodies,
+    },
+    deployments: {
+      deployments: deploying.desk,
+      instances: renting.instances,
+      idempotent,
+      readJson,
+    },
+    offers,
+    prices,
+    reservations: { ...renting, idempotent, readJson },
+    instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
   })
 
-  const all = () => [...upstreams.values()]
+  const all = () => [...upstreams.values(), ...deploying.targets.upstreams()]
+  const autoscaler = createAutoscaler({
+    clock,
+    random,
+    log,
+    pods,
+    arrivals: admission.arrivals,
+    streams: context.streams,
+    leadMs: config.AUTOSCALER_BOOT_TIME + autoscalerDelayMs,
+    podArrivalsPerSecond: config.AUTOSCALER_POD_REQUESTS_PER_SECOND,
+    podStreams: config.AUTOSCALER_POD_STREAMS,
+    maxReplicas: maxReplicas(config),
+  })
+  metrics.gauge(instruments.autoscalerDesired, () => [[{}, autoscaler.desired().replicas]])
+  metrics.gauge(instruments.autoscalerDemand, () =>
+    Object.entries(autoscaler.demand()).map(([reason, pods]) => [{ reason }, pods]),
+  )
+
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
-  metrics.gauge(instruments.upstreamConcurrencyLimit, () => all().map((u) => [{ upstream: u.name }, u.bulkhead.limit]))
-  metrics.gauge(instruments.upstreamInFlight, () => all().map((u) => [{ upstream: u.name }, u.bulkhead.inUse]))
+  metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
+  metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
   metrics.gauge(instruments.admissionQueueDepth, () => [
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
@@ -523,19 +636,35 @@ export function createGateway(options: GatewayOptions): Gateway {
     async start() {
       await recovery.endJournalled()
       recovery.start()
+      autoscaler.start()
       await upkeep.start()
+      renting.start()
+      deploying.start()
     },
     async close() {
       recovery.stop()
+      autoscaler.stop()
       keyedExecutions.stop()
       upkeep.stop()
-      await Promise.all([leasedLimits?.close(), keyUse.close()])
+      await Promise.all([
+        leasedLimits?.close(),
+        keyUse.close(),
+        deploying.stop({ timeoutMs: rentedGraceMs }),
+        renting.stop({ timeoutMs: rentedGraceMs }),
+      ])
     },
     settleLedger: ledger.stop,
     async stopMoney() {
       await stopMoney()
     },
   }
+}
+
+/** Rented machines share a name. */
+function sumByName(upstreams: readonly Upstream[], of: (upstream: Upstream) => number) {
+  const sums = new Map<string, number>()
+  for (const upstream of upstreams) sums.set(upstream.name, (sums.get(upstream.name) ?? 0) + of(upstream))
+  return [...sums].map(([upstream, value]): [{ upstream: string }, number] => [{ upstream }, value])
 }
 
 /** A provider's settings in the environment, as a row of the routing table. */

@@ -4,6 +4,7 @@
  */
 
 import type { Charge, ChargeEnd } from './domain/charge.ts'
+import type { Deployment, NewDeployment } from './domain/deployment.ts'
 import type { Blocked, SpentByMinute, WindowChanges, WindowLimits, WindowName } from './domain/guardrails.ts'
 import type { Claim, Ending, HeldKey } from './domain/idempotency.ts'
 import type { Terms } from './domain/ledger.ts'
@@ -55,12 +56,23 @@ export interface Ports {
   statements: Statements
   guardrails: Guardrails
   upkeep: Upkeep
+  rentals: Rentals
+  turns: Turns
+  sightings: Sightings
   /** Ed25519, PKCS #8 in base64: what receipts are signed with. */
   receiptKey: string
   /** What `/health` asks: each resolves when the dependency answers and rejects when it does not. */
   dependencies: Record<'database' | 'redis', HealthProbe | 'in_process'>
   /** Of this pod, over its restarts, and of this run of it: whose holds are whose. */
   identity: { podId: string; processId: string }
+  /** Of what the fleet may do only once in a while. */
+  pace: Pace
+  priceHistory: PriceHistory
+  /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
+  fleetId: string
+  deployments: Deployments
+  /** Calls rented machines, whose addresses strangers chose: it connects to public ones alone. */
+  instanceHttp: HttpClient
   metrics: Metrics
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
@@ -673,7 +685,7 @@ export interface Rentals {
   /** All of them and the credit for each one's first hour (`hold`), or none. */
   begin(rentals: readonly { rental: NewRental; hold: MicroUsd }[], terms: HoldTerms): Promise<Rental[] | HoldRefusal>
   find(accountId: string, rentalId: string): Promise<Rental | undefined>
-  /** The newest first, without those that are gone. `before`: the last id of the page before. */
+  /** The newest first, without those that are gone unless they are asked for. `before`: the last id of the page before. */
   list(
     accountId: string,
     page: {
@@ -681,6 +693,8 @@ export interface Rentals {
       before?: string | undefined
       reservationId?: string | undefined
       deploymentId?: string | undefined
+      /** @default false */
+      withGone?: boolean | undefined
     },
   ): Promise<Rental[]>
   /** Undefined: it is another version by now, and nothing was changed. */
@@ -742,6 +756,38 @@ export type HoldRefusal =
   | { refused: 'credit'; asked: MicroUsd; spendable: MicroUsd; elsewhere: MicroUsd }
   | { refused: 'block'; block: LeaseBlock }
 
+/** Models served on rented machines. Whoever changes one says which version he saw. Times are the caller's. */
+export interface Deployments {
+  /** Due at `dueAt`: until then whoever creates it is at it. `too_many`: the account has 50. */
+  create(deployment: NewDeployment, at: Date, dueAt: Date): Promise<Deployment | 'name_taken' | 'too_many'>
+  find(accountId: string, deploymentId: string): Promise<Deployment | undefined>
+  /** The newest first. `before`: the last id of the page before. */
+  list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Deployment[]>
+  /** Undefined: it is another version by now, and nothing was changed. */
+  change(seen: DeploymentSeen, change: DeploymentChange): Promise<Deployment | undefined>
+  /** Nothing of it is kept, its secrets least of all. False: it is another version by now, or gone. */
+  remove(seen: DeploymentSeen): Promise<boolean>
+  /** They are to be looked at by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
+  takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Deployment[]>
+  /** Of all accounts: at most 2,000, the oldest first. */
+  all(): Promise<Deployment[]>
+  /** Requests are under way on these machines. No version of its own: another pod's word takes nothing back. */
+  noteBusy(of: Pick<Deployment, 'accountId' | 'id'>, rentalIds: readonly string[], at: Date): Promise<void>
+}
+
+export type DeploymentSeen = Pick<Deployment, 'accountId' | 'id' | 'version'>
+
+/** What is left out stays. */
+export interface DeploymentChange {
+  replicas?: number | undefined
+  endAskedAt?: Date | undefined
+  dueAt?: Date | undefined
+  /** How it stands; all of it together. */
+  standing?: Pick<Deployment, 'members' | 'spent' | 'failures' | 'retryAt' | 'reason' | 'gaveUp'> | undefined
+  /** Forgets which machines were busy. */
+  noneBusy?: boolean | undefined
+}
+
 /** What one pod does for the whole fleet, and for how long nobody else does. */
 export interface Turns {
   /** False: another has it. Taken again by its holder it is prolonged. */
@@ -750,10 +796,34 @@ export interface Turns {
   endTurn(name: string, holder: string): Promise<void>
 }
 
+/** What GPUs cost, by hours of UTC. Nobody's own: the markets'. */
+export interface PriceHistory {
+  /** An hour that is there already keeps the lower of the two cheapest prices, and the later median. */
+  note(hours: readonly PriceHour[]): Promise<void>
+  /** GPUs of which there is an hour since then, at most 500. */
+  names(since: Date): Promise<string[]>
+  /** Of all markets and regions together, the oldest first; at most 2,200 hours. */
+  cheapest(gpuModel: string, since: Date): Promise<{ hour: Date; price: MicroUsd }[]>
+  forget(before: Date): Promise<void>
+}
+
+/** Prices of one GPU and hour. */
+export interface PriceHour {
+  market: MarketName
+  gpuModel: string
+  region: string
+  hour: Date
+  cheapest: MicroUsd
+  median: MicroUsd
+}
+
 /** What the whole fleet together may do only once in a while, as the markets want it. */
 export interface Pace {
-  /** 0 = now, and nobody again before `intervalMs` have passed; otherwise in how many ms it may be asked for again. */
-  take(key: string, intervalMs: number): Promise<number>
+  /**
+   * 0 = now; otherwise in how many ms it may be asked for again. One for each `intervalMs`, and after a rest up to
+   * `burst` at once (GCRA). @default burst 1
+   */
+  take(key: string, intervalMs: number, burst?: number): Promise<number>
 }
 
 /** Machines that markets list and no rental accounts for: what is known of them outlives the pod that saw them. */

@@ -24,6 +24,8 @@ export interface MemoryBook extends Balance {
   shadow: boolean
   spent: Map<number, MicroUsd>
   resetMinute: number
+  /** Of what is held: for the hours under way of rentals, by purse. */
+  rented: Map<string, MicroUsd>
 }
 
 export interface MemoryBooksOptions {
@@ -41,7 +43,7 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
     const known = books.get(accountId)
     if (known) return known
     const money = { available: everyoneHas, held: 0, leased: 0 }
-    const rows = { entries: [], usage: [], receipts: [], spent: new Map() }
+    const rows = { entries: [], usage: [], receipts: [], spent: new Map(), rented: new Map() }
     const book = { ...money, ...rows, limits: {}, shadow: false, resetMinute: 0 }
     books.set(accountId, book)
     return book
@@ -55,7 +57,9 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
     credits: {
       async grant(accountId, { id, kind, amount, note }) {
         if (entryOf(accountId, { id, kind })) return false
-        of(accountId).entries.push({ at: momentOf(clock.wallNow()), operationId: id, kind, amount, note })
+        of(accountId).entries.push({
+          ...{ at: momentOf(clock.wallNow()), operationId: id, kind, amount, note, instanceId: undefined },
+        })
         of(accountId).available += amount
         return true
       },

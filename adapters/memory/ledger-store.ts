@@ -4,12 +4,14 @@ import type { EndEvent, HoldEvent, LedgerEvent } from '../../src/domain/ledger.t
 import type { MicroUsd } from '../../src/domain/money.ts'
 import { receiptOf } from '../../src/domain/receipt.ts'
 import { dayOf } from '../../src/domain/statement.ts'
-import type { Budgets, Clock, LeaseAnswer, LedgerStore, OpenHold } from '../../src/ports.ts'
+import type { Clock, HoldRefusal, HoldTerms, LeaseAnswer, LeaseBlock, LedgerStore, OpenHold } from '../../src/ports.ts'
 import type { MemoryBook } from './books.ts'
 
 export interface MemoryLedgerStore extends LedgerStore {
   /** In the order in which they were entered. */
   ends: EndEvent[]
+  /** Why so much may not be held besides. */
+  refusalOf(terms: HoldTerms, asked: MicroUsd): HoldRefusal | undefined
 }
 
 export interface MemoryLedgerStoreOptions {
@@ -84,23 +86,26 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
   }
 
   /** What forbids an amount; what is held and leased is as good as spent. */
-  function blockOf(accountId: string, purseId: string, budgets: Budgets | undefined, asked: MicroUsd) {
+  function blockOf({ accountId, purseId, budgets }: HoldTerms, asked: MicroUsd): LeaseBlock | undefined {
     const book = of(accountId)
-    if (windowLimits) {
+    const limits = windowLimits ? strictest(windowLimits, book.limits) : {}
+    if (Object.keys(limits).length > 0) {
       const minute = Math.floor(clock.wallNow() / minuteMs)
       const spent = new Map([...book.spent].filter(([then]) => then >= book.resetMinute))
       spent.set(minute, (spent.get(minute) ?? 0) + book.held + book.leased)
-      const window = blockedBy(spent, strictest(windowLimits, book.limits), minute, asked)
+      const window = blockedBy(spent, limits, minute, asked)
       if (window) return { by: 'window', ...window } as const
     }
+    if (!budgets) return undefined
     const today = dayOf(clock.wallNow())
-    const own = book.usage.filter(({ keyId, day }) => keyId === budgets?.keyId && day.startsWith(today.slice(0, 7)))
-    const open = sum([...leases.values(), ...holds.values()].filter((each) => each.purseId === purseId))
+    const own = book.usage.filter(({ keyId, day }) => keyId === budgets.keyId && day.startsWith(today.slice(0, 7)))
+    const rented = book.rented.get(purseId) ?? 0
+    const open = rented + sum([...leases.values(), ...holds.values()].filter((each) => each.purseId === purseId))
     const day = open + sum(own.filter((row) => row.day === today).map(({ cost }) => ({ amount: cost })))
     const month = open + sum(own.map(({ cost }) => ({ amount: cost })))
     for (const [period, limit, spent] of [
-      ['day', budgets?.perDay, day],
-      ['month', budgets?.perMonth, month],
+      ['day', budgets.perDay, day],
+      ['month', budgets.perMonth, month],
     ] as const) {
       if (limit !== undefined && spent + asked > limit) return { by: 'budget', period, limit, spent, asked } as const
     }
@@ -117,12 +122,21 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
 
   return {
     ends,
+    refusalOf(terms, asked) {
+      if (asked === 0) return undefined
+      const book = of(terms.accountId)
+      const left = spendable(terms.accountId)
+      if (left < asked) return { refused: 'credit', asked, spendable: left, elsewhere: book.leased }
+      const block = blockOf(terms, asked)
+      return block && !(block.by === 'window' && book.shadow) ? { refused: 'block', block } : undefined
+    },
     async enter(lines) {
       const events = lines.map((line) => JSON.parse(line) as LedgerEvent)
       for (const event of events) enterOne(event, events)
       return { refused: 0, spendable: new Map(events.map(({ accountId }) => [accountId, spendable(accountId)])) }
     },
-    async lease({ accountId, purseId, processId, budgets, need, want }) {
+    async lease(ask) {
+      const { accountId, purseId, processId, need, want } = ask
       const book = of(accountId)
       const answer: LeaseAnswer = {
         ...{ granted: 0, spendable: spendable(accountId), elsewhere: book.leased, held: book.held },
@@ -130,9 +144,9 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
       }
       if (answer.spendable < need) return answer
       let granted = Math.min(want, answer.spendable)
-      const wanted = blockOf(accountId, purseId, budgets, granted)
+      const wanted = blockOf(ask, granted)
       if (wanted) granted = need
-      const blocked = wanted && blockOf(accountId, purseId, budgets, need)
+      const blocked = wanted && blockOf(ask, need)
       if (blocked?.by === 'window' && book.shadow) answer.shadowed = blocked
       else if (blocked) return { ...answer, blocked }
       book.leased += granted
@@ -174,9 +188,11 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
 
 const sum = (rows: readonly { amount: MicroUsd }[]) => rows.reduce((total, { amount }) => total + amount, 0)
 
-function noteSpent(book: MemoryBook, event: EndEvent, paid: MicroUsd) {
-  const { operationId, at, amount, keyId, model, inputTokens, cachedInputTokens, outputTokens } = event
-  book.entries.push({ at: momentOf(at), operationId, kind: 'settle', amount: -paid, note: undefined })
+/** What an end leaves besides the money that it moves. Answers how it is undone, before anything else is noted. */
+export function noteSpent(book: MemoryBook, spending: Spending, paid: MicroUsd): () => void {
+  const { operationId, at, amount, keyId, model, inputTokens, cachedInputTokens, outputTokens } = spending
+  const { instanceId, requests = 1 } = spending
+  book.entries.push({ at: momentOf(at), operationId, kind: 'settle', amount: -paid, note: undefined, instanceId })
   const minute = Math.floor(at / minuteMs)
   if (amount > 0) book.spent.set(minute, (book.spent.get(minute) ?? 0) + amount)
   const day = dayOf(at)
@@ -191,12 +207,28 @@ function noteSpent(book: MemoryBook, event: EndEvent, paid: MicroUsd) {
     outputTokens: 0,
     cost: 0,
   }
+  const before = { ...row }
   if (!known) book.usage.push(row)
-  row.requests += 1
+  row.requests += requests
   row.inputTokens += inputTokens
   row.cachedInputTokens += cachedInputTokens
   row.outputTokens += outputTokens
   row.cost += amount
+  return () => {
+    book.entries.pop()
+    if (amount > 0) book.spent.set(minute, book.spent.get(minute)! - amount)
+    if (known) Object.assign(row, before)
+    else book.usage.pop()
+  }
+}
+
+type Spending = Pick<
+  EndEvent,
+  'operationId' | 'at' | 'amount' | 'keyId' | 'model' | 'inputTokens' | 'cachedInputTokens' | 'outputTokens'
+> & {
+  instanceId?: string
+  /** @default 1 */
+  requests?: number
 }
 
 /** In the form of entries: to the microsecond. */

@@ -133,3 +133,25 @@ describe('what is gathered', () => {
     expect(batchMsAt(utilisation)).toBeCloseTo(ms)
   })
 })
+
+it('connections to origins that are idle are closed where there are too many origins', async () => {
+  const servers = await Promise.all(
+    [0, 1, 2].map(async () => {
+      const closed = Promise.withResolvers<void>()
+      const server = createServer((_, res) => res.end('x')).on('connection', (socket) =>
+        socket.once('close', closed.resolve),
+      )
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      return { server, closed: closed.promise, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+    }),
+  )
+  const client = createHttpClient({ connectTimeoutMs: 1_000, maxPools: 2 })
+  const rest = { headers: {}, headersTimeoutMs: 0, idleTimeoutMs: 0, maxBytes: 10 }
+  for (const { origin } of servers) {
+    await client.bytes({ ...rest, method: 'GET', origin, path: '/', signal: new AbortController().signal })
+  }
+  // The first one's: with the others there is still a connection.
+  await servers[0]!.closed
+  await client.close()
+  for (const { server } of servers) server.close()
+})

@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
-import { type Dispatcher, Pool } from 'undici'
+import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { type HttpCall, type HttpClient, HttpFailure, type HttpFailureKind, type HttpReply } from '../../src/ports.ts'
 
 export interface NodeHttpClient extends HttpClient {
@@ -16,22 +16,42 @@ export interface HttpClientOptions {
   connectTimeoutMs: number
   /** How long what a stream brings after its first bytes is gathered, in ms. @default at once */
   batchMs?: () => number
+  /** How connections are made. @default to wherever the call says */
+  connector?: buildConnector.connector | undefined
+  /** Origins that are never called, whatever they mean. @default none */
+  refuses?: (origin: string) => boolean
+  /** Origins whose connections are kept: beyond it idle ones are closed. @default 500 */
+  maxPools?: number
 }
 
 const atOnce = () => 0
 /** A provider's own hint (Keep-Alive: timeout) wins where it is shorter. */
 const keepAliveMs = 30_000
 
-export function createHttpClient({ connectTimeoutMs, batchMs = atOnce }: HttpClientOptions): NodeHttpClient {
+export function createHttpClient(options: HttpClientOptions): NodeHttpClient {
+  const { connectTimeoutMs, batchMs = atOnce, connector, refuses = () => false, maxPools = 500 } = options
   const pools = new Map<string, Pool>()
+
+  /** Origins come and go, as rented machines do. Where none is idle there is one more. */
+  function closeIdlePool() {
+    for (const [origin, pool] of pools) {
+      const { running, pending, queued } = pool.stats
+      if (running + pending + queued > 0) continue
+      pools.delete(origin)
+      // Nothing is under way on it; how its sockets end is nobody's concern.
+      void pool.close().catch(() => {})
+      return
+    }
+  }
 
   const poolOf = (origin: string) => {
     let pool = pools.get(origin)
     if (!pool) {
+      if (pools.size >= maxPools) closeIdlePool()
       pool = new Pool(origin, {
         allowH2: false,
         pipelining: 1,
-        connect: { timeout: connectTimeoutMs },
+        connect: connector ?? { timeout: connectTimeoutMs },
         keepAliveTimeout: keepAliveMs,
       })
       pools.set(origin, pool)
@@ -40,6 +60,7 @@ export function createHttpClient({ connectTimeoutMs, batchMs = atOnce }: HttpCli
   }
 
   const dispatch = (call: HttpCall, handler: CallHandler) => {
+    if (refuses(call.origin)) return handler.refuse()
     poolOf(call.origin).dispatch(
       {
         method: call.method,
@@ -86,6 +107,10 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   private readonly onAbort = () => {
     this.controller?.abort(abortError)
     this.fail(this.call.signal.reason)
+  }
+
+  refuse() {
+    this.fail(new HttpFailure('not_sent'))
   }
 
   protected fail(reason: unknown) {

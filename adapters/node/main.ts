@@ -9,15 +9,17 @@ import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
 import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
+import { createMemoryPace } from '../memory/pace.ts'
 import { createBatching } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
+import { createInstanceConnector, isPlainOrigin } from './instance-http.ts'
 import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { createPasswords } from './passwords.ts'
-import { findProviders } from './providers.ts'
+import { type FoundProviders, findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
 import { openSharedState } from './redis/open.ts'
 import { reply } from './reply.ts'
@@ -64,6 +66,15 @@ async function run(config: Config) {
     : undefined
   const routing = routingFile && (await readRoutingFile(routingFile))
   const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT, batchMs: createBatching().ms })
+  const instanceHttp = createHttpClient({
+    connectTimeoutMs: config.CONNECT_TIMEOUT,
+    batchMs: createBatching().ms,
+    connector: createInstanceConnector({
+      connectTimeoutMs: config.CONNECT_TIMEOUT,
+      allowLoopback: config.NODE_ENV !== 'production' && hasLocalMarket(providers),
+    }),
+    refuses: (origin) => !isPlainOrigin(origin),
+  })
   const gateway = createGateway({
     config,
     version,
@@ -99,6 +110,14 @@ async function run(config: Config) {
       receiptKey: storage.receiptKey,
       billingOutbox: storage.billingOutbox,
       paymentStore: storage.paymentStore,
+      fleetId: storage.fleetId,
+      priceHistory: storage.priceHistory,
+      pace: shared?.pace ?? createMemoryPace({ clock }),
+      instanceHttp,
+      deployments: storage.deployments,
+      rentals: storage.rentals,
+      turns: storage.turns,
+      sightings: storage.sightings,
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
@@ -148,10 +167,15 @@ async function run(config: Config) {
   })
   await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
   await gateway.stopMoney()
-  await Promise.all([http.close(), closeSandbox(), journal.close(), gateway.close()])
+  await Promise.all([http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
   await Promise.all([storage.close(), shared?.close()])
   log.flush()
   process.exit(0)
+}
+
+/** A market on this machine: its machines are here, too. */
+function hasLocalMarket({ vastai, ionet }: FoundProviders['providers']) {
+  return [vastai, ionet].some((market) => URL.parse(market?.baseUrl ?? '')?.hostname === '127.0.0.1')
 }
 
 /** The first signal starts the drain; the second ends the process at once. */

@@ -5,15 +5,20 @@ import type {
   BillingOutbox,
   Clock,
   Credits,
+  Deployments,
   Guardrails,
   Idempotency,
   LedgerStore,
   Log,
   Metrics,
   PaymentStore,
+  PriceHistory,
+  Rentals,
   Sessions,
+  Sightings,
   SignInAttempts,
   Statements,
+  Turns,
   Upkeep,
   Users,
   WriteMode,
@@ -26,6 +31,7 @@ import { createBillingOutbox } from './postgres/billing-outbox.ts'
 import type { Database, DatabaseOptions } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
+import { createDeployments } from './postgres/deployments.ts'
 import { createGuardrails } from './postgres/guardrails.ts'
 import { createIdempotency } from './postgres/idempotency.ts'
 import { createLedgerCheck, type LedgerCheck } from './postgres/ledger-check.ts'
@@ -33,12 +39,16 @@ import { createLedgerStore } from './postgres/ledger-store.ts'
 import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
-import { loadJwtSecret, loadPepper } from './postgres/pepper.ts'
+import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createPriceHistory } from './postgres/price-history.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
+import { createRentals } from './postgres/rentals.ts'
 import { createSessions } from './postgres/sessions.ts'
+import { createSightings } from './postgres/sightings.ts'
 import { createSignInAttempts } from './postgres/sign-in-attempts.ts'
 import { createStatements } from './postgres/statements.ts'
+import { createTurns } from './postgres/turns.ts'
 import { createUpkeepPort } from './postgres/upkeep.ts'
 import { createUsers } from './postgres/users.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
@@ -62,6 +72,12 @@ export interface Storage {
   ledgerCheck: LedgerCheck
   billingOutbox: BillingOutbox
   paymentStore: PaymentStore
+  fleetId: string
+  priceHistory: PriceHistory
+  deployments: Deployments
+  rentals: Rentals
+  turns: Turns
+  sightings: Sightings
   /** For `/health`. */
   ping(signal: AbortSignal): Promise<void>
   /** Permits by role, for `db_pool_connections`. */
@@ -116,12 +132,13 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
 
   const podId = await loadPodId(config.DATA_DIR)
   const writeMode = createWriteMode({ clock, log, pools, watch: cluster.watch, byEnvironment: config.DB_READ_ONLY })
+  const windowLimits = config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined
   const ledgerStore = createLedgerStore({
     database: pools.ledger,
     cluster,
     transact: cluster.transact,
     watch: cluster.watch,
-    windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
+    windowLimits,
   })
   const [{ now: startedAt }] = await database.query('clock', undefined, (sql) => sql<[{ now: Date }]>`select now()`)
   const idempotency = createIdempotency({ database, pod: podId, startedAt })
@@ -146,6 +163,12 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     ledgerCheck: createLedgerCheck({ database }),
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
+    priceHistory: createPriceHistory({ cluster }),
+    fleetId: await loadFleetId(database),
+    deployments: createDeployments({ cluster }),
+    rentals: createRentals({ cluster, clock, windowLimits }),
+    turns: createTurns({ cluster }),
+    sightings: createSightings({ cluster }),
     ping: (signal) => pools.watch.ping(signal),
     poolStates: () => [
       ...primaryRoles.flatMap((role) => stateOf(role, [pools[role]])),

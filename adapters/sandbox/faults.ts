@@ -37,8 +37,8 @@ type FaultKind =
   | { kind: 'reset' }
   /** Accepted and never answered. */
   | { kind: 'hang' }
-  /** Done as it was asked, and the answer never comes: an RST instead, or nothing at all. */
-  | { kind: 'swallow_reply'; instead?: 'reset' | 'hang' }
+  /** Done as it was asked, and the answer never comes: an RST instead, nothing at all, or the page of a proxy. */
+  | { kind: 'swallow_reply'; instead?: 'reset' | 'hang' | 'html_502' }
   | { kind: 'slow_headers'; ms: number }
   /** Headers at once, then silence. An answer that is not a stream is late as a whole. */
   | { kind: 'slow_first_token'; ms: number }
@@ -96,7 +96,7 @@ const table: FaultTable = {
   hang: () => 'hang',
   swallow_reply: ({ instead = 'reset' }, { answer }) => {
     answer()
-    return instead
+    return instead === 'html_502' ? badGateway : instead
   },
   slow_headers: ({ ms }, { answer }) => late(answer(), ms),
   slow_first_token: ({ ms }, { answer }) => {
@@ -114,7 +114,7 @@ const table: FaultTable = {
     if (!real.headers['content-type']?.startsWith('text/event-stream')) return { ...error, status: 200 }
     return { ...real, body: errorEvents(error.body, isTyped(real.body)) }
   },
-  html_502: () => ({ status: 502, headers: { 'content-type': 'text/html' }, body: badGatewayPage }),
+  html_502: () => badGateway,
   empty_204: () => ({ status: 204, headers: {}, body: '' }),
   not_json: () => ({ status: 200, headers: { 'content-type': 'text/plain' }, body: 'upstream is warming up' }),
   huge_body: ({ bytes }) => ({ ...jsonAnswer(200, null), body: hugeJson(bytes) }),
@@ -162,14 +162,18 @@ function matches(match: FaultMatch | undefined, call: SandboxCall): boolean {
   )
 }
 
-const badGatewayPage = `<html>\r
+const badGateway: Answer = {
+  status: 502,
+  headers: { 'content-type': 'text/html' },
+  body: `<html>\r
 <head><title>502 Bad Gateway</title></head>\r
 <body>\r
 <center><h1>502 Bad Gateway</h1></center>\r
 <hr><center>nginx</center>\r
 </body>\r
 </html>\r
-`
+`,
+}
 
 const late = (answer: Answer, ms: number): Answer => ({ ...answer, delayMs: (answer.delayMs ?? 0) + ms })
 

@@ -88,38 +88,58 @@ const stock: Stock[] = (
   replicas,
 }))
 
-/** The catalogue that needs no key. Virtual machines have neither a brand nor a count of replicas. */
-export function hardwareRows(kind: 'caas' | 'vmaas'): object[] {
-  return stock.map(({ model, location, cards, replicas }, index) => ({
-    id: index + 1_001,
-    deploy_id: model.id,
-    name: model.name,
-    num_cards: cards,
-    vram_per_card: model.vramGb,
-    interconnect: model.interconnect,
-    nvlink: model.interconnect !== 'PCIe',
-    vcpu: 16 * cards,
-    memory: 128 * cards,
-    storage: 500 * cards,
-    location: location.name,
-    sold_out: index === soldOutRow,
-    price: Number((model.price * cards).toFixed(4)),
-    ...(kind === 'caas' && { brand_name: model.brand, available_replicas: replicas }),
-  }))
+export type IonetStock = ReturnType<typeof createStock>
+
+/** What is left of it. Times in ms by the market's clock. */
+export function createStock(now: () => number) {
+  const rows = stock.map((row, index) => ({ ...row, id: index + 1_001, used: 0, racedUntil: 0 }))
+  type Row = (typeof rows)[number]
+  const left = (row: Row) => (row.racedUntil > now() ? 0 : Math.max(0, row.replicas - row.used))
+
+  return {
+    /** The catalogue that needs no key. Virtual machines have neither a brand nor a count of replicas. */
+    catalogue: (kind: 'caas' | 'vmaas'): object[] =>
+      rows.map((row) => ({
+        id: row.id,
+        deploy_id: row.model.id,
+        name: row.model.name,
+        num_cards: row.cards,
+        vram_per_card: row.model.vramGb,
+        interconnect: row.model.interconnect,
+        nvlink: row.model.interconnect !== 'PCIe',
+        vcpu: 16 * row.cards,
+        memory: 128 * row.cards,
+        storage: 500 * row.cards,
+        location: row.location.name,
+        sold_out: row.id === soldOutId,
+        price: Number((row.model.price * row.cards).toFixed(4)),
+        ...(kind === 'caas' && { brand_name: row.model.brand, available_replicas: left(row) }),
+      })),
+    /** Replicas of `gpus` GPUs each that a model still has, in every location that holds it at all. */
+    byLocation(modelId: number, gpus: number): object[] {
+      const held = rows.filter(({ model }) => model.id === modelId)
+      return [...new Set(held.map(({ location }) => location))].map((location) => {
+        const fitting = held.filter((row) => row.location === location && row.cards >= gpus)
+        const available_replicas = fitting.reduce((sum, row) => sum + left(row), 0)
+        return { id: location.id, iso2: location.iso2, name: location.name, available_replicas }
+      })
+    },
+    isAvailable: (modelId: number) => rows.some((row) => row.model.id === modelId && left(row) > 0),
+    /** The row that has so many left in one of the places, the one that fits best; undefined = none has. */
+    choose(modelId: number, locationIds: readonly number[], gpus: number, replicas: number): Row | undefined {
+      return rows
+        .filter(({ model, location }) => model.id === modelId && locationIds.includes(location.id))
+        .filter((row) => row.cards >= gpus && left(row) >= replicas)
+        .sort((a, b) => a.cards - b.cards)[0]
+    },
+    /** Somebody else takes what is left of a row, for so long. */
+    takeAway(rowId: number, forMs: number): void {
+      const row = rows.find(({ id }) => id === rowId)
+      if (row) row.racedUntil = now() + forMs
+    },
+  }
 }
 
-const soldOutRow = stock.findIndex(({ replicas }) => replicas === 0)
+export type StockRow = NonNullable<ReturnType<IonetStock['choose']>>
 
-/** Replicas of `gpus` GPUs each that a model still has, in every location that holds it at all. */
-export function replicasByLocation(modelId: number, gpus: number): object[] {
-  const rows = stock.filter(({ model }) => model.id === modelId)
-  return [...new Set(rows.map(({ location }) => location))].map((location) => {
-    const fitting = rows.filter((row) => row.location === location && row.cards >= gpus)
-    const available_replicas = fitting.reduce((sum, row) => sum + row.replicas, 0)
-    return { id: location.id, iso2: location.iso2, name: location.name, available_replicas }
-  })
-}
-
-export function isAvailable(modelId: number): boolean {
-  return stock.some(({ model, replicas }) => model.id === modelId && replicas > 0)
-}
+const soldOutId = 1_001 + stock.findIndex(({ replicas }) => replicas === 0)

@@ -94,6 +94,8 @@ describe('keyed endpoints', () => {
     const expected = { total_cost_usdc: 315.36, ionet_fee: 0, currency_conversion_fee: 0 }
     expect((await ask('duration_hours=24')).json.data).toEqual(expected)
     expect((await ask('duration_type=day&duration_qty=1')).json.data).toEqual(expected)
+    expect((await ask('duration_type=daily&duration_qty=1')).json.data).toEqual(expected)
+    expect((await ask('duration_type=hourly&duration_qty=24')).json.data).toEqual(expected)
   })
 
   it('refuses in the manner of FastAPI', async () => {

@@ -1,48 +1,70 @@
 /** io.net's containers (CaaS) as far as the gateway speaks them: https://docs.io.net/reference */
-import { hardwareRows, isAvailable, locations, models, replicasByLocation } from './ionet-hardware.ts'
-import type { Answer } from './send.ts'
-import { findRoute, jsonAnswer, type Route, type Vendor, type VendorCall, type WholeAnswer } from './vendor.ts'
 
-export function createIonet({ key }: { key: string | undefined }): Vendor {
+import type { IonetControls } from './ionet-controls.ts'
+import { data, detail, ionetError, unprocessable } from './ionet-errors.ts'
+import { createStock, type IonetStock, locations, models } from './ionet-hardware.ts'
+import { createIonetRental } from './ionet-rental.ts'
+import { createMarketTime, type MarketOptions } from './market-controls.ts'
+import type { Answer } from './send.ts'
+import { findRoute, type Route, type Vendor, type VendorCall, type WholeAnswer } from './vendor.ts'
+
+export interface IonetVendor extends Vendor {
+  controls: IonetControls
+}
+
+export function createIonet(options: MarketOptions): IonetVendor {
+  const { clock, key } = options
+  const now = createMarketTime(clock)
+  const stock = createStock(now)
+  const rental = createIonetRental({ ...options, now, stock })
   const guarded =
-    (handle: (call: VendorCall) => Answer) =>
-    (call: VendorCall): Answer => {
+    (handle: Route[2]): Route[2] =>
+    (call, captured) => {
       const given = call.headers['x-api-key']
-      if (key === undefined || given === key) return handle(call)
+      if (key === undefined || given === key) return handle(call, captured)
       return ionetError(given === undefined ? 403 : 401)
     }
 
   const routes: Route[] = [
-    ['GET', /^\/v1\/io-cloud\/caas\/hardware$/, () => data({ hardware: hardwareRows('caas') })],
-    ['GET', /^\/v1\/io-cloud\/vmaas\/hardware$/, () => data({ hardware: hardwareRows('vmaas') })],
+    ['GET', /^\/v1\/io-cloud\/caas\/hardware$/, () => data({ hardware: stock.catalogue('caas') })],
+    ['GET', /^\/v1\/io-cloud\/vmaas\/hardware$/, () => data({ hardware: stock.catalogue('vmaas') })],
     ['GET', /^\/v1\/io-cloud\/caas\/locations$/, guarded(() => data({ locations, total: locations.length }))],
-    ['GET', /^\/enterprise\/v1\/io-cloud\/caas\/hardware\/max-gpus-per-container$/, guarded(maxGpus)],
-    ['GET', /^\/enterprise\/v1\/io-cloud\/caas\/available-replicas$/, guarded(availableReplicas)],
+    ['GET', /^\/enterprise\/v1\/io-cloud\/caas\/hardware\/max-gpus-per-container$/, guarded(() => maxGpus(stock))],
+    [
+      'GET',
+      /^\/enterprise\/v1\/io-cloud\/caas\/available-replicas$/,
+      guarded((call) => availableReplicas(stock, call)),
+    ],
     ['GET', /^\/enterprise\/v1\/io-cloud\/caas\/price$/, guarded(price)],
+    ...rental.routes.map(([method, path, handle]): Route => [method, path, guarded(handle)]),
   ]
 
   return {
-    answer: (call) => (findRoute(routes, call) ?? (() => ionetError(404)))(),
+    answer(call) {
+      rental.sweep()
+      return (findRoute(routes, call) ?? (() => ionetError(404)))()
+    },
     error: ionetError,
+    controls: rental.controls,
   }
 }
 
-function maxGpus(): Answer {
+function maxGpus(stock: IonetStock): Answer {
   const hardware = models.map((model) => ({
     hardware_id: model.id,
     hardware_name: model.name,
     brand_name: model.brand,
     max_gpus_per_container: model.maxGpus,
-    available: isAvailable(model.id),
+    available: stock.isAvailable(model.id),
   }))
   return data({ hardware, total: hardware.length })
 }
 
-function availableReplicas({ query }: VendorCall): Answer {
+function availableReplicas(stock: IonetStock, { query }: VendorCall): Answer {
   const read = readNumbers(query, ['hardware_id', 'hardware_qty'])
   if ('status' in read) return read
   if (!models.some(({ id }) => id === read.hardware_id)) return detail(404, 'Hardware not found')
-  return data(replicasByLocation(read.hardware_id, read.hardware_qty))
+  return data(stock.byLocation(read.hardware_id, read.hardware_qty))
 }
 
 function price({ query }: VendorCall): Answer {
@@ -54,13 +76,13 @@ function price({ query }: VendorCall): Answer {
     .getAll('location_ids')
     .flatMap((text) => text.match(/\d+/g) ?? [])
     .map(Number)
-  if (places.length === 0) return unprocessable('location_ids', 'missing', 'Field required')
+  if (places.length === 0) return unprocessable(['query', 'location_ids'], 'missing', 'Field required')
   if (!places.every((id) => locations.some((location) => location.id === id))) return detail(404, 'Location not found')
   const model = models.find(({ id }) => id === read.hardware_id)
   if (!model) return detail(404, 'Hardware not found')
   if (read.gpus_per_container > model.maxGpus) {
     return unprocessable(
-      'gpus_per_container',
+      ['query', 'gpus_per_container'],
       'less_than_equal',
       `Input should be less than or equal to ${model.maxGpus}`,
     )
@@ -69,19 +91,13 @@ function price({ query }: VendorCall): Answer {
   return data({ total_cost_usdc: Number(total.toFixed(6)), ionet_fee: 0, currency_conversion_fee: 0 })
 }
 
-const hoursOf: Record<string, number> = {
-  hour: 1,
-  hours: 1,
-  day: 24,
-  days: 24,
-  week: 168,
-  weeks: 168,
-  month: 720,
-  months: 720,
-}
+const hoursOf: Record<string, number> = { hour: 1, day: 24, week: 168, month: 720 }
+
+/** `day`, `days` or `daily`, as its clients spell it. */
+const unitOf = (type: string) => type.replace('daily', 'day').replace(/(?:s|ly)$/, '')
 
 function durationHours(query: URLSearchParams): string | null {
-  const unit = hoursOf[query.get('duration_type') ?? '']
+  const unit = hoursOf[unitOf(query.get('duration_type') ?? '')]
   const quantity = query.get('duration_qty')
   return unit === undefined || quantity === null ? null : String(unit * Number(quantity))
 }
@@ -94,34 +110,11 @@ function readNumbers<Name extends string>(
   const numbers: [Name, number][] = []
   for (const name of names) {
     const text = query.get(name)
-    if (text === null) return unprocessable(name, 'missing', 'Field required')
-    if (!/^-?\d+$/.test(text)) return unprocessable(name, 'int_parsing', 'Input should be a valid integer')
-    if (Number(text) < 1) return unprocessable(name, 'greater_than_equal', 'Input should be greater than or equal to 1')
+    if (text === null) return unprocessable(['query', name], 'missing', 'Field required')
+    if (!/^-?\d+$/.test(text)) return unprocessable(['query', name], 'int_parsing', 'Input should be a valid integer')
+    if (Number(text) < 1)
+      return unprocessable(['query', name], 'greater_than_equal', 'Input should be greater than or equal to 1')
     numbers.push([name, Number(text)])
   }
   return Object.fromEntries(numbers) as Record<Name, number>
-}
-
-const data = (value: unknown): WholeAnswer => jsonAnswer(200, { data: value })
-
-const detail = (status: number, value: unknown): WholeAnswer => jsonAnswer(status, { detail: value })
-
-function unprocessable(field: string, type: string, msg: string): WholeAnswer {
-  return detail(422, [{ loc: ['query', field], msg, type }])
-}
-
-function ionetError(status: number): WholeAnswer {
-  return detail(status, details[status] ?? 'Internal Server Error')
-}
-
-const details: Record<number, string> = {
-  400: 'Bad Request',
-  401: 'Invalid API key',
-  403: 'Not authenticated',
-  404: 'Not Found',
-  413: 'Request Entity Too Large',
-  429: 'Too Many Requests',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
 }

@@ -1,12 +1,16 @@
 /** Faithful fake vendors on loopback sockets: what the gateway talks to when a provider has no key, and in tests. */
 import type { Clock } from '../../src/ports.ts'
 import { createBilling, type MadeCharge } from './billing.ts'
+import { createHosts } from './hosts.ts'
 import { createIonet } from './ionet.ts'
+import type { IonetControls } from './ionet-controls.ts'
+import type { MarketOptions } from './market-controls.ts'
 import { createOpenai } from './openai.ts'
 import { type SandboxServer, startServer } from './server.ts'
 import { createStripe, type StripeVendor } from './stripe.ts'
 import { createStripeWebhooks, type StripeWebhooks } from './stripe-webhooks.ts'
 import { createVast } from './vast.ts'
+import type { VastControls } from './vast-controls.ts'
 
 export type { Fault } from './faults.ts'
 export type { SandboxServer } from './server.ts'
@@ -28,9 +32,15 @@ export interface SandboxOptions {
   paymentProcessingMs?: number
   /** The only credential each server takes; without one it takes any, and none. */
   keys?: Partial<Record<SandboxName, string>>
+  /** Of the GPU markets: whether rented machines listen on loopback. @default true */
+  hosts?: boolean
+  /** Their other options. */
+  market?: Pick<MarketOptions, 'provisioningMs' | 'loadingMs' | 'destroyDelayMs' | 'paced'>
 }
 
 interface SandboxServers extends Record<SandboxName, SandboxServer> {
+  vastai: SandboxServer & VastControls
+  ionet: SandboxServer & IonetControls
   billing: SandboxServer & { charges: readonly MadeCharge[] }
   stripe: SandboxServer & Pick<StripeVendor, 'intents' | 'settle'> & { webhooks: StripeWebhooks }
 }
@@ -41,13 +51,20 @@ export interface Sandbox extends Partial<SandboxServers> {
 
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { clock, random, keys = {}, wordIntervalMs = 15, answerDelayMs = 0, paymentProcessingMs = 2_000 } = options
+  const hosts = options.hosts === false ? undefined : createHosts({ clock, random, wordIntervalMs })
   const start: { [Name in SandboxName]: () => Promise<SandboxServers[Name]> } = {
     openai: () => {
       const vendor = createOpenai({ clock, random, key: keys.openai, wordIntervalMs, answerDelayMs })
       return startServer({ vendor, clock, random, basePath: '/v1' })
     },
-    vastai: () => startServer({ vendor: createVast({ clock, key: keys.vastai }), clock, random }),
-    ionet: () => startServer({ vendor: createIonet({ key: keys.ionet }), clock, random }),
+    vastai: async () => {
+      const vendor = createVast({ clock, key: keys.vastai, hosts, ...options.market })
+      return { ...(await startServer({ vendor, clock, random })), ...vendor.controls }
+    },
+    ionet: async () => {
+      const vendor = createIonet({ clock, key: keys.ionet, hosts, ...options.market })
+      return { ...(await startServer({ vendor, clock, random })), ...vendor.controls }
+    },
     billing: async () => {
       const vendor = createBilling({ clock, key: keys.billing })
       return { ...(await startServer({ vendor, clock, random })), charges: vendor.charges }
@@ -74,6 +91,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     ...Object.fromEntries(started),
     async close() {
       await Promise.all(started.map(([, server]) => server.close()))
+      await hosts?.close()
     },
   }
 }

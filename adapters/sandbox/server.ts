@@ -5,6 +5,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../../src/ports.ts'
 import { createFaults, type Fault } from './faults.ts'
 import { parseBody } from './request-body.ts'
@@ -46,13 +47,18 @@ interface ServerOptions {
   random: () => number
   /** Appended to the base URL, as in `/v1`. */
   basePath?: string
+  /** False: a new connection is reset at once. @default every one is taken */
+  accepts?: () => boolean
+  /** What asks for another protocol. @default answered as if it had not asked */
+  upgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
 }
 
 const maxCalls = 10_000
 const maxBodyBytes = 32 * 1024 * 1024
 const maxKeptBytes = 64 * 1024 * 1024
 
-export async function startServer({ vendor, clock, random, basePath = '' }: ServerOptions): Promise<SandboxServer> {
+export async function startServer(options: ServerOptions): Promise<SandboxServer> {
+  const { vendor, clock, random, basePath = '', accepts = () => true, upgrade } = options
   const sockets = new Set<Socket>()
   const faults = createFaults({ random, vendor })
   const { calls, record } = createRecord()
@@ -62,7 +68,15 @@ export async function startServer({ vendor, clock, random, basePath = '' }: Serv
   server.on('connection', (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
+    if (!accepts()) socket.resetAndDestroy()
   })
+  if (upgrade) {
+    server.on('upgrade', (req, socket, head) => {
+      const { method = 'GET', url = '/', headers } = req
+      record({ method, path: url, headers, body: undefined, at: clock.now() }, 0)
+      upgrade(req, socket, head)
+    })
+  }
 
   async function handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const gone = new AbortController()
@@ -88,7 +102,7 @@ export async function startServer({ vendor, clock, random, basePath = '' }: Serv
       record(call, bytes.length)
       const [path = ''] = url.split('?', 1)
       const query = new URLSearchParams(url.slice(path.length))
-      const answer = () => vendor.answer({ method, path, query, headers, body })
+      const answer = () => vendor.answer({ method, url, path, query, headers, body })
       await send(faults.apply(call, answer), exchange)
     } catch (error) {
       // A caller that left is nobody to answer. Anything else is the sandbox's own mistake, and must not look like a fault.

@@ -33,7 +33,7 @@ export function searchOffers(
   const found = machines
     .filter((machine) => machine.disk_space >= gigabytes)
     .map((machine) => offerOf(machine, gigabytes, type === 'bid', nowS))
-    .filter((offer) => conditions.every(([field, condition]) => holds(offer, field, condition as object)))
+    .filter((offer) => conditions.every(([field, condition]) => meets(fieldOf(offer, field), condition as object)))
     .sort((a, b) => byOrder(a, b, order))
   return limit == null ? found : found.slice(0, limit)
 }
@@ -104,14 +104,15 @@ const operators: Record<string, Test> = {
   notin: (value, wanted) => Array.isArray(wanted) && !wanted.includes(value),
 }
 
-function wrongCondition(field: string, condition: unknown): string | undefined {
+export function wrongCondition(field: string, condition: unknown): string | undefined {
   if (!isRecord(condition)) return `${field}: expected {operator: value}`
   const unknown = Object.keys(condition).find((operator) => !Object.hasOwn(operators, operator))
   return unknown === undefined ? undefined : `${field}: unknown operator ${unknown}`
 }
 
-function holds(offer: VastOffer, field: string, condition: object): boolean {
-  return Object.entries(condition).every(([operator, wanted]) => operators[operator]?.(fieldOf(offer, field), wanted))
+/** All that is asked of a value, as in `{gte: 2, lt: 8}`. */
+export function meets(value: unknown, condition: object): boolean {
+  return Object.entries(condition).every(([operator, wanted]) => operators[operator]?.(value, wanted))
 }
 
 function isOrder(order: unknown): order is [field: string, direction: string][] {

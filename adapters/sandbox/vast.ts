@@ -1,31 +1,29 @@
 /** Vast.ai's market as far as the gateway speaks it: https://docs.vast.ai/api-reference */
 import type { Clock } from '../../src/ports.ts'
+import type { MarketOptions } from './market-controls.ts'
 import type { Answer } from './send.ts'
 import { loadVastCatalogue } from './vast-catalogue.ts'
+import type { VastControls } from './vast-controls.ts'
+import { invalidRequest, tooFrequent, vastError } from './vast-errors.ts'
+import { createVastRental } from './vast-rental.ts'
 import { searchOffers } from './vast-search.ts'
-import {
-  findRoute,
-  isRecord,
-  jsonAnswer,
-  type Route,
-  type Vendor,
-  type VendorCall,
-  type WholeAnswer,
-} from './vendor.ts'
+import { findRoute, isRecord, jsonAnswer, type Route, type Vendor, type VendorCall } from './vendor.ts'
 
-interface VastOptions {
-  clock: Clock
-  key: string | undefined
+export interface VastVendor extends Vendor {
+  controls: VastControls
 }
 
-export function createVast({ clock, key }: VastOptions): Vendor {
-  const machines = loadVastCatalogue()
+export function createVast(options: MarketOptions): VastVendor {
+  const { clock, key } = options
+  const catalogue = loadVastCatalogue()
   const searches = createWindow(clock, 10, 60_000)
+  const rental = createVastRental({ ...options, catalogue })
 
   function search(query: unknown): Answer {
     if (!searches.take()) return tooFrequent(6)
     if (!isRecord(query)) return invalidRequest('the query is not a JSON object')
-    const found = searchOffers(machines, query, clock.wallNow() / 1000)
+    const free = catalogue.filter(({ id }) => rental.isFree(id))
+    const found = searchOffers(free, query, clock.wallNow() / 1000)
     return Array.isArray(found) ? jsonAnswer(200, { offers: found }) : invalidRequest(found.wrong)
   }
 
@@ -33,10 +31,13 @@ export function createVast({ clock, key }: VastOptions): Vendor {
     ['POST', /^\/api\/v0\/bundles\/$/, ({ body }) => search(body ?? {})],
     ['GET', /^\/api\/v0\/bundles\/$/, ({ query }) => search(parseQuery(query.get('q')))],
     ['GET', /^\/api\/v0\/users\/current\/$/, () => jsonAnswer(200, user)],
+    ...rental.routes,
   ]
 
   return {
     answer(call) {
+      const [, log] = /^\/instance_logs\/([\w-]+)\.log$/.exec(call.path) ?? []
+      if (log !== undefined) return rental.download(log)
       const route = findRoute(routes, call)
       // Without its last slash a path does not exist, whoever asks.
       if (!route)
@@ -44,6 +45,7 @@ export function createVast({ clock, key }: VastOptions): Vendor {
       return authorized(call, key) ? route() : vastError(401)
     },
     error: vastError,
+    controls: rental.controls,
   }
 }
 
@@ -82,29 +84,4 @@ function createWindow(clock: Clock, limit: number, spanMs: number) {
       return true
     },
   }
-}
-
-/** Plain text and no Retry-After: a client has to know the limits by heart. */
-function tooFrequent(thresholdS: number): WholeAnswer {
-  const body = `API requests too frequent: endpoint threshold=${thresholdS.toFixed(1)}`
-  return { status: 429, headers: { 'content-type': 'text/plain; charset=utf-8' }, body }
-}
-
-function invalidRequest(msg: string): WholeAnswer {
-  return jsonAnswer(400, { success: false, error: 'invalid_request', msg })
-}
-
-function vastError(status: number): WholeAnswer {
-  if (status === 429) return tooFrequent(6)
-  const [error, msg] = errors[status] ?? ['server_error', `Error ${status}`]
-  return jsonAnswer(status, { success: false, error, msg })
-}
-
-const errors: Record<number, [error: string, msg: string]> = {
-  400: ['invalid_args', 'error 400/3467: Invalid arguments.'],
-  401: ['auth_error', 'Invalid user key'],
-  403: ['forbidden', 'Your key does not permit this operation.'],
-  404: ['no_such_ask', 'error 404/3603: no_such_ask Instance type by id 0 is not available.'],
-  410: ['no_such_ask', 'error 410/3907: no_such_ask'],
-  413: ['invalid_request', 'The request body is too large.'],
 }

@@ -10,6 +10,8 @@ export interface Vendor {
 
 export interface VendorCall {
   method: string
+  /** Path and query, as they were sent. */
+  url: string
   /** Without the query. */
   path: string
   query: URLSearchParams

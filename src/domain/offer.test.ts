@@ -35,6 +35,19 @@ describe('an offer', () => {
 
   it('that is not available is never found', () => expect(matches(offer({ available: false }), {})).toBe(false))
 
+  it.each([
+    ['United States', 'us', true],
+    ['United Kingdom', 'GB', true],
+    ['Texas, US', 'united states', true],
+    ['Sydney, Australia', 'US', false],
+    ['Moscow, RU', 'US', false],
+    ['US', 'US', true],
+    ['Germany, DE', 'german', true],
+    ['Somewhere', 'XX', false],
+  ])('%s is in %s: %s', (location, asked, found) => {
+    expect(matches(offer({ location }), { location: asked })).toBe(found)
+  })
+
   it('without a location is found by no location', () => {
     expect(matches(offer({ location: null }), { location: 'US' })).toBe(false)
     expect(matches(offer({ location: null }), {})).toBe(true)
@@ -70,6 +83,16 @@ describe('an offer', () => {
     [46_068, 48],
     [15_360, 16],
   ])('of %i MiB has %i GB', (mib, gb) => expect(vramGb(mib)).toBe(gb))
+
+  it.each([
+    [24_564, 24, true],
+    [81_559, 80, true],
+    [24_564, 25, false],
+    // Error correction takes what somebody may need.
+    [23_034, 24, false],
+  ])('%i MiB will do for %i GB: %s', (vramMib, minVramGb, found) => {
+    expect(matches(offer({ vramMib }), { minVramGb })).toBe(found)
+  })
 
   it.each<[OfferSort, string[]]>([
     ['price', ['c', 'a', 'b', 'd']],

@@ -1,4 +1,5 @@
 /** One machine that can be rented, the same shape whatever market it is on. */
+import { hasGpuWords } from './gpu-names.ts'
 import type { MicroUsd } from './money.ts'
 
 export const marketNames = ['vastai', 'ionet'] as const
@@ -20,6 +21,12 @@ export interface Offer {
   /** 0-1; null where the market does not say. */
   reliability: number | null
   available: boolean
+  /** So many machines of this kind can be had by it. @default 1 */
+  replicas?: number | undefined
+  /** Of the machine's host, where the market tells. */
+  hostId?: string | undefined
+  /** A disk of its own is paid for: micro-dollars a GB and hour, of which the price includes so many. @default included */
+  disk?: { perGbHour: number; includedGb: number } | undefined
 }
 
 export interface OfferFilter {
@@ -46,20 +53,29 @@ export function vramGb(mib: number): number {
   return sold ?? Math.round(gib)
 }
 
-/** `RTX_4090`, `rtx 4090` and `RTX-4090` are one name. */
-export const gpuKey = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '')
+const countries = new Intl.DisplayNames(['en'], { type: 'region' })
+const countryCode = /^[a-z]{2}$/i
 
-/** `GeForce RTX 4090` and `RTX 4090` find one another: what is asked for drops the maker's words, unless it has no others. */
-const gpuQuery = (name: string): string => gpuKey(name).replace(/^(?:nvidia|geforce|amd|radeon)+(?=.)/, '')
+/** Markets write `Texas, US` or `United States`: each is found by the code, by the country and by part of the name. */
+function isIn(place: string, asked: string): boolean {
+  const last = place.split(',').at(-1)!.trim()
+  const country = countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+  const wanted = asked.trim()
+  if (!countryCode.test(wanted)) return `${place} ${country}`.toLowerCase().includes(wanted.toLowerCase())
+  return country.toLowerCase() === countries.of(wanted.toUpperCase())!.toLowerCase()
+}
+
+/** A card of 24 GB tells 24,564 MiB, one of 80 tells 81,559; one that gives a sixteenth to error correction has less. */
+const hasVram = (mib: number, gb: number) => mib / 1024 >= 0.98 * gb
 
 export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (!offer.available) return false
   if (filter.market && offer.market !== filter.market) return false
-  if (filter.gpuModel && !gpuKey(offer.gpuModel).includes(gpuQuery(filter.gpuModel))) return false
-  if (filter.minVramGb !== undefined && vramGb(offer.vramMib) < filter.minVramGb) return false
+  if (filter.gpuModel && !hasGpuWords(offer.gpuModel, filter.gpuModel)) return false
+  if (filter.minVramGb !== undefined && !hasVram(offer.vramMib, filter.minVramGb)) return false
   if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false
-  if (filter.location && !(offer.location ?? '').toLowerCase().includes(filter.location.toLowerCase())) return false
+  if (filter.location && !isIn(offer.location ?? '', filter.location)) return false
   return true
 }
 

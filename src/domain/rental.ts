@@ -42,7 +42,7 @@ export const transitions: Record<RentalState, readonly RentalState[]> = {
 
 export const isFinal = (state: RentalState): state is 'gone' | 'failed' => state === 'gone' || state === 'failed'
 
-/** Why it ends or has ended. `owner` alone leads to `gone`, as do refusals before anything came about. */
+/** Why it ends or has ended. `owner` and `group` lead to `gone`, as do refusals before anything came about. */
 export const endReasons = [
   'owner',
   /** Its reservation or deployment could not have all of its machines, or has no need of it any more. */
@@ -215,3 +215,23 @@ const hourMs = 3_600_000
 
 /** What so much time costs, rounded to the nearest micro-dollar. */
 export const priceOfTime = (perHour: MicroUsd, ms: number): MicroUsd => Math.round((perHour * Math.max(ms, 0)) / hourMs)
+
+/** Used of the hour under way by then, at the price of the state it is in; hours bought ahead are used when bought. */
+export function accruedBy(rental: Rental, at: Date, billing: 'by_second' | 'hours_ahead') {
+  const { state, offer, accrued, accruedAt } = rental
+  const counts = state === 'starting' || state === 'running' || state === 'stopping' || state === 'stopped'
+  if (billing === 'hours_ahead' || !counts || !accruedAt) return { accrued, accruedAt: at }
+  const perHour = state === 'stopped' ? offer.stoppedPerHour : offer.pricePerHour
+  return { accrued: accrued + priceOfTime(perHour, at.getTime() - accruedAt.getTime()), accruedAt: at }
+}
+
+/** The change by which a rental is to be destroyed, as soon as somebody comes to it. */
+export const endingBy = (rental: Rental, reason: EndReason, at: Date, billing: 'by_second' | 'hours_ahead') =>
+  ({ state: 'ending', reason, failures: 0, dueAt: at, ...accruedBy(rental, at, billing) }) as const
+
+/** When the hour under way ends, in ms since 1970. */
+export const hourEndOf = ({ startedAt, hour }: Rental): number => (startedAt?.getTime() ?? 0) + (hour + 1) * hourMs
+
+/** When it has been rented for as long as it may; undefined = it may for ever. */
+export const lastMomentOf = ({ startedAt, spec }: Rental): number | undefined =>
+  spec.maxHours === undefined || !startedAt ? undefined : startedAt.getTime() + spec.maxHours * hourMs

@@ -17,6 +17,8 @@ export interface Transaction extends Position {
   /** Below zero where it was spent. */
   amount: MicroUsd
   note: string | undefined
+  /** The rented machine that it is for; its operation is then no request's. */
+  instanceId: string | undefined
 }
 
 export const usageGroupings = ['model', 'key', 'day'] as const

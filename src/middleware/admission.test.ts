@@ -102,6 +102,17 @@ describe('admission', () => {
     expect(metrics.counted(instruments.requestsShed)).toBe(0)
   })
 
+  it('counts what is asked of it, let in or not, and neither searches nor nonsense', async () => {
+    const { ask, busy, clock, admission } = world()
+    await busy()
+    const waiting = ask()
+    await clock.advance(250)
+    expect(waiting.outcome).toMatchObject({ code: 'overloaded' })
+    ask('search')
+    ask('inference', { headers: { 'x-gpuproxy-priority': 'high' } })
+    expect(admission.arrivals()).toBe(41)
+  })
+
   it('lets all pass where the runtime cannot tell how busy it is', async () => {
     const { ask, clock } = world({ load: 'absent' })
     await clock.advance(10_000)

@@ -28,6 +28,8 @@ export interface Admission {
   level(): BrownoutLevel
   /** Requests waiting for a place. */
   waiting(): number
+  /** Inference asked for so far, shed or not. */
+  arrivals(): number
 }
 
 /** Often enough to bite within a second, seldom enough to see more than one turn of a loop that is late. */
@@ -52,6 +54,7 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
   const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, maxQueue, reserve })
   let sampledAt = clock.now()
   let peak = 0
+  let arrivals = 0
 
   const look = () => {
     if (!load || clock.now() - sampledAt < sampleMs) return
@@ -105,6 +108,7 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
         look()
         if (work === 'search' || c.req.method === 'GET') return shed(c, 'search')
         const priority = priorityOf(c)
+        arrivals++
         shed(c, priority === 'low' ? 'low_inference' : 'inference')
         return takePlace(c, priority)
       },
@@ -113,6 +117,7 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
       return brownout.level
     },
     waiting: () => bulkhead.waiting,
+    arrivals: () => arrivals,
   }
 }
 

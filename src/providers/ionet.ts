@@ -3,6 +3,7 @@
  * per configuration and place, its price for the whole configuration and hour.
  */
 import * as z from 'zod'
+import { gpuName } from '../domain/gpu-names.ts'
 import { microUsd } from '../domain/money.ts'
 import type { Offer } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
@@ -42,13 +43,14 @@ function toOffer(found: z.infer<typeof row>): Offer {
   return {
     id: `ionet:${found.id}`,
     market: 'ionet',
-    gpuModel: found.name,
+    gpuModel: gpuName(found.name),
     gpuCount: found.num_cards,
     vramMib: found.vram_per_card * 1024,
     priceMicroUsd: price,
     priceParts: { configuration: price },
     location: found.location || null,
     reliability: null,
+    replicas: found.available_replicas,
     available: !found.sold_out && found.available_replicas !== 0,
   }
 }

@@ -30,7 +30,10 @@ export interface MarketControl {
   destroy(machineId: string, signal: AbortSignal): Promise<'accepted' | 'gone'>
   /** `gone`: there is no such machine. `unsupported`: machines of this market cannot be stopped. */
   setRunning(machineId: string, running: boolean, signal: AbortSignal): Promise<'accepted' | 'gone' | 'unsupported'>
-  /** Buys more hours ahead; for `by_second` it does nothing. `unknown`: it may have been bought. */
+  /**
+   * Buys more hours ahead; for `by_second` it does nothing. `unknown`: it may have been bought.
+   * @throws UpstreamFailure where nothing was sent
+   */
   extend(machineId: string, hours: number, signal: AbortSignal): Promise<'bought' | 'refused' | 'unknown'>
   /** Every machine of the operator's there is, complete, or it throws. */
   list(signal: AbortSignal): Promise<Machine[]>
@@ -62,7 +65,8 @@ export interface MachineOrder {
 export type CreateOutcome =
   | { outcome: 'created'; machineId: string }
   | { outcome: 'gone' }
-  | { outcome: 'refused'; message: string }
+  /** `credential`: ours, whatever was asked. */
+  | { outcome: 'refused'; message: string; credential?: boolean }
   | { outcome: 'busy'; retryAfterMs: number }
   | { outcome: 'not_sent'; retryAfterMs: number }
   | { outcome: 'unknown' }

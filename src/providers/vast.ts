@@ -3,6 +3,7 @@
  * an operator's pods together, refused as plain text without Retry-After.
  */
 import * as z from 'zod'
+import { gpuName } from '../domain/gpu-names.ts'
 import { microUsd } from '../domain/money.ts'
 import type { Offer } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
@@ -10,6 +11,7 @@ import { listCall, type Market, type MarketOptions, parseOffers } from './market
 
 /** The disk that the price includes, in GB; a rental may ask for another. */
 const includedDiskGb = 10
+const hoursPerMonth = 720
 
 const search = {
   type: 'on-demand',
@@ -33,6 +35,9 @@ const row = z.object({
   geolocation: z.string().nullish(),
   reliability2: z.number().min(0).max(1).optional(),
   rentable: z.boolean().default(true),
+  host_id: z.number().nullish(),
+  /** Dollars a GB and month of 30 days. */
+  storage_cost: z.number().nonnegative().nullish(),
 })
 
 export function createVastMarket(options: MarketOptions): Market {
@@ -62,7 +67,7 @@ function toOffer(found: z.infer<typeof row>): Offer {
   return {
     id: `vastai:${found.id}`,
     market: 'vastai',
-    gpuModel: found.gpu_name,
+    gpuModel: gpuName(found.gpu_name),
     gpuCount: found.num_gpus,
     vramMib: found.gpu_ram,
     priceMicroUsd: total,
@@ -71,5 +76,7 @@ function toOffer(found: z.infer<typeof row>): Offer {
     location: found.geolocation?.replace(/^[,\s]+/, '') || null,
     reliability: found.reliability2 ?? null,
     available: found.rentable,
+    hostId: found.host_id == null ? undefined : String(found.host_id),
+    disk: { perGbHour: ((found.storage_cost ?? 0) * 1e6) / hoursPerMonth, includedGb: includedDiskGb },
   }
 }

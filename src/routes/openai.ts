@@ -108,7 +108,7 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
   }
 
   app.get('/models', async (c) => {
-    const { models: data, providers, result } = await models.list(wantsFresh(c))
+    const { models: data, providers, result } = await models.list(principalOf(c).accountId, wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     const allowed = principalOf(c).limits.key.models
     const shown = allowed ? data.filter(({ id }) => allowed.includes(id)) : data
@@ -116,8 +116,9 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
   })
   app.get('/models/:id{.+}', async (c) => {
     const id = c.req.param('id')
-    if (principalOf(c).limits.key.models?.includes(id) === false) throw new ApiError('model_not_allowed')
-    const { model, result } = await models.find(id, wantsFresh(c))
+    const { accountId, limits } = principalOf(c)
+    if (limits.key.models?.includes(id) === false) throw new ApiError('model_not_allowed')
+    const { model, result } = await models.find(accountId, id, wantsFresh(c))
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, model)
   })

@@ -1,6 +1,6 @@
 /** What would happen to a request: the live planner, asked with circuits that are assumed to be open. */
 import { ApiError } from '../errors.ts'
-import { type PlannedTarget, planRoute, type RouteState } from './plan.ts'
+import { type OwnRows, type PlannedTarget, planRoute, type RouteState } from './plan.ts'
 import { questionOf } from './question.ts'
 import type { RoutingTable } from './table.ts'
 
@@ -10,6 +10,8 @@ export interface ExplainOptions {
   state: RouteState
   /** The name of a target's circuit, as `GET /api/v1/admin/breakers` lists it. */
   circuitName(provider: string, model: string): string
+  /** Of the account that asks. */
+  own?: OwnRows | undefined
 }
 
 export interface Explanation {
@@ -20,7 +22,7 @@ export interface Explanation {
 export function explainRoute(
   table: RoutingTable,
   { assume, ...body }: Record<string, unknown>,
-  { state, circuitName }: ExplainOptions,
+  { state, circuitName, own }: ExplainOptions,
 ): Explanation {
   const open = new Set(assumedOpen(assume ?? {}))
   const assumed: RouteState = {
@@ -30,7 +32,7 @@ export function explainRoute(
     openForMs: (provider, model) =>
       open.has(circuitName(provider, model)) ? Number.POSITIVE_INFINITY : state.openForMs(provider, model),
   }
-  const plan = planRoute(table, questionOf(body), assumed)
+  const plan = planRoute(table, questionOf(body), assumed, own)
   return { plan: plan.map(({ provider, model, use, reason }) => ({ provider, model, use, reason })) }
 }
 

@@ -325,7 +325,7 @@ function prefillFields(prefill: GivenModel['prefill']): Record<string, unknown> 
 
 /** Names of circuits that are not models', and of upstreams that are not providers of the file. */
 const takenModel = 'other'
-const takenProviders = ['vastai', 'ionet', 'billing', 'stripe']
+const takenProviders = ['vastai', 'ionet', 'billing', 'stripe', 'rented']
 const taken = 'has a name that the gateway uses itself: choose another'
 
 function checkNames({ providers, models }: RoutingTable) {

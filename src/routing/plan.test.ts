@@ -301,3 +301,45 @@ describe('any plan', () => {
     )
   })
 })
+
+describe("an account's own targets", () => {
+  const rented = (...ids: string[]) =>
+    row('mine', 'least_busy', ...ids.map((id) => target({ provider: `rented/${id}`, model: 'llama' })))
+  const table = tableOf(row('llama', 'priority', target({ provider: 'bought' })), row('*', 'priority', target()))
+  const own = new Map([['mine', { row: rented('1', '2'), next: ['llama', 'gpt'] }]])
+  const planOf = (models: string[], state = quiet(), rows = own) =>
+    planRoute(table, ask(models), state, rows).map(({ provider, model }) => `${provider}: ${model}`)
+
+  it('come before those of the table, the least busy first', () => {
+    const inFlight = (provider: string) => (provider === 'rented/1' ? 3 : 0)
+    expect(planOf(['mine'], quiet({ inFlight }))).toEqual([
+      'rented/2: llama',
+      'rented/1: llama',
+      'bought: llama',
+      'a: gpt',
+    ])
+  })
+
+  it("are followed by the caller's fallbacks", () => {
+    expect(planOf(['mine', 'other'])).toEqual([
+      'rented/1: llama',
+      'rented/2: llama',
+      'bought: llama',
+      'a: gpt',
+      'a: other',
+    ])
+  })
+
+  it('are nothing to other names, nor to other accounts', () => {
+    expect(planOf(['llama'])).toEqual(['bought: llama'])
+    expect(planOf(['mine'], quiet(), new Map())).toEqual(['a: mine'])
+  })
+
+  it('leave room for what is bought, and for nothing of their own keep its place', () => {
+    const many = new Map([['mine', { row: rented(...'abcdefghijklmnop'), next: ['llama'] }]])
+    expect(planOf(['mine'], quiet(), many)).toHaveLength(9)
+    expect(planOf(['mine'], quiet(), new Map([['mine', { row: rented(), next: ['llama'] }]]))).toEqual([
+      'bought: llama',
+    ])
+  })
+})

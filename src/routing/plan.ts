@@ -39,15 +39,41 @@ export interface PlannedTarget {
 
 /** Longest plan. */
 const maxTargets = 16
+/** Of an account's own: room is left for those that are bought. */
+const maxOwnTargets = 8
 
-/** Empty where nobody serves any of the models. */
-export function planRoute(table: RoutingTable, question: RouteQuestion, state: RouteState): PlannedTarget[] {
+/** What one account has of its own beside the table, by the name that it asks for. */
+export type OwnRows = ReadonlyMap<string, OwnRow>
+
+export interface OwnRow {
+  row: ModelRow
+  /** Names that are looked up in the table after it. */
+  next: readonly string[]
+}
+
+/** The rows of a name, each under the name that it goes by: the account's own first, then the table's. */
+export function rowsFor(table: RoutingTable, own: OwnRows | undefined, asked: string): [name: string, row: ModelRow][] {
+  const mine = own?.get(asked)
+  const bought = (mine?.next ?? [asked]).flatMap((name): [string, ModelRow][] => {
+    const row = rowFor(table, name)
+    return row ? [[name, row]] : []
+  })
+  return mine ? [[asked, mine.row], ...bought] : bought
+}
+
+/** Empty where nobody serves any of the models. `own`: of the account that asks. */
+export function planRoute(
+  table: RoutingTable,
+  question: RouteQuestion,
+  state: RouteState,
+  own?: OwnRows,
+): PlannedTarget[] {
   // One provider's one model stands in the plan once: where it first fits, else where it was first named.
   const found = new Map<string, PlannedTarget & { fits: boolean }>()
-  for (const askedAs of question.models) {
-    const row = rowFor(table, askedAs)
-    if (!row) continue
-    for (const { target, why } of ordered(row, askedAs, state)) {
+  for (const [askedAs, row] of question.models.flatMap((name) => rowsFor(table, own, name))) {
+    const isOwn = own?.get(askedAs)?.row === row
+    const targets = ordered(row, askedAs, state)
+    for (const { target, why } of isOwn ? targets.slice(0, maxOwnTargets) : targets) {
       const model = target.model ?? askedAs
       const key = `${target.provider}\n${model}`
       const earlier = found.get(key)

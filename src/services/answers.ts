@@ -11,10 +11,9 @@ import { ApiError } from '../errors.ts'
 import type { ReplyBody } from '../ports.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import { questionOf } from '../routing/question.ts'
-import { rowFor } from '../routing/table.ts'
 import { type Answered, type Inference, type InferenceRequest, refuseOtherModels } from './inference.ts'
 import { createRecorder } from './recording.ts'
-import type { Router } from './router.ts'
+import type { Caller, Router } from './router.ts'
 import { heartbeat } from './waits.ts'
 import { isWholeAnswer, isWholeStream } from './whole-answer.ts'
 
@@ -52,7 +51,7 @@ export interface Answers {
 
 export interface AnswersOptions {
   inference: Inference
-  router: Pick<Router, 'table'>
+  router: Pick<Router, 'table' | 'rowsFor'>
   store: Store<KeptAnswer, 'account'>
 }
 
@@ -80,7 +79,7 @@ export function createAnswers({ inference, router, store }: AnswersOptions): Ans
     if (chance && !wish.sampled && body.value.temperature !== 0) return undefined
     const { stream: _, stream_options: __, ...asked } = body.value
     const text = canonical(asked)
-    const route = routeOf(router, body.value)
+    const route = routeOf(router, body.value, { accountId: wish.accountId, allowedModels: request.allowedModels })
     if (text === undefined || route === undefined) return undefined
     const digest = await sha256(JSON.stringify([wish.accountId, endpoint, route, stream, stream && wantsUsage, text]))
     return accountKey(wish, endpoint, digest)
@@ -144,17 +143,17 @@ async function* replay(text: string) {
 }
 
 /** Where the models that are asked for lead to: another routing table may send the same body to another model. */
-function routeOf(router: Pick<Router, 'table'>, body: Record<string, unknown>): string | undefined {
+function routeOf(router: AnswersOptions['router'], body: Record<string, unknown>, caller: Caller): string | undefined {
   const table = router.table()
   try {
     const { models } = questionOf(body)
     return JSON.stringify(
-      models.map((name) =>
-        rowFor(table, name)?.targets.map(({ provider, model }) => [
-          provider,
-          table.providers.get(provider)?.baseUrl,
-          model ?? name,
-        ]),
+      models.map((asked) =>
+        router
+          .rowsFor(asked, caller)
+          .flatMap(([name, { targets }]) =>
+            targets.map(({ provider, model }) => [provider, table.providers.get(provider)?.baseUrl, model ?? name]),
+          ),
       ),
     )
   } catch (error) {

@@ -6,7 +6,7 @@ export interface BackgroundOptions {
   clock: Clock
   random: () => number
   /** Between two rounds, half as long to half as long again: pods must not come together. */
-  everyMs: number
+  everyMs: number | (() => number)
   /** True: the next round follows at once. */
   round(): Promise<boolean>
   /** A round that failed is followed by the next as any other. */
@@ -32,7 +32,8 @@ export function startBackground({ clock, random, everyMs, round, onError }: Back
       }
       if (again || signal.aborted) continue
       // Rejects when it is stopped, which the loop's head sees.
-      await sleep(clock, everyMs * (0.5 + random()), signal).catch(() => {})
+      const ms = typeof everyMs === 'number' ? everyMs : everyMs()
+      await sleep(clock, ms * (0.5 + random()), signal).catch(() => {})
     }
   }
 
@@ -44,6 +45,11 @@ export function startBackground({ clock, random, everyMs, round, onError }: Back
     },
   }
 }
+
+const longestShareMs = 30_000
+
+/** For rounds that any pod may do: the more pods, the less often each, so that the database is asked no more by many. */
+export const sharedEvery = (everyMs: number, pods: () => number) => () => Math.min(everyMs * pods(), longestShareMs)
 
 /** Resolves when `work` has ended or the time is over. */
 export async function atMost(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {

@@ -38,6 +38,20 @@ function world(fleet?: FakeBoard) {
   return { clock, openai, breakers, report, row }
 }
 
+const createMachine = (clock: FakeClock, id: string) =>
+  createUpstream({
+    name: 'rented',
+    id: `rented/${id}`,
+    clock,
+    random: () => 0.5,
+    metrics: new FakeMetrics(),
+    maxConcurrent: 10,
+    retryBudgetRatio: 0.1,
+    breaker: {},
+    circuitName: () => 'rented:other',
+    onTransition: () => {},
+  })
+
 describe('the list', () => {
   it('has the names known from the first, closed, before any call', () => {
     const { breakers } = world()
@@ -90,6 +104,15 @@ describe('an operator’s word', () => {
     expect(breakers.set('openai:other', 'closed')).toMatchObject({ state: 'forced_closed' })
     expect(row('openai:other')).toMatchObject({ state: 'forced_closed' })
     expect(breakers.set('openai:other', 'auto')).toMatchObject({ state: 'closed' })
+  })
+
+  it('forces all that share a name, as rented machines do', () => {
+    const { clock } = world()
+    const machines = ['a', 'b'].map((id) => createMachine(clock, id))
+    const breakers = createBreakers({ clock, names: () => [], upstreams: () => machines, pod: 'pod-1' })
+    for (const machine of machines) machine.circuit('m')
+    breakers.set('rented:other', 'open')
+    for (const machine of machines) expect(machine.circuit('m').breaker.acquire()).toMatchObject({ refused: 'open' })
   })
 
   it('is taken for a name that has no circuit yet, and for one that holds a slash', () => {

@@ -92,11 +92,12 @@ export function createBreakers({ clock, names, upstreams, pod, fleet = alone }: 
     list: () => [...sums()].map(toRow),
     set(name, state) {
       if (!sums().has(name)) throw new ApiError('unknown_breaker')
-      const owner = [...upstreams()].find((upstream) => name === upstream.name || name.startsWith(`${upstream.name}:`))
-      if (!owner) {
+      // Rented machines share their name.
+      const owners = [...upstreams()].filter((each) => name === each.name || name.startsWith(`${each.name}:`))
+      if (owners.length === 0) {
         throw new ApiError('unknown_breaker', { message: `${name} stands for a service that is not configured here.` })
       }
-      owner.force(name, state)
+      for (const owner of owners) owner.force(name, state)
       fleet.setWord(name, state)
       // Where it is back to `auto` and has no circuit any more, nothing but its name is left of it.
       return toRow([name, sums().get(name) ?? nothingYet()])

@@ -1,13 +1,17 @@
 /** What an export holds, in its order. No secret is in it: of keys and sign-ins only what their owner is shown anyway. */
+import type { Deployment } from '../domain/deployment.ts'
 import { formatUsd } from '../domain/money.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { LimitSettings } from '../domain/principal.ts'
+import type { Rental } from '../domain/rental.ts'
 import type { User } from '../domain/user.ts'
 import type {
   Accounts,
   ApiKey,
+  Deployments,
   Guardrails,
   PaymentStore,
+  Rentals,
   SessionRecord,
   Sessions,
   Statements,
@@ -17,6 +21,8 @@ import type { ExportSection } from './account-export.ts'
 import { balanceOut, currency, transactionOut, usageRowOut } from './money-shapes.ts'
 
 const pageSize = 500
+/** An account has no more. */
+const maxDeployments = 50
 
 export const exportSections = (ports: {
   accounts: Accounts
@@ -25,6 +31,8 @@ export const exportSections = (ports: {
   paymentStore: PaymentStore
   statements: Statements
   guardrails: Guardrails
+  deployments: Deployments
+  rentals: Rentals
 }): ExportSection[] => [
   {
     name: 'account',
@@ -64,6 +72,22 @@ export const exportSections = (ports: {
       while (page.length > 0) {
         yield page.map(paymentOut)
         page = await ports.paymentStore.list(accountId, { limit: pageSize, before: page.at(-1)?.id })
+      }
+    },
+  },
+  {
+    name: 'deployments',
+    async one(accountId) {
+      return (await ports.deployments.list(accountId, { limit: maxDeployments })).map(deploymentOut)
+    },
+  },
+  {
+    name: 'rentals',
+    async *pages(accountId) {
+      let page = await ports.rentals.list(accountId, { limit: pageSize, withGone: true })
+      while (page.length > 0) {
+        yield page.map(rentalOut)
+        page = await ports.rentals.list(accountId, { limit: pageSize, before: page.at(-1)?.id, withGone: true })
       }
     },
   },
@@ -124,6 +148,17 @@ const sessionOut = ({ sessionId, createdAt, renewedAt, expiresAt, endedAt }: Ses
   ended_at: endedAt ?? null,
 })
 
+const deploymentOut = ({ id, name, model, replicas, maxPrice, fallbacks, createdAt, endAskedAt }: Deployment) => ({
+  id,
+  name,
+  model,
+  replicas,
+  max_price: formatUsd(maxPrice),
+  fallbacks,
+  created_at: createdAt,
+  end_asked_at: endAskedAt ?? null,
+})
+
 const paymentOut = (payment: Payment) => ({
   id: payment.id,
   status: payment.state,
@@ -134,4 +169,50 @@ const paymentOut = (payment: Payment) => ({
   intent_id: payment.intentId ?? null,
   decline_code: payment.declineCode ?? null,
   created_at: payment.createdAt,
+})
+
+/** Of its environment the names alone: what they stand for may be secret. */
+const rentalOut = ({
+  id,
+  keyId,
+  reservationId,
+  deploymentId,
+  replaces,
+  replacedBy,
+  spec,
+  offer,
+  ...rental
+}: Rental) => ({
+  id,
+  key_id: keyId,
+  reservation_id: reservationId ?? null,
+  deployment_id: deploymentId ?? null,
+  replaces: replaces ?? null,
+  replaced_by: replacedBy ?? null,
+  state: rental.state,
+  reason: rental.reason ?? null,
+  provider: offer.market,
+  offer_id: offer.id,
+  gpu_model: offer.gpuModel,
+  gpu_count: offer.gpuCount,
+  location: offer.location,
+  price_per_hour: formatUsd(offer.pricePerHour),
+  image: spec.image,
+  disk_gb: spec.diskGb,
+  ports: spec.ports,
+  args: spec.args,
+  onstart: spec.onstart ?? null,
+  env_names: Object.keys(spec.env),
+  label: spec.label ?? null,
+  max_price: spec.maxPrice === undefined ? null : formatUsd(spec.maxPrice),
+  max_hours: spec.maxHours ?? null,
+  bid: spec.bid === undefined ? null : formatUsd(spec.bid),
+  replace: spec.replace,
+  addresses: rental.endpoints.map(({ origin }) => origin),
+  created_at: rental.createdAt,
+  started_at: rental.startedAt ?? null,
+  ended_at: rental.endedAt ?? null,
+  cost: formatUsd(rental.settled + rental.accrued),
+  held: formatUsd(rental.held),
+  currency,
 })

@@ -117,7 +117,9 @@ export function createInference(options: InferenceOptions): Inference {
     const request = { ...asked, body: { ...body, write: (fields: object) => body.write({ ...own, ...fields }) } }
     const question = questionOf(withModel(endpoint, body.value))
     request.log.model = question.models[0]
-    const choices = router.choose(question).filter(({ planned }) => isSold(endpoint, planned.row.price))
+    const choices = router
+      .choose(question, callerOf(asked))
+      .filter(({ planned }) => isSold(endpoint, planned.row.price))
     if (choices.length === 0) throw new ApiError('model_not_priced', { param: 'model' })
     const { metered, principal } = request
     const { trace } = metered
@@ -308,6 +310,8 @@ function isSold(endpoint: InferenceEndpoint, price: Price): boolean {
       return true
   }
 }
+
+const callerOf = ({ principal, allowedModels }: InferenceRequest) => ({ accountId: principal.accountId, allowedModels })
 
 const sellerOf = ({ provider, planned }: Choice): Seller => ({
   provider: provider.name,

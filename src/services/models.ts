@@ -17,9 +17,9 @@ export interface ModelList {
 
 export interface Models {
   /** `fresh`: the caller would rather not have a list out of a cache. */
-  list(fresh: boolean): Promise<ModelList>
+  list(accountId: string, fresh: boolean): Promise<ModelList>
   /** @throws ApiError `model_not_found`, or the failure of a provider that may well have it. */
-  find(id: string, fresh: boolean): Promise<{ model: Model; result: CacheResult }>
+  find(accountId: string, id: string, fresh: boolean): Promise<{ model: Model; result: CacheResult }>
 }
 
 /** The list is shared by all callers, so nobody's leaving may end its loading; the call's own deadline does. */
@@ -28,7 +28,12 @@ const nobody = new AbortController().signal
 /** Callers who want no cached list get one that is younger than this: they cannot make the gateway ask more often. */
 const leastIntervalMs = 15_000
 
-export function createModels(router: Router, cache: Cache<Model[], 'public'>): Models {
+/** `ownNames`: of what an account serves itself, which it alone is shown. */
+export function createModels(
+  router: Router,
+  cache: Cache<Model[], 'public'>,
+  ownNames: (accountId: string) => Iterable<string>,
+): Models {
   const look = async (fresh: boolean) => {
     const maxAgeMs = fresh ? leastIntervalMs : undefined
     const providers = router.openProviders()
@@ -38,11 +43,12 @@ export function createModels(router: Router, cache: Cache<Model[], 'public'>): M
     return { providers, lists }
   }
 
-  const merge = ({ providers, lists }: Awaited<ReturnType<typeof look>>): ModelList => {
+  const merge = (accountId: string, { providers, lists }: Awaited<ReturnType<typeof look>>): ModelList => {
     const found = lists.flatMap((list) => (list.status === 'fulfilled' ? [list.value] : []))
     const byId = new Map<string, Model>()
+    for (const id of ownNames(accountId)) byId.set(id, { id, object: 'model', created: 0, owned_by: 'rented' })
     // The routing table's own names come first; of the providers, the first is the one that a model's calls go to.
-    for (const model of named(router.table())) byId.set(model.id, model)
+    for (const model of named(router.table())) if (!byId.has(model.id)) byId.set(model.id, model)
     for (const model of found.flatMap(({ value }) => value)) if (!byId.has(model.id)) byId.set(model.id, model)
     return {
       models: [...byId.values()],
@@ -52,10 +58,10 @@ export function createModels(router: Router, cache: Cache<Model[], 'public'>): M
   }
 
   return {
-    list: async (fresh) => merge(await look(fresh)),
-    async find(id, fresh) {
+    list: async (accountId, fresh) => merge(accountId, await look(fresh)),
+    async find(accountId, id, fresh) {
       const looked = await look(fresh)
-      const { models, result } = merge(looked)
+      const { models, result } = merge(accountId, looked)
       const model = models.find((candidate) => candidate.id === id)
       if (model) return { model, result }
       for (const list of looked.lists) if (list.status === 'rejected') throw toPublic(list.reason)

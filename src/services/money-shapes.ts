@@ -12,13 +12,15 @@ export const balanceOut = ({ available, held }: Balance) => ({
 })
 
 /** An operation may have several entries: each has an id of its own. */
-export const transactionOut = ({ at, operationId, kind, amount, note }: Transaction) => ({
+export const transactionOut = ({ at, operationId, kind, amount, note, instanceId }: Transaction) => ({
   id: `${operationId}:${kind}`,
   at,
   kind,
   amount: formatUsd(amount),
   currency,
-  ...((kind === 'settle' || kind === 'refund') && { request_id: operationId }),
+  ...(instanceId !== undefined
+    ? { instance_id: instanceId }
+    : (kind === 'settle' || kind === 'refund') && { request_id: operationId }),
   ...(note !== undefined && { note }),
 })
 

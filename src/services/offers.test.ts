@@ -252,8 +252,11 @@ describe('a market that is down', () => {
     const { ask } = world({ vast: [scripted] })
     const { ids, providers, json } = await ask()
     expect(ids).toEqual(['ionet:a'])
+    const isThrottled = 'status' in Object(scripted) && (scripted as { status?: number }).status === 429
     expect(providers).toEqual([
-      { name: 'vastai', status: 'error', error: 'The market could not be reached.' },
+      isThrottled
+        ? { name: 'vastai', status: 'throttled', error: 'The market asks for fewer searches.' }
+        : { name: 'vastai', status: 'down', error: 'The market could not be reached.' },
       expect.objectContaining({ name: 'ionet', status: 'ok' }),
     ])
     expect(json).not.toContain('canary')
@@ -270,7 +273,7 @@ describe('a market that is down', () => {
     expect(providers[0]!.age_ms).toBeGreaterThanOrEqual(300_000)
     expect(result).toBe('stale')
     await clock.advance(330_000)
-    expect(await ask({ market: 'vastai' })).toMatchObject({ ids: [], providers: [{ status: 'error' }] })
+    expect(await ask({ market: 'vastai' })).toMatchObject({ ids: [], providers: [{ status: 'down' }] })
   })
 
   it('is left alone for a while after it failed', async () => {

@@ -15,8 +15,10 @@ import {
   type OfferSort,
   vramGb,
 } from '../domain/offer.ts'
-import type { Clock } from '../ports.ts'
+import { ApiError } from '../errors.ts'
+import type { Clock, Pace } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
+import { UpstreamFailure } from '../upstream/outcome.ts'
 
 export interface OfferSearch {
   filter: OfferFilter
@@ -38,6 +40,8 @@ export interface Offers {
    * length as UTF-8.
    */
   search(search: OfferSearch, fresh?: boolean): Promise<{ json: string; bytes: number; result: CacheResult }>
+  /** A market's whole list. @throws UpstreamFailure */
+  snapshot(market: MarketName): Promise<Snapshot>
 }
 
 export interface OffersOptions {
@@ -48,11 +52,15 @@ export interface OffersOptions {
   snapshots: Cache<Snapshot, 'public'>
   /** Holds what was filtered, sorted and written out for the same snapshots before. */
   memory: MemoryTier
+  /** Of searches over the fleet. @default as often as the cache wants */
+  pace?: Pace | undefined
+  /** Told of each list that a search brought. */
+  onList?: ((market: MarketName, offers: readonly Offer[]) => void) | undefined
 }
 
 interface MarketStatus {
   name: MarketName
-  status: 'ok' | 'stale' | 'error' | 'not_configured'
+  status: 'ok' | 'stale' | 'throttled' | 'down' | 'not_configured'
   age_ms?: number
   error?: string
 }
@@ -69,9 +77,12 @@ interface Page {
 const ageStepMs = 100
 /** Callers who want no cached list get one that is younger than this: four searches a minute, of the ten that Vast.ai allows. */
 const leastIntervalMs = 15_000
+/** Of all pods together: one in 7.5 s and two at once after a rest are ten in any minute, which is what Vast.ai allows. */
+const searchEveryMs = 7_500
+const searchBurst = 2
 const encoder = new TextEncoder()
 
-export function createOffers({ clock, markets, absent, snapshots, memory }: OffersOptions): Offers {
+export function createOffers({ clock, markets, absent, snapshots, memory, pace, onList }: OffersOptions): Offers {
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
@@ -85,7 +96,10 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
   }
 
   const load = async (market: Market): Promise<Snapshot> => {
+    const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs, searchBurst)) ?? 0
+    if (waitMs > 0) throw new UpstreamFailure('throttled', { retryAfterMs: waitMs })
     const offers = await market.offers()
+    onList?.(market.name, offers)
     return { offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 
@@ -116,6 +130,11 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
   }
 
   return {
+    async snapshot(name) {
+      const market = markets.find((each) => each.name === name)
+      if (!market) throw new ApiError('provider_not_configured')
+      return (await snapshots.get(keys.get(name)!, () => load(market))).value
+    },
     async search(search, fresh = false) {
       const { market: only } = search.filter
       const asked = only ? markets.filter((market) => market.name === only) : markets
@@ -130,7 +149,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
         const answer = settledValue(answers[i]!)
         results.push(answer?.result ?? 'miss')
         if (!answer) {
-          statuses.push({ name, status: 'error', error: 'The market could not be reached.' })
+          statuses.push({ name, ...whyMissing(answers[i]!) })
           continue
         }
         found.push(answer.value)
@@ -149,6 +168,13 @@ export function createOffers({ clock, markets, absent, snapshots, memory }: Offe
 function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | PromiseSettledResult<Cached<Snapshot>>) {
   if ('status' in answer) return answer.status === 'fulfilled' ? answer.value : undefined
   return 'value' in answer ? answer : undefined
+}
+
+function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
+  const reason: unknown = 'reason' in answer ? answer.reason : undefined
+  return reason instanceof UpstreamFailure && reason.class === 'throttled'
+    ? { status: 'throttled', error: 'The market asks for fewer searches.' }
+    : { status: 'down', error: 'The market could not be reached.' }
 }
 
 const toJson = (offer: Offer, asOf: string) => ({

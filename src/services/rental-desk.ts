@@ -1,6 +1,21 @@
 /** What the rest of the gateway asks of rentals. */
-import type { EndReason, Rental, RentalSearch, RentalSpec } from '../domain/rental.ts'
-import type { Budgets } from '../ports.ts'
+import type { MarketName } from '../domain/offer.ts'
+import {
+  type EndReason,
+  endingBy,
+  isFinal,
+  type NewRental,
+  type Rental,
+  type RentalOffer,
+  type RentalSearch,
+  type RentalSpec,
+} from '../domain/rental.ts'
+import { ApiError } from '../errors.ts'
+import type { Budgets, Clock, Rentals } from '../ports.ts'
+import type { MarketControl } from '../providers/market.ts'
+import type { OfferBook } from './offer-book.ts'
+import { type CreateRental, maxOffers } from './rental-create.ts'
+import { isRefusal, refusedHold } from './rental-money.ts'
 
 /** Who pays for a rental: what is known of the credential that it was asked for with. */
 export interface Payer {
@@ -34,4 +49,126 @@ export interface RentalDesk {
   begin(payer: Payer, order: Omit<RentOrder, 'offerId'>, count: number): Promise<Rental[]>
   /** To be destroyed. Undefined: it is gone, or going already. */
   end(rental: Rental, reason: EndReason): Promise<Rental | undefined>
+}
+
+export interface RentalDeskOptions {
+  clock: Clock
+  newId: () => string
+  rentals: Rentals
+  offers: OfferBook
+  controls: ReadonlyMap<MarketName, MarketControl>
+  create: CreateRental
+}
+
+/** How often a change is tried that others are changing meanwhile. */
+const maxTries = 5
+
+export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
+  const { clock, newId, rentals, offers, controls, create } = options
+  const now = () => new Date(clock.wallNow())
+
+  /** The offer that was named and those that may stand in for it; or the cheapest that fit. */
+  async function choose({ spec, search, offerId }: RentOrder): Promise<{ search: RentalSearch; found: RentalOffer[] }> {
+    const terms = { diskGb: spec.diskGb, bid: spec.bid, limit: maxOffers }
+    if (offerId === undefined) {
+      const filter = { ...search.filter, maxPriceMicroUsd: lower(search.filter.maxPriceMicroUsd, spec.maxPrice) }
+      const found = await offers.pick(filter, { ...terms, without: [] })
+      if (found.length === 0) throw new ApiError('not_enough_offers')
+      return { search: { ...search, filter }, found }
+    }
+    const named = await offers.find(offerId, terms)
+    if (!named) throw new ApiError('offer_not_found')
+    const limit = spec.maxPrice ?? named.pricePerHour
+    if (named.pricePerHour > limit)
+      throw new ApiError('offer_gone', { message: 'That offer costs more than max_price.' })
+    const { market, gpuModel, gpuCount } = named
+    const filter = { market, gpuModel, gpuCount, maxPriceMicroUsd: limit }
+    const others = await offers.pick(filter, { ...terms, limit: maxOffers - 1, without: [offerId] })
+    return { search: { ...search, filter }, found: [named, ...others] }
+  }
+
+  const intent = (payer: Payer, order: RentOrder, search: RentalSearch, offer: RentalOffer): NewRental => ({
+    id: newId(),
+    accountId: payer.accountId,
+    keyId: payer.keyId,
+    purseId: payer.purseId,
+    reservationId: order.reservationId,
+    deploymentId: order.deploymentId,
+    replaces: order.replaces,
+    spec: order.spec,
+    search,
+    offer,
+  })
+
+  async function hold({ accountId, purseId, budgets }: Payer, wanted: readonly { rental: NewRental; hold: number }[]) {
+    const begun = await rentals.begin(wanted, { accountId, purseId, budgets })
+    if (!isRefusal(begun)) return begun
+    throw refusedHold(begun, sum(wanted.map((each) => each.hold)), clock.wallNow())
+  }
+
+  async function end(rental: Rental, reason: EndReason): Promise<Rental | undefined> {
+    let seen: Rental | undefined = rental
+    for (let n = 0; n < maxTries && seen; n++) {
+      if (isFinal(seen.state) || seen.state === 'ending') return undefined
+      const changed: Rental | undefined =
+        seen.state === 'intended'
+          ? await rentals.end(seen, { at: now(), state: 'gone', reason, settle: 0, refund: 0 })
+          : await rentals.change(seen, ending(seen, reason))
+      if (changed) return changed
+      seen = await rentals.find(rental.accountId, rental.id)
+    }
+    if (seen) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
+    return undefined
+  }
+
+  const ending = (rental: Rental, reason: EndReason) =>
+    endingBy(rental, reason, now(), controls.get(rental.offer.market)?.billing ?? 'by_second')
+
+  return {
+    end,
+    async rent(payer, order) {
+      const { search, found } = await choose(order)
+      // Enough for any of them, so that the next may be taken where the first has gone.
+      const most = Math.max(...found.map(({ pricePerHour }) => pricePerHour))
+      const rental = intent(payer, order, search, found[0]!)
+      const [begun] = await hold(payer, [{ rental, hold: most }])
+      const created = await create(begun!)
+      if (created.failed) {
+        if (created.rental.state === 'intended') await end(created.rental, 'not_created')
+        throw created.failed
+      }
+      return created.rental
+    },
+    async begin(payer, order, count) {
+      const { spec, search: asked } = order
+      const filter = { ...asked.filter, maxPriceMicroUsd: lower(asked.filter.maxPriceMicroUsd, spec.maxPrice) }
+      const search = { ...asked, filter }
+      // Some may be gone by the time they are asked for.
+      const limit = (asked.spread ? 4 : 1) * count + maxOffers
+      const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit, without: [] })
+      const chosen = asked.spread ? oneOfEachHost(found) : found
+      if (chosen.length < count) throw new ApiError('not_enough_offers')
+      const most = Math.max(...chosen.slice(0, count + maxOffers).map(({ pricePerHour }) => pricePerHour))
+      const wanted = chosen
+        .slice(0, count)
+        .map((offer) => ({ rental: intent(payer, order, search, offer), hold: most }))
+      return hold(payer, wanted)
+    },
+  }
+}
+
+const sum = (amounts: readonly number[]) => amounts.reduce((total, each) => total + each, 0)
+
+const lower = (a: number | undefined, b: number | undefined) =>
+  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
+
+/** Those whose host is not told each count as a host of their own. */
+function oneOfEachHost(found: readonly RentalOffer[]): RentalOffer[] {
+  const hosts = new Set<string>()
+  return found.filter(({ market, hostId, id }) => {
+    const host = `${market}:${hostId ?? id}`
+    const isNew = !hosts.has(host)
+    hosts.add(host)
+    return isNew
+  })
 }

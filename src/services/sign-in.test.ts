@@ -36,6 +36,7 @@ let givenBack: string[][]
 let signIn: SignIn
 let accountId: string
 let forget: (accountId: string) => Promise<void> = async () => {}
+let endRentals: (accountId: string) => Promise<void> = async () => {}
 
 beforeEach(async () => {
   const clock = new FakeClock()
@@ -70,6 +71,7 @@ beforeEach(async () => {
     credits: createMemoryBooks({ clock }).credits,
     signupCredit: 0,
     idempotency: { forget: (accountId) => forget(accountId) },
+    endRentals: (accountId) => endRentals(accountId),
     sessionMs: 10_000,
     metrics: new FakeMetrics(),
     log: { debug() {}, info() {}, warn() {}, error() {} },
@@ -155,4 +157,23 @@ test('closing an account forgets the answers kept for its keys; where that fails
   forget = () => Promise.reject(new Error('away'))
   await signIn.closeAccount(who(other.accountId), password)
   expect(await world.users.find(other.accountId)).toBeUndefined()
+})
+
+test('closing an account first ends what it has rented: where that fails it stays open, afterwards it is closed all the same', async () => {
+  const who: Principal = {
+    ...{ accountId, keyId: 'key', role: 'user', scopes: [] },
+    limits: { key: {}, account: {} },
+  }
+  endRentals = () => Promise.reject(new Error('away'))
+  await expect(signIn.closeAccount(who, password)).rejects.toThrow('away')
+  expect(await world.users.find(accountId)).toBeDefined()
+
+  const wasOpen: boolean[] = []
+  endRentals = async (id) => {
+    wasOpen.push((await world.users.find(id)) !== undefined)
+    if (wasOpen.length === 2) throw new Error('away')
+  }
+  await signIn.closeAccount(who, password)
+  expect(wasOpen).toEqual([true, false])
+  endRentals = async () => {}
 })

@@ -17,6 +17,7 @@ import type {
 } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { AccessTokens } from './access-tokens.ts'
+import type { EndRentals } from './account-rentals.ts'
 
 export interface SignInOptions {
   users: Users
@@ -27,6 +28,7 @@ export interface SignInOptions {
   registration: 'open' | 'closed'
   credits: Credits
   idempotency: Pick<Idempotency, 'forget'>
+  endRentals: EndRentals
   /** Micro-dollars. */
   signupCredit: number
   /** Of a session after its last renewal. */
@@ -165,7 +167,12 @@ export function createSignIn(options: SignInOptions): SignIn {
 
     async closeAccount(who, password) {
       await confirm(who, password)
+      // Before, since a closed account that goes on renting is paid for by nobody; and what was begun meanwhile.
+      await options.endRentals(who.accountId)
       await users.close(who.accountId)
+      await options.endRentals(who.accountId).catch((error: Error) => {
+        log.error('rentals of a closed account may go on', { account_id: who.accountId, error: error.name })
+      })
       // Closed it is closed: what could not be forgotten now is so in two days, when every key is.
       await options.idempotency.forget(who.accountId).catch((error: Error) => {
         log.warn('answers of a closed account are kept until they are purged', {

@@ -145,11 +145,31 @@ export const instruments = {
     ['result'],
     'Webhooks of Stripe: applied, ignored, forged (or too old, or unreadable).',
   ),
+  gpuInstances: gauge(
+    'gpu_instances',
+    ['provider', 'status'],
+    'Rented machines of all accounts, by the status that their owners are shown; read every 15 s.',
+  ),
+  gpuOrphans: counter(
+    'gpu_orphans_total',
+    ['provider', 'action'],
+    'Machines whose creation nobody had heard of: adopted by their label; or that no rental accounts for: reported, destroyed.',
+  ),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(
     'redis_failures_total',
     ['kind'],
     'Calls that Redis did not answer or that were not sent to it.',
+  ),
+  autoscalerDesired: gauge(
+    'autoscaler_desired_replicas',
+    [],
+    'Pods that the fleet needs by the time one more could serve, by this pod; the mean over pods is the forecast.',
+  ),
+  autoscalerDemand: gauge(
+    'autoscaler_demand_replicas',
+    ['reason'],
+    "This pod's own share of them, neither rounded nor capped: by arrivals, by streams; the sum over pods is the fleet's.",
   ),
   fleetPods: gauge('fleet_pods', [], 'Pods heard of lately, this one included.'),
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),

@@ -5,12 +5,13 @@ import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { breakerStates, createUpstream } from './upstream.ts'
 
-function world(fleet?: FakeBoard) {
+function world(fleet?: FakeBoard, id?: string) {
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
   const transitions: string[] = []
   const upstream = createUpstream({
     name: 'openai',
+    id,
     clock,
     random: () => 0.5,
     metrics,
@@ -143,6 +144,16 @@ describe('in a fleet', () => {
     expect(upstream.circuit('org/gpt').breaker.state()).toBe('open')
     board.say('pod-2', 'openai/org/gpt', report)
     expect(upstream.circuit('org/gpt').breaker.state()).toBe('closed')
+  })
+
+  it('those that share a name are told apart by their ids', () => {
+    const board = new FakeBoard()
+    const [one, other] = ['openai/1', 'openai/2'].map((id) => world(board, id).upstream)
+    trip(one!, 'gpt')
+    trip(other!, 'gpt')
+    expect(board.told.map(([circuit]) => circuit)).toEqual(['openai/1/gpt', 'openai/2/gpt'])
+    board.say('pod-2', 'openai/2/gpt', report)
+    expect([one, other].map((upstream) => upstream!.circuit('gpt').breaker.state())).toEqual(['open', 'closed'])
   })
 
   it('a name that is longer than any model’s is no matter of the fleet’s', () => {

@@ -50,6 +50,8 @@ export interface Upstream {
 
 export interface UpstreamOptions {
   name: string
+  /** What the fleet knows it by, where several share a name. @default the name */
+  id?: string | undefined
   clock: Clock
   random: () => number
   metrics: Metrics
@@ -78,11 +80,11 @@ const maxSharedKeyLength = 300
 const maxCircuits = 256
 
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { name, clock, random, metrics, breaker, circuitName, onTransition, fleet = alone } = options
+  const { name, id = name, clock, random, metrics, breaker, circuitName, onTransition, fleet = alone } = options
   const circuits = new Map<string, Circuit>()
   const forced = new Map<string, Word>()
   const owns = (circuitName: string) => circuitName === name || circuitName.startsWith(`${name}:`)
-  const idOf = (key: string) => `${name}/${key}`
+  const idOf = (key: string) => `${id}/${key}`
   const probe =
     options.probe &&
     createProbe({
@@ -91,7 +93,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       ask: options.probe,
       circuits: () => circuits.values(),
       fleet,
-      what: `${name}?`,
+      what: `${id}?`,
       onAnswer: (succeeded) =>
         metrics.count(instruments.upstreamRequests, {
           upstream: name,
@@ -146,8 +148,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   for (const [ofName, word] of fleet.words()) if (owns(ofName)) force(ofName, word)
   const stopListening = fleet.listen({
     onReports(changed) {
-      for (const id of changed) if (id.startsWith(`${name}/`)) circuits.get(id.slice(name.length + 1))?.breaker.heard()
-      if (changed.has(`${name}?`)) probe?.heard()
+      for (const of of changed) if (of.startsWith(`${id}/`)) circuits.get(of.slice(id.length + 1))?.breaker.heard()
+      if (changed.has(`${id}?`)) probe?.heard()
     },
     onWord(ofName, word) {
       if (owns(ofName)) force(ofName, word)

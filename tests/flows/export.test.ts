@@ -5,15 +5,20 @@ import { newId } from '../../adapters/node/identity.ts'
 import { createAccounts } from '../../adapters/node/postgres/accounts.ts'
 import { type ConnectedCluster, connectCluster } from '../../adapters/node/postgres/connect-cluster.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'
+import { createDeployments } from '../../adapters/node/postgres/deployments.ts'
 import { createGuardrails } from '../../adapters/node/postgres/guardrails.ts'
 import { migrate } from '../../adapters/node/postgres/migrations.ts'
 import { createPaymentStore } from '../../adapters/node/postgres/payments.ts'
+import { createRentals } from '../../adapters/node/postgres/rentals.ts'
 import { createSessions } from '../../adapters/node/postgres/sessions.ts'
 import { createStatements } from '../../adapters/node/postgres/statements.ts'
 import { createUsers } from '../../adapters/node/postgres/users.ts'
+import type { Rental } from '../../src/domain/rental.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { newDeployment } from '../support/deployment.ts'
 import { eventually, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
+import { newRental } from '../support/new-rental.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 
 const pepper = 'pepper of the export test'
@@ -36,7 +41,9 @@ beforeAll(async () => {
       users: createUsers({ cluster, pepper, newId }),
       sessions: createSessions({ cluster, pepper, newId }),
       paymentStore: createPaymentStore({ cluster }),
+      rentals: createRentals({ cluster, clock, windowLimits: {} }),
       credits: createCredits({ cluster }),
+      deployments: createDeployments({ cluster }),
     },
   })
   const users = createUsers({ cluster, pepper, newId })
@@ -86,6 +93,15 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   // Of one millisecond, perhaps: then they are in no order of time.
   const paid = [newId(), newId()].sort()
   for (const id of paid) await paymentStore.begin({ ...payment, id, idempotencyKey: id })
+  const deployed = newDeployment({ accountId, secrets: { apiKey: 'a canary of a secret' } })
+  await createDeployments({ cluster }).create(deployed, new Date(), new Date())
+  const rentals = createRentals({ cluster, clock, windowLimits: {} })
+  const terms = { accountId, purseId: accountId, budgets: undefined }
+  const rented = newRental({ accountId, keyId: randomUUID() })
+  const [begun] = (await rentals.begin([{ rental: rented, hold: 400_000 }], terms)) as Rental[]
+  await rentals.end(begun!, { at: new Date(), state: 'gone', reason: 'owner', settle: 0, refund: 0 })
+  const kept = newRental({ accountId, keyId: randomUUID() })
+  await rentals.begin([{ rental: kept, hold: 400_000 }], terms)
   const other = randomUUID()
   await rows.entries(other, [{ ...entries[0]!, operationId: other }])
 
@@ -95,8 +111,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   const text = await response.text()
   const exported = JSON.parse(text)
   expect(Object.keys(exported)).toEqual([
-    ...['exported_at', 'account', 'keys', 'sessions', 'guardrails', 'balance', 'transactions', 'payments', 'usage'],
-    'receipts',
+    ...['exported_at', 'account', 'keys', 'sessions', 'guardrails', 'balance', 'transactions', 'payments'],
+    ...['deployments', 'rentals', 'usage', 'receipts'],
   ])
   expect(exported.account).toMatchObject({
     id: accountId,
@@ -106,11 +122,20 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
     disabled_at: null,
   })
   expect(exported.keys).toMatchObject([{ name: 'laptop', prefix: apiKey.slice(8, 12), scopes: ['billing'] }])
+  expect(exported.deployments).toMatchObject([{ id: deployed.id, name: 'mine', max_price: '0.80' }])
+  expect(text).not.toContain('a canary of a secret')
   expect(exported.sessions).toMatchObject([{ id: sessionId, ended_at: null }])
   expect(exported.payments).toMatchObject(
     paid.toReversed().map((id) => ({ id, status: 'processing', amount: '5.00', payment_method: 'pm_card_visa' })),
   )
-  expect(exported.balance).toEqual({ available: '5.00', held: '0.00001', currency: 'USD' })
+  expect(exported.rentals).toHaveLength(2)
+  expect(exported.rentals).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ id: rented.id, state: 'gone', reason: 'owner', env_names: [], held: '0.00' }),
+      expect.objectContaining({ id: kept.id, state: 'intended', env_names: ['HF_TOKEN'], held: '0.40' }),
+    ]),
+  )
+  expect(exported.balance).toEqual({ available: '4.60', held: '0.40001', currency: 'USD' })
   expect(exported.transactions.map(({ request_id }: { request_id: string }) => request_id)).toEqual(
     entries.map(({ operationId }) => operationId).reverse(),
   )

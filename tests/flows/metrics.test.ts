@@ -23,6 +23,13 @@ test('the guide’s names and the four circuits are there from the first scrape'
   expect(page).toContain('nodejs_eventloop_lag_p99_seconds')
 })
 
+test('an autoscaler finds how many pods are wanted, and why, from the first scrape', async () => {
+  const page = await (await scrape()).text()
+  expect(page).toContain('\nautoscaler_desired_replicas 1\n')
+  for (const reason of ['arrivals', 'streams'])
+    expect(page).toContain(`autoscaler_demand_replicas{reason="${reason}"} 0`)
+})
+
 test('a request is counted under its route, whose 50 ms bucket the guide’s p99 needs', async () => {
   await (await gateway.post('/v1/chat/completions', chat)).text()
   const page = await (await scrape()).text()

@@ -28,6 +28,10 @@ const search = async (query: string) => {
   return { ...((await response.json()) as Answer), cache: response.headers.get('x-cache') }
 }
 
+/** Beside the lists of machines, which are asked for in the background. */
+const searches = (calls: readonly { path: string }[]) =>
+  calls.filter(({ path }) => /bundles|caas\/hardware/.test(path)).length
+
 test('one list over both markets, cheapest first, all in', async () => {
   const { offers, providers } = await search('')
   expect(new Set(offers.map(({ provider }) => provider))).toEqual(new Set(['vastai', 'ionet']))
@@ -52,20 +56,20 @@ test('filters do what they say', async () => {
   }
   const vast = await search('provider=vast.ai&location=taiwan&limit=3')
   expect(vast.offers.length).toBe(3)
-  for (const { provider, location } of vast.offers) expect(`${provider} ${location}`).toMatch(/vastai .*Taiwan/)
+  for (const { provider, location } of vast.offers) expect(`${provider} ${location}`).toMatch(/vastai .*(?:Taiwan|TW)$/)
   expect(vast.providers.map(({ name }) => name)).toEqual(['vastai'])
 })
 
 test('one search of each market serves every filter', async () => {
   expect((await search('')).cache).toBe('miss')
   for (let i = 0; i < 20; i++) expect((await search(`max_price=${i + 1}`)).cache).toBe('memory')
-  expect(gateway.sandbox.vastai.calls.length).toBe(1)
-  expect(gateway.sandbox.ionet.calls.length).toBe(1)
+  expect(searches(gateway.sandbox.vastai.calls)).toBe(1)
+  expect(searches(gateway.sandbox.ionet.calls)).toBe(1)
 })
 
 test('many who ask at once share one search', async () => {
   await Promise.all(Array.from({ length: 50 }, () => search('')))
-  expect(gateway.sandbox.vastai.calls.length).toBe(1)
+  expect(searches(gateway.sandbox.vastai.calls)).toBe(1)
 })
 
 test('a market that is down shortens the list and says so', async () => {
@@ -74,7 +78,7 @@ test('a market that is down shortens the list and says so', async () => {
   expect(offers.length).toBeGreaterThan(3)
   expect(offers.every(({ provider }) => provider === 'ionet')).toBe(true)
   expect(providers).toMatchObject([
-    { name: 'vastai', status: 'error' },
+    { name: 'vastai', status: 'down' },
     { name: 'ionet', status: 'ok' },
   ])
 })
@@ -82,7 +86,7 @@ test('a market that is down shortens the list and says so', async () => {
 test('a market’s own limit is not its failure', async () => {
   gateway.sandbox.vastai.setFaults([{ kind: 'status', status: 429, body: 'API requests too frequent', retryAfter: 60 }])
   const { providers } = await search('')
-  expect(providers[0]).toMatchObject({ name: 'vastai', status: 'error' })
+  expect(providers[0]).toMatchObject({ name: 'vastai', status: 'throttled' })
   expect(
     await gateway.metric('circuit_breaker_calls_total', { name: 'vastai:list', outcome: 'failure' }),
   ).toBeUndefined()

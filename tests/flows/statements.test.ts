@@ -57,6 +57,7 @@ describe('transactions', () => {
     kind: 'settle' as const,
     amount: -n,
     note: undefined,
+    instanceId: undefined,
   })
 
   test('come in pages, the newest first, by a cursor that fits into a URL', async () => {
@@ -83,6 +84,17 @@ describe('transactions', () => {
     })
     expect(read[1]).toMatchObject({ kind: 'settle', amount: '-0.000119', request_id: entry(119).operationId })
     expect((await get('/api/v1/billing/transactions?limit=200')).json.transactions).toHaveLength(121)
+  })
+
+  test('of a rented machine name the machine, and no request', async () => {
+    const instanceId = '00000000-0000-7000-8000-0000000000aa'
+    account().entries = [
+      { ...entry(1), instanceId },
+      { ...entry(2), kind: 'refund', amount: 2, instanceId },
+    ]
+    const { transactions } = (await get('/api/v1/billing/transactions')).json
+    expect(transactions).toMatchObject([{ instance_id: instanceId }, { instance_id: instanceId }])
+    for (const each of transactions) expect(each).not.toHaveProperty('request_id')
   })
 
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')

@@ -87,6 +87,7 @@ const homes: Record<string, string[]> = {
   ioredis: ['adapters/node'],
   'prom-client': ['adapters/node'],
   yaml: ['adapters/node'],
+  ws: ['adapters/sandbox'],
 }
 
 /** Files that bring an adapter up for the process: they alone may know other adapters. */

@@ -11,7 +11,16 @@ import { systemClock } from '../../src/resilience/clock.ts'
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 
 /** Copied whole to every shard's server: what is looked up before the account is known, or belongs to nobody. */
-const referenceTables = ['account_emails', 'api_key_lookup', 'schema_migrations', 'settings', 'sign_in_attempts']
+const referenceTables = [
+  'account_emails',
+  'api_key_lookup',
+  'market_sightings',
+  'price_hours',
+  'schema_migrations',
+  'settings',
+  'sign_in_attempts',
+  'turns',
+]
 /** Statements on account-owned tables that are about all accounts: in the background, or an administrator's list. */
 const fleetWide = [
   'selectState',
@@ -30,6 +39,11 @@ const fleetWide = [
   'countPending',
   'updateDue',
   'selectPage',
+  'selectAll',
+  'updateDueRentals',
+  'selectLive',
+  'selectByIds',
+  'countRentals',
 ]
 
 let server: TestPostgres

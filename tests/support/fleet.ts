@@ -9,7 +9,7 @@ export interface Fleet {
   redis: TestRedis
   /** From one pod after the other. */
   get(path: string, nth: number, headers?: Record<string, string>): Promise<Response>
-  /** Drops a value that they share, as if it had expired in every pod at the same moment. */
+  /** Drops a value that they share, as if it had expired in every pod at the same moment, a while after the last search. */
   forget(key: string): Promise<void>
   close(): Promise<void>
 }
@@ -37,6 +37,7 @@ export async function startFleet(size: number, env: (pod: number) => Record<stri
     get,
     async forget(key) {
       await redis.admin.del(`aiserve:cache1:{${key}}`)
+      for (const market of ['vastai', 'ionet']) await redis.admin.del(`aiserve:pace:{${market}:search}`)
       const heard = await redis.admin.publish('aiserve:cache1', `invalidated 0 ${key}`)
       if (heard !== alive().length) throw new Error(`${heard} of ${alive().length} pods heard that ${key} is gone`)
     },

@@ -3,11 +3,16 @@ import { generateKeyPairSync } from 'node:crypto'
 import { createMemoryAccounts, type MemoryAccounts } from '../../adapters/memory/accounts.ts'
 import { createMemoryBillingOutbox } from '../../adapters/memory/billing-outbox.ts'
 import { createMemoryBooks, type MemoryBooks } from '../../adapters/memory/books.ts'
+import { createMemoryDeployments } from '../../adapters/memory/deployments.ts'
 import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryPriceHistory } from '../../adapters/memory/price-history.ts'
+import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
+import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { createMemorySignInAttempts } from '../../adapters/memory/sign-in-attempts.ts'
+import { createMemoryTurns } from '../../adapters/memory/turns.ts'
 import { createMemoryUsers } from '../../adapters/memory/users.ts'
 import { createMemoryWriteMode } from '../../adapters/memory/write-mode.ts'
 import { createHttpClient } from '../../adapters/node/http-client.ts'
@@ -17,7 +22,7 @@ import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
-import { type Sandbox, startSandbox } from '../../adapters/sandbox/sandbox.ts'
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
 import type { Log, Ports } from '../../src/ports.ts'
@@ -47,6 +52,7 @@ export interface TestGateway {
   accounts: MemoryAccounts
   ledger: MemoryLedgerStore
   books: MemoryBooks
+  rentals: Ports['rentals']
   log: LogLine[]
   metric(name: string, labels?: Record<string, string>): Promise<number | undefined>
   metricsText(): Promise<string>
@@ -68,6 +74,8 @@ export interface TestGatewayOptions {
   batchMs?: () => number
   /** Micro-dollars of an account at first. @default a million dollars */
   everyoneHas?: number
+  /** Of the sandbox's GPU markets. @default as they are */
+  market?: SandboxOptions['market']
 }
 
 export async function startTestGateway({
@@ -77,10 +85,15 @@ export async function startTestGateway({
   routing,
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
+  market = {},
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
-  const sandbox = (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1 })) as TestGateway['sandbox'] &
-    Sandbox
+  const sandbox = (await startSandbox({
+    clock,
+    random: Math.random,
+    wordIntervalMs: 1,
+    market,
+  })) as TestGateway['sandbox'] & Sandbox
   const accounts = createMemoryAccounts()
   accounts.add(testKey, {
     accountId: testAccountId,
@@ -94,6 +107,7 @@ export async function startTestGateway({
     windowLimits: config.GUARDRAILS_ENABLED ? operatorLimits(config) : undefined,
     everyoneHas,
   })
+  const rentals = createMemoryRentals({ clock: ports.clock ?? clock, books })
   const lines: LogLine[] = []
   const write =
     (level: string) =>
@@ -146,6 +160,15 @@ export async function startTestGateway({
       receiptKey: testReceiptKey,
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),
+      // The sandbox's markets are told to have no pace of their own where it would be in a test's way.
+      pace: { take: async () => 0 },
+      fleetId: '0123abcd',
+      priceHistory: createMemoryPriceHistory(),
+      deployments: createMemoryDeployments(),
+      instanceHttp: http,
+      rentals,
+      turns: createMemoryTurns({ clock: ports.clock ?? clock }),
+      sightings: createMemorySightings(),
       dependencies: { database: async () => {}, redis: 'in_process' },
       ...ports,
     },
@@ -171,6 +194,7 @@ export async function startTestGateway({
     accounts,
     ledger: books.ledgerStore,
     books,
+    rentals,
     log: lines,
     metricsText,
     async metric(name, labels = {}) {

@@ -6,7 +6,7 @@ import { dayOf, type Transaction, type UsageRow } from '../../src/domain/stateme
 
 export interface LedgerRows {
   balance(accountId: string, money: { available: MicroUsd; held?: MicroUsd; leased?: MicroUsd }): Promise<unknown>
-  entries(accountId: string, entries: readonly Omit<Transaction, 'note'>[]): Promise<unknown>
+  entries(accountId: string, entries: readonly Omit<Transaction, 'note' | 'instanceId'>[]): Promise<unknown>
   usage(accountId: string, rows: readonly UsageRow[]): Promise<unknown>
   receipt(accountId: string, receipt: Receipt): Promise<unknown>
   spent(accountId: string, minute: number, amount: MicroUsd): Promise<unknown>

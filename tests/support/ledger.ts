@@ -1,5 +1,6 @@
 /** Looks into the books, and says what is wrong with them. */
 import type { Database } from '../../adapters/node/postgres/client.ts'
+import { createLedgerCheck, type LedgerFault } from '../../adapters/node/postgres/ledger-check.ts'
 
 export interface Books {
   available: number
@@ -27,7 +28,11 @@ export async function faultsInBooks(database: Database): Promise<string[]> {
         select account_id, sum(available) as available, sum(held) as held,
           sum(available + held + revenue + funding + written_off) as all_books
         from ledger_entries group by account_id
-      ), open as (select account_id, sum(amount) as amount from holds group by account_id),
+      ), open as (
+        select account_id, sum(amount) as amount
+        from (select account_id, amount from holds union all select account_id, held from rentals) as each
+        group by account_id
+      ),
       leases as (select account_id, sum(amount) as amount from credit_leases group by account_id)
       select format('%s: available %s, by its entries %s; held %s, by its entries %s, by its holds %s; leased %s, by its leases %s',
         balances.account_id, balances.available, sums.available, balances.held, sums.held, open.amount, balances.leased,
@@ -38,4 +43,11 @@ export async function faultsInBooks(database: Database): Promise<string[]> {
         or coalesce(sums.all_books, 0) <> 0`,
   )
   return rows.map(({ fault }) => fault)
+}
+
+/** As the ledger check has it. Empty: all is as it must be. */
+export async function faultsInLedger(database: Database): Promise<LedgerFault[]> {
+  const faults: LedgerFault[] = []
+  for await (const account of createLedgerCheck({ database })({ maxHoldS: 660 })) faults.push(...account.faults)
+  return faults
 }

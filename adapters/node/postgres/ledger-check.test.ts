@@ -30,7 +30,7 @@ const [settled, released, held] = [randomUUID(), randomUUID(), randomUUID()]
 
 /** 100 granted; 10 held and 4 of it spent; 20 held and released; 30 held and open; 15 leased. */
 beforeEach(async () => {
-  for (const table of ['ledger_entries', 'balances', 'holds', 'credit_leases']) {
+  for (const table of ['ledger_entries', 'balances', 'holds', 'credit_leases', 'rentals']) {
     await run((sql) => sql`delete from ${sql(table)}`)
   }
   await run((sql) => sql`drop index if exists ledger_ends`)
@@ -117,6 +117,23 @@ describe('each fault is named, with what was found and what should be', () => {
   test('a lease that the balance does not know', async () => {
     const faults = await faultsAfter((sql) => sql`delete from credit_leases where account_id = ${account}`)
     expect(faults).toEqual([['leased_is_sum_of_leases', undefined, '15', '0']])
+  })
+
+  test('a rental that holds another amount, or whose hour is another', async () => {
+    const rent = (sql: Sql) => sql`
+      insert into rentals (account_id, rental_id, key_id, purse_id, market, offer, spec, search, state, version, change_id,
+        created_at, due_at, hour, held)
+      values (${account}, ${held}, ${account}, ${account}, 'vastai', '{}', '{}', '{}',
+        'running', 1, ${account}, now() - interval '1 day', now(), 0, 29)`
+    const faults = await faultsAfter(async (sql) => {
+      await sql`delete from holds where account_id = ${account}`
+      await rent(sql)
+    })
+    expect(faults).toEqual([['held_is_sum_of_holds', undefined, '30', '29']])
+    expect(await faultsAfter((sql) => sql`update rentals set held = 30 where account_id = ${account}`)).toEqual([])
+    expect(await faultsAfter((sql) => sql`update rentals set hour = 1 where account_id = ${account}`)).toEqual([
+      ['one_end', held, '0 ends', '1 end'],
+    ])
   })
 
   test('an operation that has ended twice', async () => {

@@ -8,7 +8,7 @@ export const ledgerRules = {
   entry_sums_to_zero: 'an entry moves what it moves: its books sum to zero',
   available_is_sum_of_entries: 'what is available is the sum of the entries',
   held_is_sum_of_entries: 'what is held is the sum of the entries',
-  held_is_sum_of_holds: 'what is held is the sum of the open holds',
+  held_is_sum_of_holds: 'what is held is the sum of the open holds, those of rentals included',
   leased_is_sum_of_leases: 'what is leased is the sum of the leases',
   one_end: 'an operation that was held for ends once, or its hold is open',
   nothing_held_after_end: 'an operation that has ended holds nothing',
@@ -57,6 +57,7 @@ const selectNextAccount = (sql: Sql, after: string) => sql<{ id: string | null }
     (select account_id from ledger_entries where account_id > ${after} order by account_id limit 1),
     (select account_id from balances where account_id > ${after} order by account_id limit 1),
     (select account_id from holds where account_id > ${after} order by account_id limit 1),
+    (select account_id from rentals where account_id > ${after} order by account_id limit 1),
     (select account_id from credit_leases where account_id > ${after} order by account_id limit 1)
   ) as id`
 
@@ -67,12 +68,23 @@ interface FaultRow {
   expected: string
 }
 
+/** As in src/domain/rental.ts. */
+const hourOperation = (sql: Sql) => sql`
+  (left(rental_id::text, 32)
+    || lpad(to_hex((('x' || right(rental_id::text, 4))::bit(16)::int + hour) % 65536), 4, '0'))::uuid`
+
+/** The hold of a rental's hour is as old as the hour; it is not in `holds`, and its operation is found by the rental. */
 const selectFaults = (sql: Sql, accountId: string, maxHoldS: number) => sql<FaultRow[]>`
   with entries as materialized (
     select operation_id, kind, available, held, available + held + revenue + funding + written_off as sum
     from ledger_entries where account_id = ${accountId}
   ),
-  open as materialized (select operation_id, amount, at from holds where account_id = ${accountId}),
+  open as materialized (
+    select operation_id, amount, at from holds where account_id = ${accountId}
+    union all
+    select ${hourOperation(sql)}, held, null from rentals
+    where account_id = ${accountId} and state not in ('gone', 'failed')
+  ),
   operations as materialized (
     select operation_id, count(*) filter (where kind = 'hold') as begun,
       count(*) filter (where kind in ('settle', 'release')) as ended, sum(entries.held) as held

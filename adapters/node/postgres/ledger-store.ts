@@ -3,13 +3,14 @@
  * and those of several accounts are locked in one order.
  */
 
-import { blockedBy, longestWindowMinutes, strictest, type WindowLimits } from '../../../src/domain/guardrails.ts'
+import type { WindowLimits } from '../../../src/domain/guardrails.ts'
 import type { Terms } from '../../../src/domain/ledger.ts'
 import type { LeaseAnswer, LeaseAsk, LedgerStore, OpenHold } from '../../../src/ports.ts'
 import { type Database, QueryFailed, type Sql } from './client.ts'
 import type { Cluster } from './cluster.ts'
 import { enterEvents, lockBalances } from './ledger-entry.ts'
 import type { PrimaryWatch } from './primary-watch.ts'
+import { blockOf, booksIn, isLimited, type PurseRow, selectPurse } from './purse.ts'
 import type { Transact } from './transactions.ts'
 
 export interface LedgerStoreOptions {
@@ -140,13 +141,7 @@ async function lease(sql: Sql, ask: LeaseAsk, operator: WindowLimits | undefined
   }
   if (spendable < need || !row) return answer
 
-  const block = await blockOf(
-    sql,
-    ask,
-    operator ? strictest(operator, row.limits ?? {}) : {},
-    row.reset_minute ?? 0,
-    held + leased,
-  )
+  const block = await blockOf(sql, ask, row, operator)
   let amount = Math.min(want, spendable)
   const wanted = block(amount)
   if (wanted) amount = need
@@ -155,45 +150,6 @@ async function lease(sql: Sql, ask: LeaseAsk, operator: WindowLimits | undefined
   else if (blocked) return { ...answer, blocked }
   await takeLease(sql, ask, amount)
   return { ...answer, granted: amount, spendable: spendable - amount, elsewhere: leased }
-}
-
-/** What forbids an amount. What is held and leased is as good as spent. */
-async function blockOf(
-  sql: Sql,
-  { accountId, purseId, budgets }: LeaseAsk,
-  limits: WindowLimits,
-  resetMinute: number,
-  outstanding: number,
-): Promise<(asked: number) => LeaseAnswer['blocked']> {
-  const checks: ((asked: number) => LeaseAnswer['blocked'])[] = []
-  if (Object.keys(limits).length > 0) {
-    const [clock] = await selectMinute(sql)
-    const nowMinute = clock!.minute
-    const since = Math.max(nowMinute - longestWindowMinutes + 1, resetMinute)
-    const spent = new Map<number, number>()
-    for (const { minute, spent: sum } of await selectSpent(sql, accountId, since)) spent.set(minute, Number(sum))
-    spent.set(nowMinute, (spent.get(nowMinute) ?? 0) + outstanding)
-    checks.push((asked) => {
-      const blocked = blockedBy(spent, limits, nowMinute, asked)
-      return blocked && { by: 'window', ...blocked }
-    })
-  }
-  if (budgets && (budgets.perDay !== undefined || budgets.perMonth !== undefined)) {
-    const [sums] = await selectKeySpending(sql, accountId, purseId, budgets.keyId)
-    const { day, month, open } = toNumbers(sums!)
-    const over = (period: 'day' | 'month', limit: number | undefined, spent: number) => (asked: number) =>
-      limit !== undefined && spent + open + asked > limit
-        ? ({ by: 'budget', period, limit, spent: spent + open, asked } as const)
-        : undefined
-    checks.push(over('day', budgets.perDay, day), over('month', budgets.perMonth, month))
-  }
-  return (asked) => {
-    for (const check of checks) {
-      const blocked = check(asked)
-      if (blocked) return blocked
-    }
-    return undefined
-  }
 }
 
 async function takeLease(sql: Sql, { accountId, purseId, processId, podId }: LeaseAsk, amount: number) {
@@ -205,57 +161,10 @@ async function takeLease(sql: Sql, { accountId, purseId, processId, podId }: Lea
     do update set amount = leases.amount + excluded.amount, renewed_at = now()`
 }
 
-interface PurseRow {
-  available: string | number
-  held: string | number
-  leased: string | number
-  limits?: WindowLimits | null
-  shadow?: boolean | null
-  reset_minute?: number | null
-}
-
-const booksIn = (row: PurseRow | undefined) =>
-  row
-    ? toNumbers({ available: row.available, held: row.held, leased: row.leased })
-    : { available: 0, held: 0, leased: 0 }
-
-const isLimited = (row: PurseRow | undefined, operator: WindowLimits | undefined) =>
-  operator !== undefined && (Object.keys(operator).length > 0 || Object.keys(row?.limits ?? {}).length > 0)
-
-/** A bigint comes as text. */
-const toNumbers = <K extends string>(row: Record<K, string | number>): Record<K, number> =>
-  Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as Record<K, number>
-
-const selectPurse = (sql: Sql, accountId: string) => sql<PurseRow[]>`
-  select balances.available, balances.held, balances.leased, guardrails.limits, guardrails.shadow,
-    guardrails.reset_minute
-  from balances left join guardrails on guardrails.account_id = balances.account_id
-  where balances.account_id = ${accountId}
-  for update of balances`
-
 const selectBalance = (sql: Sql, accountId: string) => sql<PurseRow[]>`
   select balances.available, balances.held, balances.leased, guardrails.limits
   from balances left join guardrails on guardrails.account_id = balances.account_id
   where balances.account_id = ${accountId}`
-
-const selectMinute = (sql: Sql) => sql<{ minute: number }[]>`
-  select floor(extract(epoch from now()) / 60)::int as minute`
-
-const selectSpent = (sql: Sql, accountId: string, sinceMinute: number) => sql<{ minute: number; spent: string }[]>`
-  select minute, spent from spend_minutes where account_id = ${accountId} and minute >= ${sinceMinute}`
-
-/** Days and months are UTC's. */
-const selectKeySpending = (sql: Sql, accountId: string, purseId: string, keyId: string) => sql<
-  Record<'day' | 'month' | 'open', string>[]
->`
-  select
-    coalesce(sum(cost) filter (where day = (now() at time zone 'UTC')::date), 0) as day,
-    coalesce(sum(cost), 0) as month,
-    (select coalesce(sum(amount), 0) from credit_leases where account_id = ${accountId} and purse_id = ${purseId})
-      + (select coalesce(sum(amount), 0) from holds where account_id = ${accountId} and purse_id = ${purseId}) as open
-  from usage_days
-  where account_id = ${accountId} and key_id = ${keyId}
-    and day >= date_trunc('month', now() at time zone 'UTC')::date`
 
 interface SliceRow {
   account_id: string

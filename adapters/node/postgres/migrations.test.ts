@@ -27,7 +27,7 @@ test('two gateways that start at once migrate once, and both find it done', asyn
   const logs = [newLog(), newLog()] as const
   await Promise.all([migrate({ database: pods[0], log: logs[0] }), migrate({ database: pods[1], log: logs[1] })])
   const told = [...logs[0].info.mock.calls, ...logs[1].info.mock.calls].sort((a, b) =>
-    a[1].detail.localeCompare(b[1].detail),
+    a[1].detail.localeCompare(b[1].detail, 'en', { numeric: true }),
   )
   expect(told).toEqual(all.map(({ version, name }) => ['database migrated', { detail: `${version} ${name}` }]))
   const history = await pods[0].query('history', undefined, (sql) => sql`select version, name from schema_migrations`)

@@ -12,6 +12,9 @@ import { idempotency } from './migrations/0005-idempotency.ts'
 import { ledger } from './migrations/0006-ledger.ts'
 import { payments } from './migrations/0007-payments.ts'
 import { reads } from './migrations/0008-reads.ts'
+import { rentals } from './migrations/0009-rentals.ts'
+import { deployments } from './migrations/0010-deployments.ts'
+import { priceHours } from './migrations/0011-price-hours.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -29,6 +32,9 @@ export const all: readonly Migration[] = [
   ledger,
   payments,
   reads,
+  rentals,
+  deployments,
+  priceHours,
 ]
 
 /** Any number, the same in every version of the gateway. */

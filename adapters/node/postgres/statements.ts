@@ -22,12 +22,13 @@ export function createStatements({ cluster }: { cluster: Pick<Cluster, 'read'> }
       const rows = await cluster.read('list transactions', { reads: 'own', accountId }, (sql) =>
         selectTransactions(sql, accountId, from, limit),
       )
-      return rows.map(({ at, operation_id, kind, amount, note }) => ({
+      return rows.map(({ at, operation_id, kind, amount, note, instance_id }) => ({
         at,
         operationId: operation_id,
         kind,
         amount: Number(amount),
         note: note ?? undefined,
+        instanceId: instance_id ?? undefined,
       }))
     },
     async usage(accountId, question) {
@@ -75,6 +76,7 @@ interface TransactionRow {
   kind: ShownKind
   amount: string
   note: string | null
+  instance_id: string | null
 }
 
 /**
@@ -85,7 +87,7 @@ export const selectTransactions = (sql: Sql, accountId: string, from: typeof new
   TransactionRow[]
 >`
   select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at, operation_id, kind,
-    available + held as amount, note
+    available + held as amount, note, instance_id
   from ledger_entries
   where account_id = ${accountId} and kind not in ('hold', 'release')
     and (ledger_entries.at, operation_id) <= (${from.at}::text::timestamptz, ${from.operationId})

@@ -1,11 +1,12 @@
 /** Redis as the configuration names it, and what this pod keeps there. */
 import { type Config, ConfigError } from '../../../src/config.ts'
-import type { Clock, FleetBoard, LimitStore, Log, Metrics, SharedCache } from '../../../src/ports.ts'
+import type { Clock, FleetBoard, LimitStore, Log, Metrics, Pace, SharedCache } from '../../../src/ports.ts'
 import { createSharedBoard } from '../../../src/resilience/shared-board.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
 import type { Redis, RedisOptions } from './client.ts'
 import { createRedisFleetStore } from './fleet-store.ts'
 import { createLimitStore } from './limit-store.ts'
+import { createRedisPace } from './pace.ts'
 import { createSharedCache } from './shared-cache.ts'
 
 export interface SharedState {
@@ -13,6 +14,7 @@ export interface SharedState {
   fleet: FleetBoard
   limitStore: LimitStore
   cache: SharedCache
+  pace: Pace
   close(): Promise<void>
 }
 
@@ -54,6 +56,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
     fleet,
     limitStore: createLimitStore({ redis, prefix: config.CACHE_KEY_PREFIX }),
     cache,
+    pace: createRedisPace({ redis, prefix: config.CACHE_KEY_PREFIX, clock, random, pods: fleet.pods }),
     async close() {
       cache.close()
       await fleet.close()

@@ -1,0 +1,4 @@
+import { deploymentsContract } from '../../tests/contracts/deployments.ts'
+import { createMemoryDeployments } from './deployments.ts'
+
+deploymentsContract('the deployments in memory', async () => createMemoryDeployments())

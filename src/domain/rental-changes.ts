@@ -1,0 +1,80 @@
+/** How one version of a rental becomes the next. Wherever rentals are kept, these alone make versions. */
+import type { MicroUsd } from './money.ts'
+import { type EndReason, isFinal, type NewRental, type Rental, type RentalState, transitions } from './rental.ts'
+
+export function begunRental(rental: NewRental, hold: MicroUsd, at: Date): Rental {
+  return {
+    ...rental,
+    state: 'intended',
+    version: 1,
+    marketId: undefined,
+    reason: undefined,
+    endpoints: [],
+    tried: [],
+    createdAt: at,
+    createSentAt: undefined,
+    startedAt: undefined,
+    heardAt: undefined,
+    endedAt: undefined,
+    dueAt: at,
+    failures: 0,
+    hour: 0,
+    held: hold,
+    accrued: 0,
+    accruedAt: undefined,
+    settled: 0,
+    replacedBy: undefined,
+  }
+}
+
+/**
+ * What is left out, or undefined, stays. One that has failed can still become `gone`, and nothing else of it changes.
+ * @throws TypeError where the state may not follow, or the change is one of the end's own
+ */
+export function changedRental(rental: Rental, change: { [K in keyof Rental]?: Rental[K] | undefined }): Rental {
+  const { state = rental.state } = change
+  assertMayBecome(rental, state)
+  if (isFinal(rental.state)) return { ...rental, state, version: rental.version + 1 }
+  if (isFinal(state)) throw new TypeError(`a rental becomes ${state} by its end, which settles what is held`)
+  const set = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
+  return { ...rental, ...set, version: rental.version + 1 }
+}
+
+export function nextHourOf(rental: Rental, hour: { at: Date; settle: MicroUsd; next: MicroUsd; dueAt: Date }): Rental {
+  return {
+    ...rental,
+    version: rental.version + 1,
+    hour: rental.hour + 1,
+    held: hour.next,
+    accrued: 0,
+    accruedAt: hour.at,
+    settled: rental.settled + hour.settle,
+    dueAt: hour.dueAt,
+  }
+}
+
+/** Its secrets are forgotten. @throws TypeError where the state may not follow, or more is given back than was paid */
+export function endedRental(
+  rental: Rental,
+  end: { at: Date; state: 'gone' | 'failed'; reason: EndReason; settle: MicroUsd; refund: MicroUsd },
+): Rental {
+  assertMayBecome(rental, end.state)
+  if (end.refund > rental.settled) throw new TypeError(`rental ${rental.id}: more is given back than it came to`)
+  return {
+    ...rental,
+    state: end.state,
+    version: rental.version + 1,
+    reason: end.reason,
+    endedAt: end.at,
+    held: 0,
+    accrued: 0,
+    settled: rental.settled + end.settle - end.refund,
+    spec: { ...rental.spec, env: {} },
+  }
+}
+
+function assertMayBecome(rental: Rental, state: RentalState): void {
+  if (state === rental.state && !isFinal(state)) return
+  if (transitions[rental.state].includes(state)) return
+  throw new TypeError(`a rental that is ${rental.state} cannot become ${state}`)
+}

@@ -1,0 +1,92 @@
+import { expect, it } from 'vitest'
+import { marketControl, passUntil } from '../../tests/support/market-control.ts'
+import { microUsd } from '../domain/money.ts'
+import type { MachineOrder } from './market.ts'
+
+const { signal } = new AbortController()
+/** One RTX 5090 at $0.58, of which there are eight. */
+const order: MachineOrder = {
+  offerId: '1015',
+  label: 'aiserve-0123abcd-0198c0de-0000-7000-8000-000000000001',
+  spec: {
+    image: 'vllm/vllm-openai',
+    diskGb: 20,
+    env: { MODEL: 'm' },
+    ports: [8000],
+    args: ['--model', 'm'],
+    onstart: undefined,
+    label: undefined,
+    maxPrice: undefined,
+    maxHours: undefined,
+    bid: undefined,
+    replace: false,
+  },
+  hours: 1,
+  pricePerHour: microUsd(0.58),
+  gpuCount: 1,
+}
+
+function world() {
+  const { clock, market, control, controls } = marketControl('ionet')
+  const pass = <T>(work: Promise<T>) => passUntil(clock, work)
+  const create = (more: Partial<MachineOrder> = {}) => pass(control.create({ ...order, ...more }, signal))
+  return { clock, market, control, controls, pass, create }
+}
+
+it('buys an hour, then another, and what was paid is the bill', async () => {
+  const { clock, control, controls, pass, create } = world()
+  const made = await create()
+  expect(made.outcome).toBe('created')
+  const id = 'machineId' in made ? made.machineId : ''
+  expect(controls.machines()).toMatchObject([{ label: order.label }])
+  await clock.advance(5_000)
+  const machine = await pass(control.show(id, signal))
+  expect(machine).toMatchObject({ id, status: 'running', endpoints: [{ port: undefined }] })
+  expect(machine!.startedAt!.getTime()).toBeLessThan(clock.wallNow())
+  expect(await pass(control.list(signal))).toMatchObject([{ id, label: order.label, status: 'running' }])
+  expect(await pass(control.extend(id, 1, signal))).toBe('bought')
+  expect(await pass(control.bill(id, new Date(0), signal))).toBe(microUsd(1.16))
+  expect(await pass(control.destroy(id, signal))).toBe('accepted')
+  await clock.advance(10_000)
+  expect(await pass(control.show(id, signal))).toBeUndefined()
+  expect(await pass(control.list(signal))).toEqual([])
+})
+
+it('deploys nothing that costs more by now, that nobody has, or that it cannot do', async () => {
+  const { create, controls } = world()
+  expect(await create({ pricePerHour: microUsd(0.57) })).toEqual({ outcome: 'gone' })
+  expect(await create({ offerId: '9' })).toEqual({ outcome: 'gone' })
+  expect((await create({ spec: { ...order.spec, onstart: 'x' } })).outcome).toBe('refused')
+  expect(controls.machines()).toEqual([])
+})
+
+it('cannot tell whether a name that is taken is its own machine', async () => {
+  const { create, controls } = world()
+  await create()
+  expect(await create()).toEqual({ outcome: 'unknown' })
+  expect(controls.machines()).toHaveLength(1)
+})
+
+it('sends a deployment and an extension once, and tells which of them may have been done', async () => {
+  const { market, create, control, controls, pass } = world()
+  market.setFaults([{ kind: 'reset', match: { path: '/deploy', method: 'POST' } }])
+  expect(await create()).toEqual({ outcome: 'unknown' })
+  market.setFaults([])
+  const made = await create({ label: 'another' })
+  const id = 'machineId' in made ? made.machineId : ''
+  market.setFaults([{ kind: 'status', status: 500 }])
+  const calls = market.calls()
+  expect(await pass(control.extend(id, 1, signal))).toBe('unknown')
+  expect(market.calls() - calls).toBe(1)
+  market.goDown()
+  await expect(pass(control.extend(id, 1, signal))).rejects.toThrow('not_sent')
+  expect(controls.machines().filter(({ label }) => label === 'another')).toHaveLength(1)
+})
+
+it('lists every page', async () => {
+  const { create, control, controls, pass } = world()
+  const made = await create()
+  const id = 'machineId' in made ? made.machineId : ''
+  for (let n = 0; n < 150; n++) controls.duplicateLabel(id)
+  expect(await pass(control.list(signal))).toHaveLength(151)
+})

@@ -1,0 +1,176 @@
+/** Machines that an account rents. */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import { microUsd, usd } from '../domain/money.ts'
+import { marketNames, type OfferFilter } from '../domain/offer.ts'
+import { type Rental, shownStatus } from '../domain/rental.ts'
+import { ApiError } from '../errors.ts'
+import { principalOf } from '../middleware/authenticate.ts'
+import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
+import type { ReadJson } from '../middleware/json-body.ts'
+import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
+import type { Instances } from '../services/instances.ts'
+import type { Payer, RentalDesk } from '../services/rental-desk.ts'
+import { parseOr400 } from './parse.ts'
+
+export interface InstanceRouteOptions {
+  instances: Instances
+  desk: RentalDesk
+  idempotent: Idempotent
+  readJson: ReadJson
+}
+
+const dollars = z.number().positive().max(1_000).transform(microUsd)
+const text = (most: number) => z.string().max(most)
+
+export const filterFields = {
+  provider: z
+    .string()
+    .transform((name) => name.toLowerCase().replace('.', ''))
+    .pipe(z.enum(marketNames))
+    .optional(),
+  gpu_model: z.string().min(1).max(100).optional(),
+  min_vram: z.number().positive().max(10_000).optional(),
+  max_price: dollars.optional(),
+  location: z.string().min(1).max(100).optional(),
+  gpu_count: z.int().min(1).max(1_000).optional(),
+}
+const filterShape = z.strictObject(filterFields)
+export const filterOf = (asked: z.output<typeof filterShape>): OfferFilter => ({
+  market: asked.provider,
+  gpuModel: asked.gpu_model,
+  minVramGb: asked.min_vram,
+  maxPriceMicroUsd: asked.max_price,
+  location: asked.location,
+  gpuCount: asked.gpu_count,
+})
+export const filters = filterShape.transform(filterOf)
+
+export const configFields = {
+  image: z
+    .string()
+    .max(512)
+    .regex(/^[\w][\w.\-/:@]*$/, 'must be the name of a container image'),
+  disk_gb: z.number().min(8).max(10_000).default(10),
+  env: z.record(z.string().regex(/^[A-Za-z_]\w{0,127}$/, 'must be names of variables'), text(8_192)).default({}),
+  ports: z.array(z.int().min(1).max(65_535)).max(16).default([]),
+  args: z.array(text(4_096)).max(256).default([]),
+  onstart: text(4_048).optional(),
+  label: text(200).optional(),
+  max_price: dollars.optional(),
+  max_hours: z.number().positive().max(8_760).optional(),
+  bid: dollars.optional(),
+  replace: z.boolean().default(false),
+}
+const body = z
+  .strictObject({ offer_id: z.string().min(1).max(100).optional(), filters: filters.optional(), ...configFields })
+  .refine((asked) => (asked.offer_id === undefined) !== (asked.filters === undefined), {
+    message: 'name an offer by offer_id, or say by filters what to look for; one of them',
+    path: ['offer_id'],
+  })
+const page = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: z.uuid().optional(),
+})
+
+export function instanceRoutes({ instances, desk, idempotent, readJson }: InstanceRouteOptions) {
+  const app = new Hono<AppEnv>()
+  const shape = (rental: Rental) => instanceShape(instances, rental)
+  const answer = (c: AppContext, status: number, rental: Rental): Response => {
+    if (status !== 200) c.get('request').headers.location = `/api/v1/gpu/instances/${rental.id}`
+    return respondJson(c, status, shape(rental))
+  }
+
+  app.post(
+    '/',
+    idempotent.required(keyedJson(readJson), async (c, { value }) => {
+      const asked = parseOr400(body, value)
+      const search = { filter: asked.filters ?? {}, spread: false }
+      const rental = await desk.rent(payerOf(c), { spec: specOf(asked), search, offerId: asked.offer_id })
+      return answer(c, rental.state === 'unknown' || rental.state === 'creating' ? 202 : 201, rental)
+    }),
+  )
+  app.get('/', async (c) => {
+    const { limit, cursor } = parseOr400(page, c.req.query(), 'invalid_query')
+    const found = await instances.list(principalOf(c).accountId, { limit: limit + 1, before: cursor })
+    const shown = found.slice(0, limit)
+    return respondJson(c, 200, {
+      instances: shown.map(shape),
+      ...(found.length > limit && { next_cursor: shown.at(-1)!.id }),
+    })
+  })
+  app.get('/:id', async (c) => {
+    return answer(c, 200, await instances.find(principalOf(c).accountId, c.req.param('id')))
+  })
+  app.delete('/:id', async (c) => {
+    return answer(c, 202, await instances.end(principalOf(c).accountId, c.req.param('id')))
+  })
+  app.get('/:id/logs', async (c) => {
+    const logs = await instances.logs(principalOf(c).accountId, c.req.param('id'), c.req.raw.signal)
+    return respond(c, 200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }, logs)
+  })
+  for (const action of ['start', 'stop'] as const) {
+    app.post(`/:id/${action}`, async (c) => {
+      const { accountId } = principalOf(c)
+      const rental = await instances.setRunning(accountId, c.req.param('id'), action === 'start', c.req.raw.signal)
+      return answer(c, 202, rental)
+    })
+  }
+  return app
+}
+
+const configShape = z.strictObject(configFields)
+export const specOf = (asked: z.output<typeof configShape>) => ({
+  image: asked.image,
+  diskGb: asked.disk_gb,
+  env: asked.env,
+  ports: asked.ports,
+  args: asked.args,
+  onstart: asked.onstart,
+  label: asked.label,
+  maxPrice: asked.max_price,
+  maxHours: asked.max_hours,
+  bid: asked.bid,
+  replace: asked.replace,
+})
+
+/** The key's own purse where it has a budget; else the account's. */
+export function payerOf(c: AppContext): Payer {
+  const { accountId, keyId, limits } = principalOf(c)
+  const { budgetPerDay: perDay, budgetPerMonth: perMonth } = limits.key
+  const budgets = perDay === undefined && perMonth === undefined ? undefined : { keyId, perDay, perMonth }
+  return { accountId, keyId, purseId: budgets ? keyId : accountId, budgets }
+}
+
+export const instanceShape = (instances: Pick<Instances, 'costOf'>, rental: Rental) =>
+  instanceJson(rental, usd(instances.costOf(rental)))
+
+function instanceJson(rental: Rental, costSoFar: number) {
+  const { id, offer, spec, state, reason, createdAt, startedAt, endedAt, endpoints } = rental
+  const status = shownStatus[state]
+  if (status === undefined) throw new ApiError('instance_not_found')
+  const [first] = endpoints
+  return {
+    id,
+    provider: offer.market,
+    offer_id: offer.id,
+    status,
+    ...(reason !== undefined && { reason }),
+    gpu_model: offer.gpuModel,
+    gpu_count: offer.gpuCount,
+    location: offer.location,
+    image: spec.image,
+    ...(spec.label !== undefined && { label: spec.label }),
+    price_per_hour: usd(offer.pricePerHour),
+    cost_so_far: costSoFar,
+    created_at: createdAt.toISOString(),
+    ...(startedAt && { started_at: startedAt.toISOString() }),
+    ...(endedAt && { ended_at: endedAt.toISOString() }),
+    ...(first && { address: first.origin }),
+    ...(endpoints.length > 0 && { endpoints: endpoints.map(({ port, origin }) => ({ port: port ?? null, origin })) }),
+    ...(rental.replaces !== undefined && { replaces: rental.replaces }),
+    ...(rental.replacedBy !== undefined && { replaced_by: rental.replacedBy }),
+    ...(rental.reservationId !== undefined && { reservation_id: rental.reservationId }),
+    ...(rental.deploymentId !== undefined && { deployment_id: rental.deploymentId }),
+  }
+}

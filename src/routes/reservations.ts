@@ -1,0 +1,47 @@
+/** Several machines at once, all or none. */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import { principalOf } from '../middleware/authenticate.ts'
+import { keyedJson } from '../middleware/idempotency.ts'
+import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
+import { maxReserved, type Reservation, type Reservations } from '../services/reservations.ts'
+import { configFields, filters, type InstanceRouteOptions, instanceShape, payerOf, specOf } from './instances.ts'
+import { parseOr400 } from './parse.ts'
+
+export type ReservationRouteOptions = Omit<InstanceRouteOptions, 'desk'> & { reservations: Reservations }
+
+const body = z.strictObject({
+  count: z.int().min(1).max(maxReserved),
+  filters,
+  /** On as many hosts. */
+  spread: z.boolean().default(false),
+  config: z.strictObject({ ...configFields, image: configFields.image.default('ubuntu:24.04') }),
+})
+
+export function reservationRoutes({ reservations, instances, idempotent, readJson }: ReservationRouteOptions) {
+  const app = new Hono<AppEnv>()
+  const answer = (c: AppContext, status: number, { id, status: stands, rentals }: Reservation): Response => {
+    if (status !== 200) c.get('request').headers.location = `/api/v1/gpu/reservations/${id}`
+    const shown = rentals.filter(({ state }) => state !== 'gone')
+    return respondJson(c, status, {
+      id,
+      status: stands,
+      count: rentals.filter(({ replaces }) => replaces === undefined).length,
+      instances: shown.map((rental) => instanceShape(instances, rental)),
+    })
+  }
+
+  app.post(
+    '/',
+    idempotent.required(keyedJson(readJson), async (c, { value }) => {
+      const { count, filters: filter, spread, config } = parseOr400(body, value)
+      const order = { spec: specOf(config), search: { filter, spread } }
+      const reservation = await reservations.reserve(payerOf(c), order, count)
+      return answer(c, reservation.status === 'pending' ? 202 : 201, reservation)
+    }),
+  )
+  app.get('/:id', async (c) => {
+    return answer(c, 200, await reservations.show(principalOf(c).accountId, c.req.param('id')))
+  })
+  return app
+}

@@ -1,0 +1,47 @@
+import { beforeAll, expect, it } from 'vitest'
+import { rentalWorld, vastOffers } from '../../tests/support/rental-world.ts'
+import type { RentalOffer } from '../domain/rental.ts'
+
+let offers: RentalOffer[]
+beforeAll(async () => {
+  offers = await vastOffers()
+})
+const { signal } = new AbortController()
+
+const world = () => rentalWorld('vastai', offers)
+
+it('shows an instance to its owner alone', async () => {
+  const { rent, rentals, instances } = world()
+  const rental = await rent()
+  expect(await rentals.find('account', rental.id)).toBeDefined()
+  for (const id of [rental.id, 'nonsense', '0198c0de-0000-7000-8000-00000000ffff']) {
+    await expect(instances.find('another', id)).rejects.toMatchObject({ code: 'instance_not_found' })
+  }
+})
+
+it('stops and starts, and costs its disk alone meanwhile', async () => {
+  const { rent, pass, watched, rows, instances } = world()
+  const { id, offer } = await rent()
+  await watched(10_000)
+  const stopping = await pass(instances.setRunning('account', id, false, signal))
+  expect(stopping.state).toBe('stopping')
+  await watched(60_000)
+  expect(rows()).toMatchObject([{ state: 'stopped' }])
+  const before = instances.costOf(rows()[0]!)
+  await watched(30 * 60_000, 30_000)
+  const perHalfHour = instances.costOf(rows()[0]!) - before
+  expect(Math.abs(perHalfHour - offer.stoppedPerHour / 2)).toBeLessThan(offer.pricePerHour / 1_000)
+  expect((await pass(instances.setRunning('account', id, true, signal))).state).toBe('starting')
+  await watched(60_000)
+  expect(rows()).toMatchObject([{ state: 'running' }])
+})
+
+it('is ended once, and is there no more when the market says so', async () => {
+  const { rent, watched, instances, controls } = world()
+  const { id } = await rent()
+  expect((await instances.end('account', id)).state).toBe('ending')
+  expect((await instances.end('account', id)).state).toBe('ending')
+  await watched(30_000)
+  expect(controls.machines()).toEqual([])
+  await expect(instances.end('account', id)).rejects.toMatchObject({ code: 'instance_not_found' })
+})

@@ -1,0 +1,129 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { ionetOffer, rentalWorld, spec, vastOffers } from '../../tests/support/rental-world.ts'
+import type { RentalOffer } from '../domain/rental.ts'
+import { instruments } from '../telemetry/instruments.ts'
+
+let offers: RentalOffer[]
+beforeAll(async () => {
+  offers = await vastOffers()
+})
+const minuteMs = 60_000
+
+describe('what a list tells', () => {
+  it.each([['vastai'], ['ionet']] as const)('%s: a machine comes to run, and where it is reached', async (market) => {
+    const { rent, watched, rows } = rentalWorld(market, market === 'ionet' ? [ionetOffer] : offers)
+    await rent()
+    await watched(10_000)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+    expect(rows()[0]!.endpoints[0]!.origin).toMatch(/^http:\/\//)
+  })
+
+  it('a machine whose creation nobody heard of is adopted by its label, and metered from when it began', async () => {
+    const { rent, market, watched, rows, controls, metrics, desk } = rentalWorld('vastai', offers)
+    market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])
+    await rent()
+    await watched(10_000)
+    expect(rows()).toMatchObject([{ state: 'running', marketId: controls.machines()[0]!.id }])
+    expect(metrics.counted(instruments.gpuOrphans, { action: 'adopted' })).toBe(1)
+    await desk.end(rows()[0]!, 'owner')
+    await watched(30_000)
+    expect(rows()).toMatchObject([{ state: 'gone', settled: controls.bill()[0]!.microUsd }])
+  })
+
+  it('a create that had no effect is ended after two lists, two minutes later, and its hold is released', async () => {
+    const { rent, market, watched, rows, spendable } = rentalWorld('vastai', offers)
+    market.setFaults([{ kind: 'reset', match: { method: 'PUT' } }])
+    await rent()
+    await watched(100_000)
+    expect(rows()).toMatchObject([{ state: 'unknown' }])
+    await watched(60_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'not_created' }])
+    expect(spendable()).toBe(1e9)
+  })
+
+  it('one that its owner ended while it was unknown is destroyed when it is found', async () => {
+    const { rent, market, watched, rows, controls, desk } = rentalWorld('vastai', offers)
+    market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])
+    await desk.end(await rent(), 'owner')
+    await watched(2 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'gone' }])
+    expect(controls.machines()).toEqual([])
+    expect(controls.bill()).toHaveLength(1)
+  })
+
+  it('a host that is lost ends the rental', async () => {
+    const { rent, watched, rows, controls } = rentalWorld('vastai', offers)
+    const { marketId } = await rent()
+    await watched(10_000)
+    controls.loseHost(marketId!)
+    await watched(2 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'host_lost' }])
+    expect(controls.machines()).toEqual([])
+  })
+
+  it('a machine that lists lack for a minute is ended; one list alone says nothing', async () => {
+    const { rent, watched, rows, controls } = rentalWorld('vastai', offers)
+    const { marketId } = await rent()
+    await watched(10_000)
+    controls.lie({ kind: 'omits', id: marketId! })
+    await watched(40_000)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+    controls.lie()
+    await watched(2 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+    controls.lie({ kind: 'omits', id: marketId! })
+    await watched(4 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'market_ended' }])
+  })
+
+  it('a price above what was agreed ends it at once', async () => {
+    const { rent, watched, rows, controls } = rentalWorld('vastai', offers)
+    const { marketId, offer } = await rent()
+    controls.raisePrice(marketId!, 2)
+    await watched(minuteMs)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'max_price' }])
+    expect(rows()[0]!.settled).toBeLessThan(offer.pricePerHour / 60)
+  })
+})
+
+describe('machines that no rental accounts for', () => {
+  it('a second machine with the label of a rental is destroyed, after a minute and not before', async () => {
+    const { rent, watched, rows, controls, metrics } = rentalWorld('vastai', offers)
+    const { marketId } = await rent()
+    await watched(10_000)
+    const double = controls.duplicateLabel(marketId!)
+    await watched(40_000)
+    expect(controls.machines().map(({ id }) => id)).toContain(double)
+    await watched(4 * minuteMs)
+    expect(controls.machines().map(({ id }) => id)).toEqual([marketId])
+    expect(metrics.counted(instruments.gpuOrphans, { action: 'destroyed' })).toBe(1)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+  })
+
+  it('a machine that lists show and is not there is not destroyed', async () => {
+    const { rent, watched, controls, rows, metrics, desk } = rentalWorld('vastai', offers)
+    const { marketId } = await rent()
+    await desk.end(rows()[0]!, 'owner')
+    await watched(minuteMs)
+    controls.lie({ kind: 'shows_destroyed', id: marketId! })
+    await watched(5 * minuteMs)
+    expect(metrics.counted(instruments.gpuOrphans, { action: 'destroyed' })).toBe(0)
+  })
+
+  it('what others rented, and what the database does not know, is told of once and left alone', async () => {
+    const { clock, control, watched, controls, metrics, pass } = rentalWorld('vastai', offers)
+    const { signal } = new AbortController()
+    const labels = ['somebody', '', 'aiserve-ffffffff-0198c0de-0000-7000-8000-000000000001']
+    labels.push('aiserve-0123abcd-0198c0de-0000-7000-8000-00000000ffff')
+    for (const [n, label] of labels.entries()) {
+      const offerId = offers[n]!.id.slice(7)
+      const order = { offerId, label, hours: 1, pricePerHour: 1e9, gpuCount: 1 }
+      await pass(control.create({ ...order, spec }, signal))
+    }
+    await clock.advance(5_000)
+    await watched(5 * minuteMs)
+    expect(controls.machines()).toHaveLength(4)
+    expect(metrics.counted(instruments.gpuOrphans, { action: 'reported' })).toBe(4)
+    expect(metrics.counted(instruments.gpuOrphans, { action: 'destroyed' })).toBe(0)
+  })
+})

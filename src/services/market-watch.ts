@@ -1,0 +1,205 @@
+/**
+ * What markets tell of the machines there are. One pod of the fleet lists a market; from that one list come states,
+ * addresses, adoption by label, losses, and machines that no rental accounts for.
+ */
+import type { MarketName } from '../domain/offer.ts'
+import { accruedBy, type EndReason, endingBy, parseLabel, type Rental } from '../domain/rental.ts'
+import type { Clock, Log, Metrics, RentalChange, Rentals, Turns } from '../ports.ts'
+import type { Machine, MarketControl } from '../providers/market.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
+import type { Orphans } from './orphans.ts'
+
+export interface MarketWatchOptions {
+  clock: Clock
+  random: () => number
+  control: MarketControl
+  rentals: Rentals
+  turns: Turns
+  orphans: Orphans
+  /** Eight hexadecimal digits, of all pods that share a database. */
+  fleet: string
+  /** Of this process. */
+  holder: string
+  /** Live pods, this one included. */
+  pods: () => number
+  mode: { readOnly: boolean }
+  metrics: Metrics
+  log: Log
+}
+
+export interface MarketWatch {
+  /** Lists the market where that is due and this pod's turn. */
+  round(): Promise<void>
+  start(): void
+  stop(options: { timeoutMs: number }): Promise<void>
+}
+
+const everyMs = 3_000
+/** While nothing is on its way. */
+const quietMs = 30_000
+/** Longer than a long list takes. */
+const turnMs = 120_000
+/** Lists that began so long after the call that creates a machine would show it. */
+const settledMs = 120_000
+/** Two lists that lack a machine count as two when they are so far apart. */
+const apartMs = 60_000
+/** How old the word that a machine lives may be before a new one is written down. */
+const heardMs = 60_000
+/** Addresses that are asked for after one list. */
+const maxShown = 5
+/** Markets round, and add what a machine's traffic costs: only what is more than that is another price. */
+const priceTolerance = 1.01
+
+const inTransition = new Set(['creating', 'unknown', 'starting', 'stopping', 'ending'])
+const nobody = new AbortController().signal
+
+export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
+  const { clock, random, control, rentals, turns, orphans, fleet, holder, pods, mode, metrics, log } = options
+  const market: MarketName = control.name
+  let listedAt = Number.NEGATIVE_INFINITY
+  /** This pod has the market's turn: the others need not look often. */
+  let isMine = false
+  /** Rentals whose machine a complete list lacked, and when that list began. Another pod that takes over begins anew. */
+  const missing = new Map<string, number>()
+
+  const ending = (rental: Rental, reason: EndReason, at: Date) => endingBy(rental, reason, at, control.billing)
+
+  /** A machine whose creation nobody heard of. */
+  function adoption(rental: Rental, machine: Machine, at: Date): RentalChange {
+    const startedAt = machine.startedAt ?? rental.createSentAt ?? at
+    const isPrepaid = control.billing === 'hours_ahead'
+    return {
+      marketId: machine.id,
+      startedAt,
+      accruedAt: startedAt,
+      heardAt: at,
+      dueAt: at,
+      ...(isPrepaid && { accrued: rental.offer.pricePerHour }),
+      ...(rental.state === 'unknown' && { state: 'starting' }),
+    }
+  }
+
+  /** What the list says of a rental's machine that is not known yet; undefined = nothing. */
+  function news(rental: Rental, machine: Machine, at: Date): RentalChange | undefined {
+    const { state, offer } = rental
+    const lives = state === 'starting' || state === 'running' || state === 'stopping' || state === 'stopped'
+    if (!lives) return undefined
+    if (machine.status === 'lost') return ending(rental, 'host_lost', at)
+    const costs = machine.pricePerHour ?? 0
+    const isDearer = machine.status !== 'stopped' && state !== 'stopped' && costs > offer.pricePerHour * priceTolerance
+    if (isDearer) return ending(rental, 'max_price', at)
+    const to = stateAfter(rental, machine)
+    const endpoints = machine.endpoints.length > 0 ? machine.endpoints : rental.endpoints
+    const isNew = to !== state || JSON.stringify(endpoints) !== JSON.stringify(rental.endpoints)
+    const isOld = at.getTime() - (rental.heardAt?.getTime() ?? 0) >= heardMs
+    if (!isNew && !isOld) return undefined
+    const accrual = to === state ? undefined : accruedBy(rental, at, control.billing)
+    return { state: to, endpoints, heardAt: at, ...accrual }
+  }
+
+  async function observe(rental: Rental, machine: Machine, at: Date) {
+    const change = news(rental, machine, at)
+    if (change) await rentals.change(rental, change)
+  }
+
+  /** No list shows it any more. */
+  async function miss(rental: Rental, began: number) {
+    const { id, marketId, state } = rental
+    const isUncertain = marketId === undefined && (state === 'unknown' || state === 'ending')
+    const isLive = marketId !== undefined && state !== 'ending'
+    if (!isUncertain && !isLive) return
+    const sentAt = rental.createSentAt?.getTime() ?? rental.createdAt.getTime()
+    if (isUncertain && began < sentAt + settledMs) return
+    const since = missing.get(id)
+    if (since === undefined) return void missing.set(id, began)
+    if (isLive && began - since < apartMs) return
+    const at = new Date(clock.wallNow())
+    if (isLive) return rentals.change(rental, ending(rental, 'market_ended', at))
+    // Its credit is free again: two lists say that there is no such machine.
+    const asked = rental.reason === 'owner' || rental.reason === 'group'
+    const reason = state === 'ending' ? (rental.reason ?? 'not_created') : 'not_created'
+    return rentals.end(rental, { at, state: asked ? 'gone' : 'failed', reason, settle: 0, refund: 0 })
+  }
+
+  /** Some markets' lists do not tell where a machine is reached. */
+  async function withAddress(machine: Machine): Promise<Machine> {
+    return (await control.show(machine.id, nobody)) ?? machine
+  }
+
+  async function readList(known: readonly Rental[]) {
+    const began = clock.wallNow()
+    const machines = await control.list(nobody)
+    const byId = new Map(known.map((rental) => [rental.id, rental]))
+    const found = new Set<string>()
+    const strays: Machine[] = []
+    let shown = 0
+    // In one order, so that of two machines with one label the same is taken whoever looks.
+    for (const listed of machines.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+      const label = parseLabel(listed.label)
+      const rental = label?.fleet === fleet ? byId.get(label.rentalId) : undefined
+      const isAdopted = rental?.marketId === undefined && (rental?.state === 'unknown' || rental?.state === 'ending')
+      if (rental && isAdopted && !found.has(rental.id)) {
+        found.add(rental.id)
+        const at = new Date(clock.wallNow())
+        if (await rentals.change(rental, adoption(rental, listed, at))) {
+          metrics.count(instruments.gpuOrphans, { provider: market, action: 'adopted' })
+        }
+      } else if (rental && rental.marketId === listed.id) {
+        found.add(rental.id)
+        const lacksAddress = listed.status === 'running' && listed.endpoints.length + rental.endpoints.length === 0
+        const machine = lacksAddress && shown++ < maxShown ? await withAddress(listed) : listed
+        await observe(rental, machine, new Date(clock.wallNow()))
+      } else if (rental?.state !== 'creating' && rental?.state !== 'intended') {
+        strays.push(listed)
+      }
+    }
+    for (const rental of known) {
+      if (found.has(rental.id)) missing.delete(rental.id)
+      else await miss(rental, began)
+    }
+    for (const id of missing.keys()) if (!byId.has(id)) missing.delete(id)
+    await orphans.consider(strays, new Date(began))
+  }
+
+  async function round() {
+    if (mode.readOnly) return
+    const known = await rentals.live(market)
+    const isBusy = known.some(({ state }) => inTransition.has(state))
+    if (!isBusy && clock.now() - listedAt < quietMs) return
+    isMine = await turns.take(`market:${market}`, holder, turnMs)
+    if (!isMine) return
+    await readList(known)
+    listedAt = clock.now()
+  }
+
+  const others = sharedEvery(everyMs, pods)
+  let background: Background | undefined
+  return {
+    round,
+    start() {
+      background ??= startBackground({
+        clock,
+        random,
+        everyMs: () => (isMine ? everyMs : others()),
+        round: async () => {
+          await round()
+          return false
+        },
+        onError: (error) => log.warn('a market could not be listed', { provider: market, error: String(error) }),
+      })
+    },
+    async stop({ timeoutMs }) {
+      await atMost(clock, timeoutMs, background?.stop() ?? Promise.resolve())
+      await turns.endTurn(`market:${market}`, holder)
+    },
+  }
+}
+
+/** The market's word; what we have asked for and it has not done yet stays as it is. */
+function stateAfter({ state }: Rental, { status }: Machine): Rental['state'] {
+  if (status === 'lost') return state
+  if (status === 'stopped') return state === 'starting' ? state : 'stopped'
+  if (state === 'stopping') return state
+  return status
+}

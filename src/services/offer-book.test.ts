@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import type { MarketName, Offer } from '../domain/offer.ts'
+import { UpstreamFailure } from '../upstream/outcome.ts'
+import { createOfferBook } from './offer-book.ts'
+
+const offer = (id: string, more: Partial<Offer> = {}): Offer => ({
+  ...{ id, market: id.split(':')[0] as MarketName, gpuModel: 'RTX 4090', gpuCount: 1, vramMib: 24_564 },
+  ...{ priceMicroUsd: 400_000, priceParts: {}, location: null, reliability: null, available: true },
+  ...more,
+})
+const terms = { diskGb: 10 }
+
+function world(lists: Partial<Record<MarketName, Offer[]>>) {
+  const clock = new FakeClock()
+  const offers = {
+    async snapshot(market: MarketName) {
+      const found = lists[market]
+      if (!found) throw new UpstreamFailure('server', { status: 500 })
+      return { offers: found, asOf: '' }
+    },
+  }
+  return { clock, book: createOfferBook({ clock, offers, markets: ['vastai', 'ionet'] }) }
+}
+
+test('prices are with the disk that is asked for, and at the bid', async () => {
+  // A micro-dollar a GB and hour, ten of them in the price.
+  const { book } = world({ vastai: [offer('vastai:1', { disk: { perGbHour: 1_000, includedGb: 10 } })] })
+  expect(await book.find('vastai:1', terms)).toMatchObject({ pricePerHour: 400_000, stoppedPerHour: 10_000 })
+  expect(await book.find('vastai:1', { diskGb: 50 })).toMatchObject({ pricePerHour: 440_000, stoppedPerHour: 50_000 })
+  expect(await book.find('vastai:1', { diskGb: 50, bid: 100_000 })).toMatchObject({ pricePerHour: 150_000 })
+  const pick = (maxPriceMicroUsd: number) =>
+    book.pick({ maxPriceMicroUsd }, { diskGb: 50, limit: 5, without: [] }).then((found) => found.length)
+  expect([await pick(439_999), await pick(440_000)]).toEqual([0, 1])
+})
+
+test('the cheapest come first, over both markets; one that is down shortens the list', async () => {
+  const vastai = [
+    offer('vastai:1'),
+    offer('vastai:2', { priceMicroUsd: 300_000 }),
+    offer('vastai:3', { available: false }),
+  ]
+  const both = world({ vastai, ionet: [offer('ionet:1', { priceMicroUsd: 350_000 })] })
+  const pick = async ({ book }: typeof both, without: string[] = []) =>
+    (await book.pick({}, { ...terms, limit: 2, without })).map(({ id }) => id)
+  expect(await pick(both)).toEqual(['vastai:2', 'ionet:1'])
+  expect(await pick(both, ['vastai:2'])).toEqual(['ionet:1', 'vastai:1'])
+  expect(await pick(world({ vastai }))).toEqual(['vastai:2', 'vastai:1'])
+  await expect(world({ vastai }).book.find('ionet:1', terms)).rejects.toMatchObject({ code: 'upstream_unavailable' })
+  expect(await both.book.find('elsewhere:1', terms)).toBeUndefined()
+})
+
+test('what was taken is not offered for a minute, where there is no other machine of it', async () => {
+  const { book, clock } = world({ vastai: [offer('vastai:1')], ionet: [offer('ionet:1', { replicas: 2 })] })
+  const left = async () => (await book.pick({}, { ...terms, limit: 5, without: [] })).map(({ id }) => id)
+  for (const id of ['vastai:1', 'ionet:1']) book.taken(id)
+  expect(await left()).toEqual(['ionet:1'])
+  expect(await book.find('vastai:1', terms)).toBeUndefined()
+  book.taken('ionet:1')
+  expect(await left()).toEqual([])
+  await clock.advance(60_000)
+  expect(await left()).toEqual(['ionet:1', 'vastai:1'])
+})

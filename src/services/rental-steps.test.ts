@@ -1,0 +1,207 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { ionetOffer, payer, rentalWorld, spec, vastOffers } from '../../tests/support/rental-world.ts'
+import type { RentalOffer } from '../domain/rental.ts'
+
+let offers: RentalOffer[]
+beforeAll(async () => {
+  offers = await vastOffers()
+})
+
+const search = { filter: {}, spread: false }
+const hourMs = 3_600_000
+
+describe('renting', () => {
+  it('rents one machine under its label, and holds its hour', async () => {
+    const { rent, controls, spendable } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    expect(rental).toMatchObject({ state: 'starting', marketId: controls.machines()[0]!.id })
+    expect(controls.machines()[0]!.label).toBe(`aiserve-0123abcd-${rental.id}`)
+    expect(spendable()).toBe(1e9 - rental.held)
+  })
+
+  it('takes the next offer where one has gone, no dearer than what is held', async () => {
+    const { rent, controls } = rentalWorld('vastai', offers)
+    controls.raceOffer(offers[0]!.id.slice(7))
+    const rental = await rent()
+    expect(rental).toMatchObject({ state: 'starting', tried: [offers[0]!.id], offer: { id: offers[1]!.id } })
+    expect(rental.offer.pricePerHour).toBeLessThanOrEqual(rental.held)
+  })
+
+  it('tries five offers at most, and gives back what was held', async () => {
+    const { rent, controls, spendable, rows } = rentalWorld('vastai', offers)
+    for (const { id } of offers) controls.raceOffer(id.slice(7))
+    await expect(rent()).rejects.toMatchObject({ code: 'offer_gone' })
+    expect(rows()).toMatchObject([{ state: 'gone', reason: 'no_offer' }])
+    expect(rows()[0]!.tried).toHaveLength(4)
+    expect(spendable()).toBe(1e9)
+  })
+
+  it.each<[string, number, string]>([
+    ['a refusal', 400, 'market_refused'],
+    ['a bad credential', 401, 'upstream_credential'],
+    ['a wish for quiet', 429, 'upstream_throttled'],
+  ])('holds nothing after %s', async (_, status, code) => {
+    const { rent, market, spendable } = rentalWorld('vastai', offers)
+    market.setFaults([{ kind: 'status', status, match: { method: 'PUT' } }])
+    await expect(rent()).rejects.toMatchObject({ code })
+    expect(spendable()).toBe(1e9)
+  })
+
+  it('sends nothing without the credit for an hour', async () => {
+    const { rent, market } = rentalWorld('vastai', offers, { credit: 1 })
+    await expect(rent()).rejects.toMatchObject({ code: 'insufficient_credit' })
+    expect(market.calls()).toBe(0)
+  })
+
+  it('keeps what is not known to have failed', async () => {
+    const { rent, market, controls, live } = rentalWorld('vastai', offers)
+    market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])
+    const rental = await rent()
+    expect(rental).toMatchObject({ state: 'unknown' })
+    await live(10 * 60_000)
+    expect(controls.machines()).toHaveLength(1)
+  })
+})
+
+describe('after a crash', () => {
+  it('a lone intent is released after a minute, and nothing was rented', async () => {
+    const { rentals, desk, pass, live, rows, spendable, controls } = rentalWorld('vastai', offers)
+    const [begun] = await pass(desk.begin(payer, { spec, search }, 1))
+    await live(40_000)
+    expect((await rentals.find('account', begun!.id))?.state).toBe('intended')
+    await live(60_000)
+    expect(rows()).toMatchObject([{ state: 'gone', reason: 'not_created' }])
+    expect(spendable()).toBe(1e9)
+    expect(controls.machines()).toHaveLength(0)
+  })
+
+  it('an intent of a group is gone on with', async () => {
+    const { desk, pass, live, rows, controls } = rentalWorld('vastai', offers)
+    await pass(desk.begin(payer, { spec, search, reservationId: 'r' }, 3))
+    await live(60_000)
+    expect(rows().map(({ state }) => state)).toEqual(['starting', 'starting', 'starting'])
+    expect(controls.machines()).toHaveLength(3)
+  })
+
+  it('a create that was out is not sent again', async () => {
+    const { desk, rentals, pass, live, rows, market } = rentalWorld('vastai', offers)
+    const [begun] = await pass(desk.begin(payer, { spec, search, reservationId: 'r' }, 1))
+    await rentals.change(begun!, { state: 'creating', dueAt: begun!.createdAt })
+    await live(10 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'unknown' }])
+    expect(market.calls()).toBe(0)
+  })
+})
+
+describe('by the second', () => {
+  it('turns each hour, and in the end charges what the market does', async () => {
+    const { rent, live, rows, desk, controls, spendable } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(3.5 * hourMs, 30_000)
+    expect(rows()).toMatchObject([{ hour: 3, held: rental.offer.pricePerHour }])
+    await desk.end(rows()[0]!, 'owner')
+    await live(60_000, 5_000)
+    const [bill] = controls.bill()
+    expect(bill).toMatchObject({ ended: true })
+    expect(rows()).toMatchObject([{ state: 'gone', held: 0, settled: bill!.microUsd }])
+    expect(spendable()).toBe(1e9 - bill!.microUsd)
+  })
+
+  it('destroys it before an hour begins that cannot be held', async () => {
+    const [offer] = offers
+    const credit = Math.round(offer!.pricePerHour * 1.5)
+    const { rent, live, rows, controls, spendable } = rentalWorld('vastai', [offer!], { credit })
+    await rent()
+    await live(hourMs, 10_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'credit' }])
+    expect(controls.bill()[0]).toMatchObject({ ended: true })
+    expect(controls.bill()[0]!.microUsd).toBeLessThanOrEqual(offer!.pricePerHour)
+    expect(spendable()).toBe(credit - controls.bill()[0]!.microUsd)
+  })
+
+  it('ends after max_hours', async () => {
+    const { rent, live, rows, controls } = rentalWorld('vastai', offers)
+    await rent({ maxHours: 1 })
+    await live(hourMs + 60_000, 10_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'max_hours', hour: 0 }])
+    expect(controls.machines()).toHaveLength(0)
+  })
+
+  it('asks for the end until there is one', async () => {
+    const { rent, live, rows, desk, market, controls } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await desk.end(rental, 'owner')
+    market.setFaults([{ kind: 'status', status: 500 }])
+    await live(5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    market.setFaults([])
+    await live(5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'gone' }])
+    expect(controls.machines()).toHaveLength(0)
+  })
+
+  it('charges no more than was agreed, whatever the market does', async () => {
+    const { rent, live, rows, desk, controls } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    controls.raisePrice(rental.marketId!, 10)
+    await live(hourMs / 2, 30_000)
+    await desk.end(rows()[0]!, 'owner')
+    await live(60_000, 5_000)
+    expect(rows()[0]!.settled).toBeLessThan(rental.offer.pricePerHour * 0.52)
+    expect(controls.bill()[0]!.microUsd).toBeGreaterThan(rental.offer.pricePerHour)
+  })
+
+  it('meters by itself where the market does not tell what it charges', async () => {
+    const { rent, live, rows, desk, controls } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(hourMs / 2, 30_000)
+    controls.lie({ kind: 'no_charges', id: rental.marketId! })
+    await desk.end(rows()[0]!, 'owner')
+    await live(15 * 60_000, 5_000)
+    expect(rows()).toMatchObject([{ state: 'gone' }])
+    expect(Math.abs(rows()[0]!.settled - rental.offer.pricePerHour / 2)).toBeLessThan(rental.offer.pricePerHour / 50)
+  })
+
+  it('replaces a lost machine once', async () => {
+    const { rent, live, rows, desk, controls } = rentalWorld('vastai', offers)
+    const rental = await rent({ replace: true })
+    await desk.end(rental, 'host_lost')
+    await live(120_000, 5_000)
+    expect(rows()).toMatchObject([
+      { state: 'failed', reason: 'host_lost', replacedBy: rows()[1]!.id },
+      { state: 'starting', replaces: rental.id },
+    ])
+    expect(controls.machines()).toHaveLength(1)
+  })
+})
+
+describe('hours ahead', () => {
+  it('buys an hour at a time before it runs out, and settles each in full', async () => {
+    const { rent, live, rows, desk, controls, spendable } = rentalWorld('ionet', [ionetOffer])
+    await rent()
+    await live(2.5 * hourMs, 10_000)
+    expect(controls.machines()).toHaveLength(1)
+    expect(controls.bill()).toMatchObject([{ microUsd: 3 * 580_000 }])
+    await desk.end(rows()[0]!, 'owner')
+    await live(60_000, 5_000)
+    expect(rows()).toMatchObject([{ state: 'gone', settled: 3 * 580_000 }])
+    expect(spendable()).toBe(1e9 - 3 * 580_000)
+  })
+
+  it('does not buy an hour twice where the answer was lost', async () => {
+    const { rent, live, rows, controls, market } = rentalWorld('ionet', [ionetOffer])
+    await rent()
+    market.setFaults([{ kind: 'swallow_reply', match: { path: '/extend' }, times: 1 }])
+    await live(1.5 * hourMs, 10_000)
+    expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
+    expect(rows()).toMatchObject([{ hour: 1, accrued: 580_000, settled: 580_000 }])
+  })
+
+  it('buys no hour that it may not run', async () => {
+    const { rent, live, rows, controls } = rentalWorld('ionet', [ionetOffer])
+    await rent({ maxHours: 1 })
+    await live(1.1 * hourMs, 10_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'max_hours', settled: 580_000 }])
+    expect(controls.bill()).toMatchObject([{ microUsd: 580_000 }])
+  })
+})

@@ -1,0 +1,255 @@
+/**
+ * What is to be done next for a rental, by the state it is in. Any pod does it, and goes on where another has stopped:
+ * each change says which version it saw, so that of two pods one comes too late.
+ */
+import type { MarketName } from '../domain/offer.ts'
+import {
+  accruedBy,
+  type EndReason,
+  endingBy,
+  hourEndOf,
+  lastMomentOf,
+  type NewRental,
+  priceOfTime,
+  type Rental,
+  shownStatus,
+} from '../domain/rental.ts'
+import type { Accounts, Clock, Log, Metrics, RentalChange, Rentals } from '../ports.ts'
+import type { MarketControl } from '../providers/market.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
+import type { CreateRental } from './rental-create.ts'
+import { createTermsOf, isRefusal, reasonOf } from './rental-money.ts'
+
+export interface RentalStepsOptions {
+  clock: Clock
+  random: () => number
+  newId: () => string
+  rentals: Rentals
+  accounts: Pick<Accounts, 'listApiKeys'>
+  controls: ReadonlyMap<MarketName, MarketControl>
+  create: CreateRental
+  /** Live pods, this one included. */
+  pods: () => number
+  mode: { readOnly: boolean }
+  metrics: Metrics
+  log: Log
+}
+
+export interface RentalSteps {
+  /** Does what is due, at most a few; true where there may be more. */
+  round(): Promise<boolean>
+  start(): void
+  stop(options: { timeoutMs: number }): Promise<void>
+}
+
+const everyMs = 1_000
+const maxAtOnce = 16
+/** Longer than a step may take, so that no two pods are at the same one. */
+const stepMs = 180_000
+const minuteMs = 60_000
+/** The next hour is held, or bought, so long before the one under way is over. */
+const aheadMs = 2 * minuteMs
+/** An intent that nobody has gone on with for so long has lost its pod. */
+const abandonedMs = minuteMs
+/** Tries at the same thing: what is not to be had is given up; what a market does not charge for is metered by us. */
+const maxCreateTries = 20
+const maxBillTries = 8
+const restMs = 10_000
+const countMs = 15_000
+/** Markets round the parts of a bill, one by one. */
+const roundingMicroUsd = 2
+
+export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
+  const { clock, random, newId, rentals, accounts, controls, create, pods, mode, metrics, log } = options
+  const termsOf = createTermsOf(accounts)
+  const stopping = new AbortController()
+  const now = () => new Date(clock.wallNow())
+  const inMs = (ms: number) => new Date(clock.wallNow() + ms)
+  const later = (rental: Rental, ms: number, also: RentalChange = {}) =>
+    rentals.change(rental, { ...also, dueAt: inMs(ms) })
+  /** Twice as long each time, a minute at most. */
+  const again = (rental: Rental) =>
+    later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { failures: Math.min(rental.failures + 1, 100) })
+
+  async function step(rental: Rental): Promise<unknown> {
+    switch (rental.state) {
+      case 'intended':
+        return begin(rental)
+      case 'creating':
+        // Its pod had two minutes: the call may have left.
+        return rentals.change(rental, { state: 'unknown', dueAt: inMs(minuteMs) })
+      case 'unknown':
+        // The market's lists tell, and whoever reads them changes it.
+        return later(rental, minuteMs)
+      case 'starting':
+      case 'running':
+      case 'stopping':
+      case 'stopped':
+        return keep(rental)
+      case 'ending':
+        return end(rental)
+      case 'gone':
+      case 'failed':
+        return undefined
+    }
+  }
+
+  /** Nothing was sent for it. Whoever asked for one machine has had an error by now, or hears of it by the same key. */
+  async function begin(rental: Rental) {
+    const { createdAt, reservationId, deploymentId, replaces, failures } = rental
+    const isAlone = reservationId === undefined && deploymentId === undefined && replaces === undefined
+    if (!isAlone && failures < maxCreateTries) return create(rental)
+    const ageMs = clock.wallNow() - createdAt.getTime()
+    if (isAlone && ageMs < abandonedMs) return later(rental, abandonedMs - ageMs)
+    return rentals.end(rental, { at: now(), state: 'gone', reason: 'not_created', settle: 0, refund: 0 })
+  }
+
+  async function keep(rental: Rental) {
+    const control = controls.get(rental.offer.market)
+    if (!control) return later(rental, minuteMs)
+    const last = lastMomentOf(rental)
+    if (last !== undefined && clock.wallNow() >= last) return toEnd(rental, control, 'max_hours')
+    if (control.billing === 'hours_ahead' && rental.accrued === 0) return buy(rental, control)
+    // Hours that are bought ahead are bought whole: none is where the rental ends with the one under way.
+    const turnAt = hourEndOf(rental) - aheadMs
+    const wants = last === undefined || last > hourEndOf(rental)
+    if (clock.wallNow() < turnAt || !wants) {
+      const next = Math.min(wants ? turnAt : Number.POSITIVE_INFINITY, last ?? Number.POSITIVE_INFINITY)
+      return rentals.change(rental, { dueAt: new Date(next) })
+    }
+    return turnHour(rental, control)
+  }
+
+  async function turnHour(rental: Rental, control: MarketControl) {
+    const { accrued } = accruedBy(rental, now(), control.billing)
+    const isAhead = control.billing === 'hours_ahead'
+    const next = rental.offer.pricePerHour
+    const dueAt = isAhead ? now() : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
+    const hour = { at: now(), settle: accrued, next, dueAt }
+    const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
+    if (!turned) return undefined
+    if (isRefusal(turned)) return toEnd(rental, control, reasonOf(turned))
+    return isAhead ? buy(turned, control) : turned
+  }
+
+  /** The hour that is held and not bought. What was paid tells of a call before whose answer was lost. */
+  async function buy(rental: Rental, control: MarketControl) {
+    const { marketId, offer, settled } = rental
+    const bought = () => rentals.change(rental, { accrued: offer.pricePerHour, failures: 0, dueAt: now() })
+    const paid = await control.bill(marketId!, rental.createdAt, stopping.signal)
+    if (paid !== undefined && paid > settled + offer.pricePerHour / 2) return bought()
+    const outcome = await control.extend(marketId!, 1, stopping.signal)
+    if (outcome === 'bought') return bought()
+    return outcome === 'refused' ? toEnd(rental, control, 'market_ended') : later(rental, restMs)
+  }
+
+  const toEnd = (rental: Rental, { billing }: MarketControl, reason: EndReason) =>
+    rentals.change(rental, endingBy(rental, reason, now(), billing))
+
+  async function end(rental: Rental) {
+    const control = controls.get(rental.offer.market)
+    // Where it is not known which machine it is, the lists tell, and whether there is one.
+    if (!control || rental.marketId === undefined) return later(rental, minuteMs)
+    await replace(rental)
+    await control.destroy(rental.marketId, stopping.signal)
+    if (await control.show(rental.marketId, stopping.signal)) return again(rental)
+    const total = await totalOf(rental, control)
+    if (total === undefined) return again(rental)
+    return rentals.end(rental, {
+      at: now(),
+      state: rental.reason === 'owner' || rental.reason === 'group' ? 'gone' : 'failed',
+      reason: rental.reason ?? 'owner',
+      settle: Math.max(0, total - rental.settled),
+      refund: Math.max(0, rental.settled - total),
+    })
+  }
+
+  /** What it all came to; undefined = the market has not told yet. */
+  async function totalOf(rental: Rental, control: MarketControl): Promise<number | undefined> {
+    const own = rental.settled + rental.accrued
+    const since = rental.createSentAt ?? rental.createdAt
+    if (control.billing === 'hours_ahead') return own
+    const bill = await control.bill(rental.marketId!, since, stopping.signal)
+    if (bill === undefined) return rental.failures < maxBillTries ? undefined : own
+    // Whatever the market charges us, nobody pays more than the price that was agreed.
+    const agreed = priceOfTime(rental.offer.pricePerHour, clock.wallNow() - since.getTime()) + roundingMicroUsd
+    return Math.min(bill, agreed)
+  }
+
+  /** Its id is written down first, so that it is rented once, whoever does this again. */
+  async function replace(rental: Rental) {
+    const isLost = rental.reason === 'host_lost' || rental.reason === 'market_ended'
+    if (!isLost || !rental.spec.replace) return
+    let { replacedBy } = rental
+    if (replacedBy === undefined) {
+      replacedBy = newId()
+      const noted = await rentals.change(rental, { replacedBy })
+      if (!noted) throw new Error('the rental was changed meanwhile')
+      Object.assign(rental, noted)
+    }
+    if ((await rentals.byIds([replacedBy])).length > 0) return
+    const { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer } = rental
+    const of = { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer }
+    const successor: NewRental = { ...of, id: replacedBy, replaces: rental.id }
+    const begun = await rentals.begin([{ rental: successor, hold: offer.pricePerHour }], await termsOf(rental))
+    if (isRefusal(begun)) {
+      log.warn('a lost machine is not replaced', { account_id: accountId, detail: `${rental.id}: ${reasonOf(begun)}` })
+    }
+  }
+
+  async function guarded(rental: Rental) {
+    try {
+      await step(rental)
+    } catch (error) {
+      log.warn('a rental could not be gone on with', {
+        account_id: rental.accountId,
+        state: rental.state,
+        detail: rental.id,
+        error: String(error),
+      })
+      // Where this fails too, it is due again by itself.
+      await again(rental).catch(() => {})
+    }
+  }
+
+  let counts: Awaited<ReturnType<Rentals['counts']>> = []
+  let countedAt = Number.NEGATIVE_INFINITY
+  metrics.gauge(instruments.gpuInstances, () => {
+    const byStatus = new Map<string, [labels: { provider: string; status: string }, value: number]>()
+    for (const { market: provider, state, count } of counts) {
+      const status = shownStatus[state] ?? 'failed'
+      const before = byStatus.get(`${provider} ${status}`)?.[1] ?? 0
+      byStatus.set(`${provider} ${status}`, [{ provider, status }, before + count])
+    }
+    return byStatus.values()
+  })
+
+  async function count() {
+    if (clock.now() - countedAt < countMs) return
+    countedAt = clock.now()
+    counts = await rentals.counts()
+  }
+
+  async function round(): Promise<boolean> {
+    await count()
+    if (mode.readOnly) return false
+    const due = await rentals.takeDue({ now: now(), max: maxAtOnce, forMs: stepMs })
+    await Promise.all(due.map(guarded))
+    return due.length === maxAtOnce
+  }
+
+  let background: Background | undefined
+  return {
+    round,
+    start() {
+      const onError = (error: unknown) => log.warn('rentals could not be gone on with', { error: String(error) })
+      background ??= startBackground({ clock, random, everyMs: sharedEvery(everyMs, pods), round, onError })
+    },
+    async stop({ timeoutMs }) {
+      const ended = background?.stop() ?? Promise.resolve()
+      await atMost(clock, timeoutMs, ended)
+      stopping.abort()
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest'
+import type { ModelProvider } from '../providers/openai.ts'
+import type { OwnRows } from '../routing/plan.ts'
+import { noTimeouts, type RoutingTable, type TargetRow } from '../routing/table.ts'
+import { createRouter } from './router.ts'
+
+const provider = (name: string, circuit = name) =>
+  ({
+    name,
+    upstream: {
+      bulkhead: { inUse: 0 },
+      circuit: () => ({ breaker: { refusesForMs: () => 0 } }),
+      circuitName: () => `${circuit}:other`,
+    },
+  }) as unknown as ModelProvider
+const target = (fields: Partial<TargetRow>) =>
+  ({ priority: 0, weight: 1, when: {}, price: {}, timeouts: noTimeouts, ...fields }) as TargetRow
+const table: RoutingTable = {
+  providers: new Map([['openai', { name: 'openai', kind: 'openai', baseUrl: 'http://a', apiKeys: [], headers: {} }]]),
+  models: new Map([['*', { name: '*', strategy: 'priority', targets: [target({ provider: 'openai' })] }]]),
+}
+const mine: OwnRows = new Map([
+  [
+    'mine',
+    {
+      row: { name: 'mine', strategy: 'least_busy', targets: [target({ provider: 'rented/1', model: 'llama' })] },
+      next: ['llama', 'gpt'],
+    },
+  ],
+])
+const router = createRouter({
+  random: () => 0,
+  table,
+  createProvider: ({ name }) => provider(name),
+  own: {
+    rowsOf: (accountId) => (accountId === 'owner' ? mine : undefined),
+    provider: (name) => (name === 'rented/1' ? provider('rented') : undefined),
+  },
+})
+const question = { models: ['mine'], metadata: {}, needs: [] }
+const choose = (accountId: string, allowedModels?: string[]) =>
+  router
+    .choose(question, { accountId, allowedModels })
+    .map(({ provider: { name }, planned }) => `${name} ${planned.model}`)
+
+describe("an account's own machines", () => {
+  it('are tried for it alone', () => {
+    expect(choose('owner')).toEqual(['rented llama', 'openai llama', 'openai gpt'])
+    expect(choose('stranger')).toEqual(['openai mine'])
+  })
+
+  it('lead no key to models that it may not ask for', () => {
+    expect(choose('owner', ['mine'])).toEqual(['rented llama'])
+    expect(choose('owner', ['mine', 'gpt'])).toEqual(['rented llama', 'openai gpt'])
+  })
+
+  it('are waited for where none answers and nobody else may', () => {
+    const router = createRouter({
+      random: () => 0,
+      table: { ...table, models: new Map() },
+      createProvider: ({ name }) => provider(name),
+      own: {
+        rowsOf: () =>
+          new Map([['mine', { row: { name: 'mine', strategy: 'least_busy', targets: [] }, next: ['llama'] }]]),
+        provider: () => undefined,
+      },
+    })
+    const caller = { accountId: 'owner' }
+    expect(() => router.choose(question, caller)).toThrow(expect.objectContaining({ code: 'upstream_unavailable' }))
+    const other = { ...question, models: ['other'] }
+    expect(() => router.choose(other, caller)).toThrow(expect.objectContaining({ code: 'model_not_found' }))
+  })
+
+  it('are in the explanation, and may be assumed to be open', () => {
+    const explain = (body: object) => router.explain({ model: 'mine', ...body }, { accountId: 'owner' }).plan
+    expect(explain({}).map(({ provider: name, use }) => `${name} ${use}`)).toEqual([
+      'rented/1 true',
+      'openai true',
+      'openai true',
+    ])
+    expect(explain({ assume: { open: ['rented:other'] } })[0]).toMatchObject({ provider: 'rented/1', use: false })
+  })
+
+  it('are named with the rows that a request may lead to', () => {
+    const names = (accountId: string) => router.rowsFor('mine', { accountId }).map(([name]) => name)
+    expect(names('owner')).toEqual(['mine', 'llama', 'gpt'])
+    expect(names('stranger')).toEqual(['mine'])
+  })
+})
