@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-export type ToolName = 'promtool' | 'nginx' | 'wrk' | 'redis-server'
+export type ToolName = 'promtool' | 'prometheus' | 'hey' | 'nginx' | 'wrk' | 'redis-server'
 
 export interface Tool {
   path: string
@@ -21,6 +21,8 @@ export interface Tool {
 /** The Debian and Ubuntu package that holds each tool, and where in it. */
 const packages: Record<ToolName, { name: string; file: string }> = {
   promtool: { name: 'prometheus', file: 'usr/bin/promtool' },
+  prometheus: { name: 'prometheus', file: 'usr/bin/prometheus' },
+  hey: { name: 'hey', file: 'usr/bin/hey' },
   nginx: { name: 'nginx', file: 'usr/sbin/nginx' },
   wrk: { name: 'wrk', file: 'usr/bin/wrk' },
   // The package of the server itself holds only a link to this program, which goes by the name it is called by.
