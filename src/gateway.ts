@@ -318,13 +318,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...tiers,
     name: 'offers',
     scope: 'public',
-    shared: shared(2),
+    shared: shared(3),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
     // After a failed search the market gets a rest: Vast.ai allows ten searches a minute.
     retryAfterErrorMs: 15_000,
-    bytesOf: ({ offers }) => offers.length * 600,
+    bytesOf: ({ offers }) => offers.length * 900,
     onLookup: lookups('offers'),
   })
 

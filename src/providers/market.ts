@@ -55,6 +55,8 @@ export interface MachineOrder {
   hours: number
   /** The price that it was offered for; the market's own may have risen since. */
   pricePerHour: MicroUsd
+  /** An hour without disk, for an interruptible machine; undefined = on demand. */
+  bid?: MicroUsd | undefined
   gpuCount: number
 }
 
@@ -154,8 +156,14 @@ export function parseOffers<T>(
 }
 
 function dearer(offer: Offer, factor: number): Offer {
-  const parts = Object.entries(offer.priceParts).map(([name, price]) => [name, price * factor])
-  return { ...offer, priceMicroUsd: offer.priceMicroUsd * factor, priceParts: Object.fromEntries(parts) }
+  const { priceMicroUsd, disk, egressPerGb, minBid } = offer
+  return {
+    ...offer,
+    priceMicroUsd: Math.round(priceMicroUsd * factor),
+    disk: disk && { ...disk, perGbHour: disk.perGbHour * factor },
+    egressPerGb: (egressPerGb ?? 0) * factor,
+    minBid: minBid === undefined ? undefined : Math.round(minBid * factor),
+  }
 }
 
 /** The rows that make sense. A market adds fields and oddities at any time; one odd row must not hide the others. */

@@ -23,6 +23,10 @@ const vastRow = (changes: object = {}) => ({
   geolocation: 'Texas, US',
   reliability2: 0.995,
   rentable: true,
+  min_bid: 0.12,
+  cuda_max_good: 12.8,
+  // Odd, and what it says nothing of.
+  inet_up: '12',
   ...changes,
 })
 const ionetRow = (changes: object = {}) => ({
@@ -139,9 +143,14 @@ describe('a search', () => {
         gpu_count: 1,
         vram_gb: 24,
         price_per_hour: 0.35,
-        price_parts: { gpu: 0.3, disk: 0.05 },
+        price_parts: { gpu: 0.3, disk: 0.05, egress: 0 },
+        stopped_per_hour: 0.05,
+        min_bid: 0.12,
+        minimum_hours: 0,
+        interruptible: false,
         location: 'Texas, US',
         reliability: 0.995,
+        cuda: 12.8,
         available: true,
         as_of: '2030-01-01T00:00:00.000Z',
       },
@@ -152,7 +161,9 @@ describe('a search', () => {
         gpu_count: 8,
         vram_gb: 80,
         price_per_hour: 16,
-        price_parts: { configuration: 16 },
+        price_parts: { gpu: 16, disk: 0, egress: 0 },
+        minimum_hours: 1,
+        interruptible: false,
         location: 'Germany',
         reliability: null,
         available: true,
@@ -188,6 +199,8 @@ describe('a search', () => {
     expect((await ask({ gpuCount: 8 })).ids).toEqual(['ionet:a'])
     expect((await ask({ maxPriceMicroUsd: 350_000 })).ids).toEqual(['vastai:1'])
     expect((await ask({ gpuModel: 'none' })).found).toEqual([])
+    const [bid] = (await ask({ interruptible: true, diskGb: 20 })).found
+    expect(bid).toMatchObject({ id: 'vastai:1', price_per_hour: 0.22, interruptible: true, stopped_per_hour: 0.1 })
   })
 
   it('asks only the market that was named', async () => {

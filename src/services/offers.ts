@@ -6,15 +6,8 @@ import { type Cache, type Cached, type CacheResult, farthest } from '../cache/ca
 import { publicKey } from '../cache/keys.ts'
 import type { MemoryTier } from '../cache/memory-tier.ts'
 import { usd } from '../domain/money.ts'
-import {
-  compareOffers,
-  type MarketName,
-  matches,
-  type Offer,
-  type OfferFilter,
-  type OfferSort,
-  vramGb,
-} from '../domain/offer.ts'
+import { type MarketName, type Offer, type OfferFilter, type OfferSort, vramGb } from '../domain/offer.ts'
+import { compareOffers, type PricedOffer, pricedOffers } from '../domain/offer-price.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Pace } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
@@ -109,11 +102,9 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
     const known = memory.get(key)?.value as Page | undefined
     if (known) return known
     const rows = found.flatMap(({ offers, asOf }) =>
-      offers.filter((offer) => matches(offer, filter)).map((offer) => ({ offer, asOf })),
+      pricedOffers(offers, filter).map((priced) => ({ ...priced, asOf })),
     )
-    const compare = compareOffers(sort)
-    rows.sort((a, b) => compare(a.offer, b.offer))
-    const list = JSON.stringify(rows.slice(0, limit).map(({ offer, asOf }) => toJson(offer, asOf)))
+    const list = JSON.stringify(rows.sort(compareOffers(sort)).slice(0, limit).map(toJson))
     const page: Page = { list, providers: '', json: '', bytes: 0 }
     memory.set(key, { value: page, bytes: 4 * list.length + key.length })
     return page
@@ -177,16 +168,26 @@ function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
     : { status: 'down', error: 'The market could not be reached.' }
 }
 
-const toJson = (offer: Offer, asOf: string) => ({
+const toJson = ({ offer, price, asOf }: PricedOffer & { asOf: string }) => ({
   id: offer.id,
   provider: offer.market,
   gpu_model: offer.gpuModel,
   gpu_count: offer.gpuCount,
   vram_gb: vramGb(offer.vramMib),
-  price_per_hour: usd(offer.priceMicroUsd),
-  price_parts: Object.fromEntries(Object.entries(offer.priceParts).map(([part, micro]) => [part, usd(micro)])),
+  price_per_hour: usd(price.perHour),
+  price_parts: { gpu: usd(price.parts.gpu), disk: usd(price.parts.disk), egress: usd(price.parts.egress) },
+  ...(offer.disk && { stopped_per_hour: usd(price.parts.disk) }),
+  ...(offer.minBid !== undefined && { min_bid: usd(offer.minBid) }),
+  minimum_hours: offer.minimumHours ?? 0,
+  interruptible: price.bid !== undefined,
   location: offer.location,
   reliability: offer.reliability,
+  verified: offer.verified,
+  gpu_frac: offer.gpuFraction,
+  cuda: offer.cuda,
+  inet_down: offer.inetDown,
+  inet_up: offer.inetUp,
+  disk_space_gb: offer.diskSpaceGb,
   available: offer.available,
   as_of: asOf,
 })
