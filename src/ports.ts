@@ -11,6 +11,7 @@ import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { MarketName } from './domain/offer.ts'
 import type { NewPayment, Payment, PaymentState } from './domain/payment.ts'
+import type { Preference } from './domain/preference.ts'
 import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
 import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalState } from './domain/rental.ts'
@@ -68,6 +69,7 @@ export interface Ports {
   /** Of what the fleet may do only once in a while. */
   pace: Pace
   priceHistory: PriceHistory
+  preferences: Preferences
   /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
   fleetId: string
   deployments: Deployments
@@ -815,6 +817,20 @@ export interface PriceHour {
   hour: Date
   cheapest: MicroUsd
   median: MicroUsd
+}
+
+/** What accounts have saved to look for machines by. Gone with the account. */
+export interface Preferences {
+  /**
+   * In the place of the one of that name. `too_many`: the account has 50 others.
+   * @throws ApiError `unknown_account` where it was closed a moment ago
+   */
+  save(accountId: string, preference: Preference): Promise<'created' | 'replaced' | 'too_many'>
+  find(accountId: string, name: string): Promise<Preference | undefined>
+  /** All of them, by name. */
+  list(accountId: string): Promise<Preference[]>
+  /** False: there was none. */
+  remove(accountId: string, name: string): Promise<boolean>
 }
 
 /** What the whole fleet together may do only once in a while, as the markets want it. */

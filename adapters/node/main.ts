@@ -112,6 +112,7 @@ async function run(config: Config) {
       paymentStore: storage.paymentStore,
       fleetId: storage.fleetId,
       priceHistory: storage.priceHistory,
+      preferences: storage.preferences,
       pace: shared?.pace ?? createMemoryPace({ clock }),
       instanceHttp,
       deployments: storage.deployments,

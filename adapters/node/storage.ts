@@ -12,6 +12,7 @@ import type {
   Log,
   Metrics,
   PaymentStore,
+  Preferences,
   PriceHistory,
   Rentals,
   Sessions,
@@ -41,6 +42,7 @@ import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
 import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createPreferences } from './postgres/preferences.ts'
 import { createPriceHistory } from './postgres/price-history.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
 import { createRentals } from './postgres/rentals.ts'
@@ -74,6 +76,7 @@ export interface Storage {
   paymentStore: PaymentStore
   fleetId: string
   priceHistory: PriceHistory
+  preferences: Preferences
   deployments: Deployments
   rentals: Rentals
   turns: Turns
@@ -164,6 +167,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
     priceHistory: createPriceHistory({ cluster }),
+    preferences: createPreferences({ cluster }),
     fleetId: await loadFleetId(database),
     deployments: createDeployments({ cluster }),
     rentals: createRentals({ cluster, clock, windowLimits }),
