@@ -47,6 +47,7 @@ import { createInstanceProxy } from './services/instance-proxy.ts'
 import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
+import { createMarketLists } from './services/market-lists.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
@@ -54,6 +55,7 @@ import { createOffers, type Snapshot } from './services/offers.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
+import { createSavedPreferences } from './services/preferences.ts'
 import { createPrices } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
@@ -340,6 +342,12 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },
   })
+  const readMarketLists = createMarketLists({
+    offers,
+    markets: markets.map(({ name }) => name),
+    absent: marketNames.filter((name) => !providers[name]),
+  })
+  const preferences = createSavedPreferences({ clock, store: ports.preferences, lists: readMarketLists })
   const { rentals } = ports
   const renting = createRenting({
     ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
@@ -574,13 +582,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     deployments: {
       deployments: deploying.desk,
       instances: renting.instances,
+      preferences,
       idempotent,
       readJson,
     },
     offers,
     prices,
-    reservations: { ...renting, idempotent, readJson },
-    instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
+    preferences: { preferences, readJson },
+    reservations: { ...renting, preferences, idempotent, readJson },
+    instances: { instances: renting.instances, desk: renting.desk, preferences, idempotent, readJson },
   })
 
   const all = () => [...upstreams.values(), ...deploying.targets.upstreams()]
