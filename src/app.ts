@@ -36,6 +36,7 @@ import { type InstanceRouteOptions, instanceRoutes } from './routes/instances.ts
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
 import { type PreferenceRouteOptions, preferenceRoutes } from './routes/preferences.ts'
+import { priceRoutes } from './routes/prices.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
 import { type ReservationRouteOptions, reservationRoutes } from './routes/reservations.ts'
@@ -132,7 +133,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
-  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, prices: options.prices, ...options.preferences }))
+  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, ...options.preferences }))
+  app.route('/api/v1/gpu/prices', priceRoutes({ prices: options.prices }))
   app.route('/api/v1/gpu/preferences', preferenceRoutes(options.preferences))
   app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))

@@ -56,7 +56,7 @@ import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
 import { createSavedPreferences } from './services/preferences.ts'
-import { createPrices } from './services/prices.ts'
+import { createPrices, type PriceLook } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
@@ -330,7 +330,18 @@ export function createGateway(options: GatewayOptions): Gateway {
     onLookup: lookups('offers'),
   })
 
-  const prices = createPrices({ clock, history: ports.priceHistory, log })
+  const priceLooks = createCache<PriceLook[], 'public'>({
+    ...tiers,
+    name: 'prices',
+    scope: 'public',
+    freshMs: 60_000,
+    staleWhileRevalidateMs: 10 * 60_000,
+    staleIfErrorMs: 60 * 60_000,
+    isNegative: (looks) => looks.length === 0,
+    bytesOf: (looks) => looks.reduce((sum, { history }) => sum + 600 + 60 * history.length, 0),
+    onLookup: lookups('prices'),
+  })
+  const prices = createPrices({ clock, history: ports.priceHistory, looks: priceLooks, log })
   const offers = createOffers({
     clock,
     markets,

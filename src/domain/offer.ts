@@ -109,10 +109,15 @@ export function vramGb(mib: number): number {
 const countries = new Intl.DisplayNames(['en'], { type: 'region' })
 const countryCode = /^[a-z]{2}$/i
 
-/** Markets write `Texas, US` or `United States`: each is found by the code, by the country and by part of the name. */
-function isIn(place: string, asked: string): boolean {
+/** Markets write `Texas, US` or `United States`: both are in `United States`. */
+export function countryOf(place: string): string {
   const last = place.split(',').at(-1)!.trim()
-  const country = countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+  return countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+}
+
+/** A place is found by the code, by the country and by part of the name. */
+function isIn(place: string, asked: string): boolean {
+  const country = countryOf(place)
   const wanted = asked.trim()
   if (!countryCode.test(wanted)) return `${place} ${country}`.toLowerCase().includes(wanted.toLowerCase())
   return country.toLowerCase() === countries.of(wanted.toUpperCase())!.toLowerCase()

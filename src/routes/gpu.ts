@@ -1,13 +1,11 @@
 /** The GPU market. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { usd } from '../domain/money.ts'
 import { offerSorts } from '../domain/offer.ts'
 import { principalOf } from '../middleware/authenticate.ts'
-import { type AppContext, type AppEnv, respond, respondJson, wantsFresh } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respond, wantsFresh } from '../middleware/request-context.ts'
 import type { OfferSearch, Offers } from '../services/offers.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
-import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { filterOf, queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
@@ -22,18 +20,12 @@ const query = z.strictObject({
 /** Queries whose meaning is remembered; the markets' lists are searched with the same few over and over. */
 const maxKnownQueries = 1_000
 
-const priceQuery = z.strictObject({
-  gpu_model: z.string().min(1).max(100).optional(),
-  days: z.coerce.number().int().min(1).max(keptDays).default(30),
-})
-
 export interface GpuRouteOptions {
   offers: Offers
-  prices: Prices
   preferences: Pick<SavedPreferences, 'find'>
 }
 
-export function gpuRoutes({ offers, prices, preferences }: GpuRouteOptions) {
+export function gpuRoutes({ offers, preferences }: GpuRouteOptions) {
   const app = new Hono<AppEnv>()
   const known = new Map<string, OfferSearch>()
 
@@ -57,22 +49,5 @@ export function gpuRoutes({ offers, prices, preferences }: GpuRouteOptions) {
     const headers = { 'content-type': 'application/json', 'content-length': String(bytes), 'x-cache': result }
     return respond(c, 200, headers, json)
   })
-  app.get('/prices', async (c) => {
-    const { gpu_model: gpuModel, days } = parseOr400(priceQuery, c.req.query(), 'invalid_query')
-    const looks = await prices.look({ gpuModel, days })
-    return respondJson(c, 200, { days, prices: looks.map((look) => priceJson(look, days)) })
-  })
   return app
 }
-
-/** Dollars for one GPU and hour, the cheapest of all markets and regions. */
-const priceJson = ({ gpuModel, current, asOf, percentile, hours, quantiles, history }: PriceLook, days: number) => ({
-  gpu_model: gpuModel,
-  price_per_gpu_hour: usd(current),
-  as_of: asOf.toISOString(),
-  percentile,
-  summary: `today is p${percentile} of ${days} days, of which ${hours} ${hours === 1 ? 'hour is' : 'hours are'} known`,
-  hours,
-  quantiles: Object.fromEntries(Object.entries(quantiles).map(([name, price]) => [name, usd(price)])),
-  history: history.map(({ hour, price }) => ({ hour: hour.toISOString(), price: usd(price) })),
-})
