@@ -25,6 +25,7 @@ import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admin-accounts.ts'
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
+import { adviceRoutes } from './routes/advice.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
 import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployments.ts'
@@ -44,6 +45,7 @@ import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
 import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
+import type { Advise } from './services/advice.ts'
 import type { Offers } from './services/offers.ts'
 import type { Prices } from './services/prices.ts'
 
@@ -58,6 +60,7 @@ export interface AppOptions {
   openAi: OpenAiRouteOptions
   offers: Offers
   prices: Prices
+  advise: Advise
   preferences: PreferenceRouteOptions
   instances: InstanceRouteOptions
   reservations: ReservationRouteOptions
@@ -135,6 +138,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/v1', openAiRoutes(options.openAi))
   app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, ...options.preferences }))
   app.route('/api/v1/gpu/prices', priceRoutes({ prices: options.prices }))
+  app.route('/api/v1/gpu/advice', adviceRoutes({ advise: options.advise }))
   app.route('/api/v1/gpu/preferences', preferenceRoutes(options.preferences))
   app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))

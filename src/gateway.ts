@@ -31,6 +31,7 @@ import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
 import { createEndRentals } from './services/account-rentals.ts'
+import { createAdvise } from './services/advice.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createAutoscaler } from './services/autoscaler.ts'
@@ -599,6 +600,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     offers,
     prices,
+    advise: createAdvise({ clock, statements: ports.statements, lists: readMarketLists }),
     preferences: { preferences, readJson },
     reservations: { ...renting, preferences, idempotent, readJson },
     instances: { instances: renting.instances, desk: renting.desk, preferences, idempotent, readJson },
