@@ -8,7 +8,7 @@ import type { Principal } from '../domain/principal.ts'
 import type { Clock, Log, Metrics, Reply, ReplyBody } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
-import type { Span, Tracer } from '../telemetry/trace.ts'
+import type { Tracer } from '../telemetry/trace.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 
 /** One request under way. A class, since one is made for each: methods cost nothing there, closures do. */
@@ -113,7 +113,7 @@ export class RequestInFlight {
     metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
     const caller = header(c, 'x-request-id')
     const { span } = trace
-    if (span) this.endSpan(span, route, status)
+    if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
     log[probes.has(route) ? 'debug' : 'info']('request', {
       request_id: this.id,
       caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
@@ -130,11 +130,10 @@ export class RequestInFlight {
     })
   }
 
-  private endSpan(span: Span, route: string, status: number) {
+  private described(route: string, status: number) {
     const { c, principal, log } = this
     const method = methods.has(c.req.method) ? c.req.method : '_OTHER'
-    span.name = `${method} ${route}`
-    Object.assign(span.attributes, {
+    const attributes = {
       'http.request.method': method,
       'http.route': route,
       'http.response.status_code': status,
@@ -143,8 +142,8 @@ export class RequestInFlight {
       'gpuproxy.key_id': principal?.keyId,
       'gpuproxy.code': log.code,
       'gpuproxy.cache': this.headers['x-cache'],
-    })
-    this.owner.options.tracer!.end(span, status)
+    }
+    return { name: `${method} ${route}`, attributes }
   }
 }
 

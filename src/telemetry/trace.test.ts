@@ -28,7 +28,8 @@ function world({ sampled = false, slowMs = 1_000 } = {}) {
   const pass = (ms: number) => {
     now += ms
   }
-  return { taken, tracing, tracer, begin, pass }
+  const end = (root: Span, status: number) => tracer.end(root, status, () => ({ name: 'GET /', attributes: {} }))
+  return { taken, tracing, begin, end, pass }
 }
 
 describe('what is kept of a request', () => {
@@ -40,10 +41,10 @@ describe('what is kept of a request', () => {
     ['is slow', {}, 200, 1_000, 1],
     ['is nearly slow', {}, 200, 999, 0],
   ])('that %s', (_, options, status, ms, kept) => {
-    const { begin, tracer, taken, pass } = world(options)
+    const { begin, end, taken, pass } = world(options)
     const root = begin()
     pass(ms)
-    tracer.end(root, status)
+    end(root, status)
     expect(taken).toHaveLength(kept)
   })
 
@@ -62,20 +63,20 @@ describe('what is kept of a request', () => {
 })
 
 test('of very many spans the first are kept and the others counted', () => {
-  const { begin, tracer, taken } = world({ sampled: true })
+  const { begin, end, taken } = world({ sampled: true })
   const root = begin()
   for (let i = 0; i < 1_000; i++) root.child('query', 'client').end()
-  tracer.end(root, 200)
+  end(root, 200)
   expect(taken[0]!.spans).toHaveLength(128)
   expect(taken[0]!.dropped).toBe(1_001 - 128)
 })
 
 test('what has not ended ends with its request', () => {
-  const { begin, tracer, taken, pass } = world({ sampled: true })
+  const { begin, end, taken, pass } = world({ sampled: true })
   const root = begin()
   root.child('stream', 'client')
   pass(5)
-  tracer.end(root, 200)
+  end(root, 200)
   expect(taken[0]!.spans.map(({ endedAt }) => endedAt)).toEqual([5, 5])
 })
 

@@ -108,9 +108,10 @@ export interface Tracing {
 export interface Tracer {
   /** The server's span of a request with these headers. */
   begin(header: (name: string) => string | undefined): Span
+  /** Of what is not sampled, only the tries are seen: for those the span is handed on by hand. */
   run<T>(span: Span, fn: () => T): T
-  /** With its name and attributes all told. */
-  end(root: Span, status: number): void
+  /** `describe` is asked for the root's name and attributes only where the trace is kept. */
+  end(root: Span, status: number, describe: () => { name: string; attributes: SpanAttributes }): void
 }
 
 export function createTracer(tracing: Tracing, now: () => number): Tracer {
@@ -132,12 +133,16 @@ export function createTracer(tracing: Tracing, now: () => number): Tracer {
       })
       return new Span(trace, undefined, 'request', 'server', {})
     },
-    run: tracing.run,
-    end(root, status) {
+    // Handing the span on to whatever is awaited costs more than all the rest: it is done for those that are sampled.
+    run: (span, fn) => (span.trace.options.context.sampled ? tracing.run(span, fn) : fn()),
+    end(root, status, describe) {
       const { trace } = root
       root.end(status >= 500 ? String(status) : undefined)
       const { sampled } = trace.options.context
       if (!sampled && status < 500 && root.endedAt! - root.startedAt < tracing.slowMs) return
+      const { name, attributes } = describe()
+      root.name = name
+      Object.assign(root.attributes, attributes)
       for (const span of trace.spans) span.end()
       tracing.take(trace)
     },
