@@ -47,6 +47,7 @@ import { createInstanceProxy } from './services/instance-proxy.ts'
 import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
+import { createLive } from './services/live.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
@@ -57,6 +58,7 @@ import { createPayments } from './services/payments.ts'
 import { createPrices } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
+import { createRecentRequests } from './services/recent-requests.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
 import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
@@ -468,7 +470,9 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
 
+  const recent = createRecentRequests()
   const context = createRequestContext({
+    onEnded: recent.note,
     clock,
     newId: ports.newId,
     metrics,
@@ -512,6 +516,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
   })
   const trustedHops = config.TRUSTED_PROXY_HOPS
+  const breakers = createBreakers({
+    clock,
+    names: breakerNames,
+    upstreams: () => all(),
+    pod: config.HOSTNAME,
+    fleet,
+  })
+  const live = createLive({ clock, metrics, breakers, writeMode: ports.writeMode, version, pod: config.HOSTNAME })
   const app = createApp({
     requestContext: context.middleware,
     log,
@@ -558,6 +570,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
     signIn: { signIn, readJson: createReadJson(bodies, strangersBodyBytes), trustedHops },
+    console: {
+      files: ports.consoleFiles,
+      signIn,
+      readJson: createReadJson(bodies, strangersBodyBytes),
+      trustedHops,
+      secure: config.NODE_ENV === 'production',
+    },
     user: { users, signIn, readJson },
     apiKeys: {
       apiKeys: createApiKeys({ accounts, requestsPerMinute: config.RATE_LIMIT_PER_MINUTE }),
@@ -566,13 +585,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     adminAccounts: { accounts: createAccountAdmin({ users, passwords, clock }), readJson, log },
     admin: {
-      breakers: createBreakers({
-        clock,
-        names: breakerNames,
-        upstreams: () => all(),
-        pod: config.HOSTNAME,
-        fleet,
-      }),
+      breakers,
+      live,
+      recent,
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
       writeMode: ports.writeMode,
       readJson,
@@ -647,6 +662,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     beginDrain() {
       draining = true
       for (const { stop } of all()) stop()
+      live.stop()
       void stopMoney()
     },
     stopStreams: inference.stopStreams,

@@ -80,9 +80,14 @@ export interface Ports {
   load?: LoadProbe
   /** Absent: nothing is traced, which costs nothing. */
   tracing?: Tracing | undefined
+  /** Absent where the runtime has no pages for people. */
+  consoleFiles?: ConsoleFiles | undefined
   /** What the pods of a fleet tell each other. Absent where this pod is alone. */
   fleet?: FleetBoard
 }
+
+/** A file of the console by its name; undefined = there is none. */
+export type ConsoleFiles = (name: string) => { type: string; etag: string; bytes: Uint8Array } | undefined
 
 /** How busy the process was since the last call. */
 export type LoadProbe = () => Load
