@@ -250,8 +250,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       guardedCall,
       upstream: guarded,
       priceFactor: () => faultInjection.priceFactor(name),
+      pace: ports.pace,
     }
-    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    machines.push(controlFactories[name](market))
     return [marketFactories[name](market)]
   })
 
@@ -335,7 +336,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     absent: marketNames.filter((name) => !providers[name]),
     snapshots,
     memory,
-    pace: ports.pace,
     onList(market, list) {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },

@@ -9,7 +9,7 @@ import { usd } from '../domain/money.ts'
 import { type MarketName, type Offer, type OfferFilter, type OfferSort, vramGb } from '../domain/offer.ts'
 import { compareOffers, type PricedOffer, pricedOffers } from '../domain/offer-price.ts'
 import { ApiError } from '../errors.ts'
-import type { Clock, Pace } from '../ports.ts'
+import type { Clock } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 
@@ -45,8 +45,6 @@ export interface OffersOptions {
   snapshots: Cache<Snapshot, 'public'>
   /** Holds what was filtered, sorted and written out for the same snapshots before. */
   memory: MemoryTier
-  /** Of searches over the fleet. @default as often as the cache wants */
-  pace?: Pace | undefined
   /** Told of each list that a search brought. */
   onList?: ((market: MarketName, offers: readonly Offer[]) => void) | undefined
 }
@@ -70,12 +68,9 @@ interface Page {
 const ageStepMs = 100
 /** Callers who want no cached list get one that is younger than this: four searches a minute, of the ten that Vast.ai allows. */
 const leastIntervalMs = 15_000
-/** Of all pods together: one in 7.5 s and two at once after a rest are ten in any minute, which is what Vast.ai allows. */
-const searchEveryMs = 7_500
-const searchBurst = 2
 const encoder = new TextEncoder()
 
-export function createOffers({ clock, markets, absent, snapshots, memory, pace, onList }: OffersOptions): Offers {
+export function createOffers({ clock, markets, absent, snapshots, memory, onList }: OffersOptions): Offers {
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
@@ -89,8 +84,6 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
   }
 
   const load = async (market: Market): Promise<Snapshot> => {
-    const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs, searchBurst)) ?? 0
-    if (waitMs > 0) throw new UpstreamFailure('throttled', { retryAfterMs: waitMs })
     const offers = await market.offers()
     onList?.(market.name, offers)
     return { offers, asOf: new Date(clock.wallNow()).toISOString() }
@@ -163,7 +156,9 @@ function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | Pro
 
 function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
   const reason: unknown = 'reason' in answer ? answer.reason : undefined
-  return reason instanceof UpstreamFailure && reason.class === 'throttled'
+  const isThrottled =
+    reason instanceof UpstreamFailure && (reason.class === 'throttled' || reason.details.reason === 'throttle_gate')
+  return isThrottled
     ? { status: 'throttled', error: 'The market asks for fewer searches.' }
     : { status: 'down', error: 'The market could not be reached.' }
 }
