@@ -50,7 +50,7 @@ import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
-import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOffers, type Snapshot, untilTurn } from './services/offers.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
@@ -325,6 +325,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     staleIfErrorMs: 10 * 60_000,
     // After a failed search the market gets a rest: Vast.ai allows ten searches a minute.
     retryAfterErrorMs: 15_000,
+    ownWaitMs: untilTurn,
     bytesOf: ({ offers }) => offers.length * 900,
     onLookup: lookups('offers'),
   })

@@ -59,7 +59,8 @@ interface MarketStatus {
 /** The offers of a search written out, and the whole answer as it was last given. */
 interface Page {
   list: string
-  providers: string
+  /** What it said of the markets, in short. */
+  told: string | undefined
   json: string
   bytes: number
 }
@@ -74,6 +75,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
+  const lastKeys = new WeakMap<OfferSearch, { found: readonly Snapshot[]; key: string }>()
   const keys = new Map(markets.map(({ name }) => [name, publicKey(name)]))
 
   const numberOf = (snapshot: Snapshot): number => {
@@ -89,25 +91,35 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
     return { offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 
-  /** The snapshots' numbers are in the key, so a new snapshot is a new entry. */
-  const pageOf = (found: Snapshot[], { filter, sort, limit, key: searchKey }: OfferSearch): Page => {
-    const key = `offer-page:${found.map(numberOf)}:${searchKey}`
+  /** The snapshots' numbers are in it, so a new snapshot is a new entry. A text that was looked up before is found sooner. */
+  const keyOf = (found: Snapshot[], search: OfferSearch): string => {
+    const last = lastKeys.get(search)
+    if (last && last.found.length === found.length && last.found.every((each, i) => each === found[i])) return last.key
+    const key = `offer-page:${found.map(numberOf)}:${search.key}`
+    lastKeys.set(search, { found, key })
+    return key
+  }
+
+  const pageOf = (found: Snapshot[], search: OfferSearch): Page => {
+    const key = keyOf(found, search)
     const known = memory.get(key)?.value as Page | undefined
     if (known) return known
+    const { filter, sort, limit } = search
     const rows = found.flatMap(({ offers, asOf }) =>
       pricedOffers(offers, filter).map((priced) => ({ ...priced, asOf })),
     )
     const list = JSON.stringify(rows.sort(compareOffers(sort)).slice(0, limit).map(toJson))
-    const page: Page = { list, providers: '', json: '', bytes: 0 }
+    const page: Page = { list, told: undefined, json: '', bytes: 0 }
     memory.set(key, { value: page, bytes: 4 * list.length + key.length })
     return page
   }
 
   const answerOf = (page: Page, statuses: MarketStatus[]): Page => {
-    const providers = JSON.stringify(statuses)
-    if (page.providers !== providers) {
-      page.providers = providers
-      page.json = `{"offers":${page.list},"providers":${providers}}`
+    let told = ''
+    for (const { status, age_ms: ageMs } of statuses) told += `${status} ${ageMs} `
+    if (page.told !== told) {
+      page.told = told
+      page.json = `{"offers":${page.list},"providers":${JSON.stringify(statuses)}}`
       page.bytes = encoder.encode(page.json).length
     }
     return page
@@ -149,6 +161,12 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
   }
 }
 
+/** A search that was not made, for want of a turn: when the next one is, in ms. */
+export function untilTurn(error: unknown): number | undefined {
+  const isOwn = error instanceof UpstreamFailure && error.details.reason === 'throttle_gate'
+  return isOwn ? error.details.retryAfterMs : undefined
+}
+
 function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | PromiseSettledResult<Cached<Snapshot>>) {
   if ('status' in answer) return answer.status === 'fulfilled' ? answer.value : undefined
   return 'value' in answer ? answer : undefined
@@ -156,9 +174,7 @@ function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | Pro
 
 function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
   const reason: unknown = 'reason' in answer ? answer.reason : undefined
-  const isThrottled =
-    reason instanceof UpstreamFailure && (reason.class === 'throttled' || reason.details.reason === 'throttle_gate')
-  return isThrottled
+  return (reason instanceof UpstreamFailure && reason.class === 'throttled') || untilTurn(reason) !== undefined
     ? { status: 'throttled', error: 'The market asks for fewer searches.' }
     : { status: 'down', error: 'The market could not be reached.' }
 }
