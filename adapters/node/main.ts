@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
+import { type Config, loadConfig } from '../../src/config.ts'
 import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
@@ -26,8 +26,8 @@ import { reply } from './reply.ts'
 import { readRoutingFile, watchRoutingFile } from './routing-file.ts'
 import { startServer } from './server.ts'
 import { openStorage } from './storage.ts'
+import { openTracing } from './tracing.ts'
 import { version } from './version.ts'
-
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
@@ -49,11 +49,11 @@ async function run(config: Config) {
   // Heard from the start on: a signal during start-up takes effect when there is something to stop.
   const stopSignal = firstSignal(log)
 
-  for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
   const metrics = createMetrics()
+  const tracing = await openTracing({ config, version, clock, log })
   const shared = await openSharedState(config, { clock, random, log, metrics, pod: `${config.HOSTNAME}-${newId()}` })
   const pods = shared?.fleet.pods ?? (() => 1)
-  const storage = await openStorage(config, { clock, random, log, metrics, pods })
+  const storage = await openStorage(config, { clock, random, log, metrics, pods, tracing })
   const journal = await openJournal({
     folder: join(config.DATA_DIR, 'journal'),
     maxBytes: config.JOURNAL_MAX_MB * 1024 * 1024,
@@ -121,6 +121,7 @@ async function run(config: Config) {
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
+      tracing,
       dependencies: {
         database: storage.ping,
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',
@@ -168,7 +169,7 @@ async function run(config: Config) {
   await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
   await gateway.stopMoney()
   await Promise.all([http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
-  await Promise.all([storage.close(), shared?.close()])
+  await Promise.all([storage.close(), shared?.close(), tracing?.close()])
   log.flush()
   process.exit(0)
 }
