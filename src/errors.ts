@@ -173,6 +173,11 @@ export const errorTable = {
     type: bad,
     message: 'There are not enough offers that fit. Nothing was rented and nothing is charged.',
   },
+  bid_too_low: {
+    status: 409,
+    type: bad,
+    message: 'That offer takes no bid so low. Nothing was rented and nothing is charged.',
+  },
   market_refused: {
     status: 409,
     type: bad,

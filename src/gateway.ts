@@ -51,7 +51,7 @@ import { createLive } from './services/live.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
-import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOffers, type Snapshot, untilTurn } from './services/offers.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
@@ -254,8 +254,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       guardedCall,
       upstream: guarded,
       priceFactor: () => faultInjection.priceFactor(name),
+      pace: ports.pace,
     }
-    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    machines.push(controlFactories[name](market))
     return [marketFactories[name](market)]
   })
 
@@ -328,13 +329,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...tiers,
     name: 'offers',
     scope: 'public',
-    shared: shared(2),
+    shared: shared(3),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
     // After a failed search the market gets a rest: Vast.ai allows ten searches a minute.
     retryAfterErrorMs: 15_000,
-    bytesOf: ({ offers }) => offers.length * 600,
+    ownWaitMs: untilTurn,
+    bytesOf: ({ offers }) => offers.length * 900,
     onLookup: lookups('offers'),
   })
 
@@ -345,7 +347,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     absent: marketNames.filter((name) => !providers[name]),
     snapshots: traced(snapshots, 'offers', 'get'),
     memory,
-    pace: ports.pace,
     onList(market, list) {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },

@@ -10,7 +10,8 @@ import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
 import type { DeploymentDesk, ShownDeployment } from '../services/deployments.ts'
 import type { Instances } from '../services/instances.ts'
-import { filterFields, filterOf, payerOf } from './instances.ts'
+import { payerOf } from './instances.ts'
+import { filterFields, filterOf } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 
 export interface DeploymentRouteOptions {

@@ -1,25 +1,16 @@
 /** The GPU market. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { microUsd, usd } from '../domain/money.ts'
-import { marketNames, type OfferFilter, offerSorts } from '../domain/offer.ts'
+import { usd } from '../domain/money.ts'
+import { offerSorts } from '../domain/offer.ts'
 import { type AppEnv, respond, respondJson, wantsFresh } from '../middleware/request-context.ts'
 import type { OfferSearch, Offers } from '../services/offers.ts'
 import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
+import { filterOf, queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 
-const positive = z.coerce.number().positive().max(1e9)
 const query = z.strictObject({
-  provider: z
-    .string()
-    .transform((name) => name.toLowerCase().replace('.', ''))
-    .pipe(z.enum(marketNames))
-    .optional(),
-  gpu_model: z.string().min(1).max(100).optional(),
-  min_vram: positive.optional(),
-  max_price: z.coerce.number().min(0).max(1e9).optional(),
-  location: z.string().min(1).max(100).optional(),
-  gpu_count: positive.int().optional(),
+  ...queryFields,
   sort: z.enum(offerSorts).default('price'),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })
@@ -71,13 +62,6 @@ const priceJson = ({ gpuModel, current, asOf, percentile, hours, quantiles, hist
 })
 
 function toSearch({ sort, limit, ...asked }: z.infer<typeof query>): OfferSearch {
-  const filter: OfferFilter = {
-    market: asked.provider,
-    gpuModel: asked.gpu_model,
-    minVramGb: asked.min_vram,
-    maxPriceMicroUsd: asked.max_price === undefined ? undefined : microUsd(asked.max_price),
-    location: asked.location,
-    gpuCount: asked.gpu_count,
-  }
+  const filter = filterOf(asked)
   return { filter, sort, limit, key: JSON.stringify([filter, sort, limit]) }
 }

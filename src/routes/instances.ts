@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { microUsd, usd } from '../domain/money.ts'
-import { marketNames, type OfferFilter } from '../domain/offer.ts'
+import { defaultDiskGb, type OfferFilter } from '../domain/offer.ts'
 import { type Rental, shownStatus } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
@@ -11,6 +11,7 @@ import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { Instances } from '../services/instances.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
+import { filters } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 
 export interface InstanceRouteOptions {
@@ -23,35 +24,12 @@ export interface InstanceRouteOptions {
 const dollars = z.number().positive().max(1_000).transform(microUsd)
 const text = (most: number) => z.string().max(most)
 
-export const filterFields = {
-  provider: z
-    .string()
-    .transform((name) => name.toLowerCase().replace('.', ''))
-    .pipe(z.enum(marketNames))
-    .optional(),
-  gpu_model: z.string().min(1).max(100).optional(),
-  min_vram: z.number().positive().max(10_000).optional(),
-  max_price: dollars.optional(),
-  location: z.string().min(1).max(100).optional(),
-  gpu_count: z.int().min(1).max(1_000).optional(),
-}
-const filterShape = z.strictObject(filterFields)
-export const filterOf = (asked: z.output<typeof filterShape>): OfferFilter => ({
-  market: asked.provider,
-  gpuModel: asked.gpu_model,
-  minVramGb: asked.min_vram,
-  maxPriceMicroUsd: asked.max_price,
-  location: asked.location,
-  gpuCount: asked.gpu_count,
-})
-export const filters = filterShape.transform(filterOf)
-
 export const configFields = {
   image: z
     .string()
     .max(512)
     .regex(/^[\w][\w.\-/:@]*$/, 'must be the name of a container image'),
-  disk_gb: z.number().min(8).max(10_000).default(10),
+  disk_gb: z.number().min(8).max(10_000).optional(),
   env: z.record(z.string().regex(/^[A-Za-z_]\w{0,127}$/, 'must be names of variables'), text(8_192)).default({}),
   ports: z.array(z.int().min(1).max(65_535)).max(16).default([]),
   args: z.array(text(4_096)).max(256).default([]),
@@ -85,8 +63,9 @@ export function instanceRoutes({ instances, desk, idempotent, readJson }: Instan
     '/',
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
       const asked = parseOr400(body, value)
-      const search = { filter: asked.filters ?? {}, spread: false }
-      const rental = await desk.rent(payerOf(c), { spec: specOf(asked), search, offerId: asked.offer_id })
+      const filter = asked.filters ?? {}
+      const order = { spec: specOf(asked, filter), search: { filter, spread: false }, offerId: asked.offer_id }
+      const rental = await desk.rent(payerOf(c), order)
       return answer(c, rental.state === 'unknown' || rental.state === 'creating' ? 202 : 201, rental)
     }),
   )
@@ -120,9 +99,10 @@ export function instanceRoutes({ instances, desk, idempotent, readJson }: Instan
 }
 
 const configShape = z.strictObject(configFields)
-export const specOf = (asked: z.output<typeof configShape>) => ({
+/** What the configuration says of the disk goes before what was searched for. */
+export const specOf = (asked: z.output<typeof configShape>, filter: OfferFilter) => ({
   image: asked.image,
-  diskGb: asked.disk_gb,
+  diskGb: asked.disk_gb ?? filter.diskGb ?? defaultDiskGb,
   env: asked.env,
   ports: asked.ports,
   args: asked.args,

@@ -5,7 +5,8 @@ import { principalOf } from '../middleware/authenticate.ts'
 import { keyedJson } from '../middleware/idempotency.ts'
 import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
 import { maxReserved, type Reservation, type Reservations } from '../services/reservations.ts'
-import { configFields, filters, type InstanceRouteOptions, instanceShape, payerOf, specOf } from './instances.ts'
+import { configFields, type InstanceRouteOptions, instanceShape, payerOf, specOf } from './instances.ts'
+import { filters } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 
 export type ReservationRouteOptions = Omit<InstanceRouteOptions, 'desk'> & { reservations: Reservations }
@@ -35,7 +36,7 @@ export function reservationRoutes({ reservations, instances, idempotent, readJso
     '/',
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
       const { count, filters: filter, spread, config } = parseOr400(body, value)
-      const order = { spec: specOf(config), search: { filter, spread } }
+      const order = { spec: specOf(config, filter), search: { filter, spread } }
       const reservation = await reservations.reserve(payerOf(c), order, count)
       return answer(c, reservation.status === 'pending' ? 202 : 201, reservation)
     }),

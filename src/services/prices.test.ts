@@ -6,7 +6,7 @@ import { createPrices } from './prices.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 const offer = (priceMicroUsd: number, more: Partial<Offer> = {}): Offer => ({
-  ...{ id: 'vastai:1', market: 'vastai', gpuModel: 'RTX 4090', gpuCount: 1, vramMib: 24_564, priceParts: {} },
+  ...{ id: 'vastai:1', market: 'vastai', gpuModel: 'RTX 4090', gpuCount: 1, vramMib: 24_564 },
   ...{ location: 'Texas, US', reliability: null, available: true, priceMicroUsd },
   ...more,
 })

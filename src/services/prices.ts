@@ -63,8 +63,8 @@ export function createPrices(options: { clock: Clock; history: PriceHistory; log
 
 function hoursOf(market: MarketName, offers: readonly Offer[], hour: Date): PriceHour[] {
   const groups = new Map<string, { gpuModel: string; region: string; prices: number[] }>()
-  for (const { available, gpuModel, gpuCount, location, priceMicroUsd } of offers) {
-    if (!available) continue
+  for (const { available, verified, gpuModel, gpuCount, location, priceMicroUsd } of offers) {
+    if (!available || verified === false) continue
     const region = regionOf(location)
     const key = `${gpuModel}\n${region}`
     const group = groups.get(key) ?? { gpuModel, region, prices: [] }

@@ -76,6 +76,8 @@ export interface TestGatewayOptions {
   everyoneHas?: number
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
+  /** That others use too, and close. @default one of its own */
+  sandbox?: Sandbox
 }
 
 export async function startTestGateway({
@@ -86,14 +88,11 @@ export async function startTestGateway({
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
   market = {},
+  sandbox: given,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
-  const sandbox = (await startSandbox({
-    clock,
-    random: Math.random,
-    wordIntervalMs: 1,
-    market,
-  })) as TestGateway['sandbox'] & Sandbox
+  const started = given ?? (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1, market }))
+  const sandbox = started as TestGateway['sandbox'] & Sandbox
   const accounts = createMemoryAccounts()
   accounts.add(testKey, {
     accountId: testAccountId,
@@ -176,7 +175,7 @@ export async function startTestGateway({
   await gateway.start()
   const server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { url } = server
-  sandbox.stripe.webhooks.sendTo(`${url}/api/v1/webhooks/stripe`)
+  if (!given) sandbox.stripe.webhooks.sendTo(`${url}/api/v1/webhooks/stripe`)
   const headers = (more?: HeadersInit) => ({ authorization: `Bearer ${testKey}`, ...(more as Record<string, string>) })
   const metricsText = async () => (await metrics.render()).text
 
@@ -216,7 +215,7 @@ export async function startTestGateway({
     stop,
     async close() {
       await stop()
-      await sandbox.close()
+      if (!given) await sandbox.close()
     },
   }
 }
