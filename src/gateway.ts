@@ -51,6 +51,7 @@ import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
 import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOpenCalls } from './services/open-calls.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
@@ -377,6 +378,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     })
     return provider
   }
+  const openCalls = createOpenCalls({ clock, rentals, log })
   const deploying: Deploying = createDeploying({
     desk: renting.desk,
     rentals,
@@ -568,8 +570,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     instanceProxy: {
-      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
-      bodies,
+      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp, tunnel: ports.tunnel, openCalls }),
+      streamBody: ports.streamBody,
     },
     deployments: {
       deployments: deploying.desk,
@@ -631,7 +633,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       for (const { stop } of all()) stop()
       void stopMoney()
     },
-    stopStreams: inference.stopStreams,
+    stopStreams() {
+      inference.stopStreams()
+      openCalls.stop()
+    },
     inFlight: context.inFlight,
     async start() {
       await recovery.endJournalled()

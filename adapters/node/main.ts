@@ -26,8 +26,9 @@ import { reply } from './reply.ts'
 import { readRoutingFile, watchRoutingFile } from './routing-file.ts'
 import { startServer } from './server.ts'
 import { openStorage } from './storage.ts'
+import { streamBody } from './stream-body.ts'
+import { createTunnel } from './tunnel.ts'
 import { version } from './version.ts'
-
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
@@ -90,6 +91,7 @@ async function run(config: Config) {
       http,
       reply,
       readBody,
+      streamBody,
       metrics,
       log,
       load: createLoadProbe().probe,
@@ -114,6 +116,7 @@ async function run(config: Config) {
       priceHistory: storage.priceHistory,
       pace: shared?.pace ?? createMemoryPace({ clock }),
       instanceHttp,
+      tunnel: createTunnel({ http: instanceHttp }),
       deployments: storage.deployments,
       rentals: storage.rentals,
       turns: storage.turns,
