@@ -1,4 +1,4 @@
-/** `npm run build`: the gateway and the operator's tool, each one file that runs alone on Node 24, for the image. */
+/** `npm run build`: the gateway and the operator's tool, with what they share, for the image. */
 import { readFileSync } from 'node:fs'
 import { build } from 'esbuild'
 
@@ -8,6 +8,8 @@ await build({
   entryPoints: ['adapters/node/main.ts', 'adapters/node/admin.ts'],
   outdir: 'dist/adapters/node',
   bundle: true,
+  // What is imported where it is wanted stays in files of its own, so that a start reads no more than it needs.
+  splitting: true,
   platform: 'node',
   target: 'node24',
   format: 'esm',
@@ -16,6 +18,6 @@ await build({
   // Started outside production only, so not part of what production runs.
   external: ['../sandbox/sandbox.ts', '../embedded/postgres.ts'],
   // CommonJS packages in the bundle ask for built-in modules by `require`.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  banner: { js: "import { createRequire } from 'node:module'; var require = createRequire(import.meta.url);" },
   logLevel: 'info',
 })

@@ -1,6 +1,6 @@
 /** Composition root of the origin: wires the rooms together from a config and a runtime's ports. */
 import { createApp } from './app.ts'
-import { createCache } from './cache/cache.ts'
+import { type Cached, createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
@@ -64,6 +64,7 @@ import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
 import { instruments } from './telemetry/instruments.ts'
+import { createTracer, withSpans } from './telemetry/trace.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
 import { createProviderLimit } from './upstream/provider-limit.ts'
@@ -147,13 +148,13 @@ const strangersBodyBytes = 8 * 1024
 
 export function createGateway(options: GatewayOptions): Gateway {
   const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
-  const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
+  const { clock, random, metrics, log, http, accounts, digest, fleet, tracing } = ports
   const pods = fleet?.pods ?? (() => 1)
   let draining = false
 
   const localLimits = createLocalLimits({ clock })
-  const leasedLimits =
-    ports.limitStore && createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods })
+  const limitStore = ports.limitStore && withSpans(ports.limitStore, tracing, 'redis', ['lease'])
+  const leasedLimits = limitStore && createLeasedLimits({ clock, store: limitStore, local: localLimits, pods })
   const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
@@ -167,6 +168,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }),
     maxAttempts: config.RETRY_MAX_ATTEMPTS,
     maxHintWaitMs: config.RETRY_AFTER_MAX_WAIT,
+    currentSpan: tracing?.current,
   })
 
   /** Providers that a reloaded routing table names keep their breakers and limits. */
@@ -288,7 +290,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const memory = createMemoryTier({ maxBytes: config.CACHE_LOCAL_SIZE_MB * megabyte })
   const lookups = (cache: string) => (result: string) => metrics.count(instruments.cacheRequests, { cache, result })
-  const sharedTier = ports.sharedCache && createSharedTier({ cache: ports.sharedCache, clock })
+  const sharedCache = ports.sharedCache && withSpans(ports.sharedCache, tracing, 'redis', ['read', 'write'])
+  const sharedTier = sharedCache && createSharedTier({ cache: sharedCache, clock })
+  const traced = <C extends object>(cache: C, name: string, method: keyof C & string) =>
+    withSpans(cache, tracing, 'cache', [method], (found) => ({
+      'gpuproxy.cache': name,
+      'gpuproxy.cache_result': (found as Cached<unknown> | undefined)?.result ?? 'miss',
+    }))
   const shared = (layout: number) => sharedTier && { tier: sharedTier, layout, ttlMs: config.CACHE_REDIS_TTL }
   const tiers = { clock, random, memory, localTtlMs: config.CACHE_LOCAL_TTL }
   const principals = createCache<Principal | null, 'credential'>({
@@ -334,7 +342,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     clock,
     markets,
     absent: marketNames.filter((name) => !providers[name]),
-    snapshots,
+    snapshots: traced(snapshots, 'offers', 'get'),
     memory,
     pace: ports.pace,
     onList(market, list) {
@@ -424,18 +432,22 @@ export function createGateway(options: GatewayOptions): Gateway {
   const answers = createAnswers({
     inference,
     router,
-    store: createStore<KeptAnswer, 'account'>({
-      name: 'answers',
-      scope: 'account',
-      clock,
-      memory,
-      shared: shared(1),
-      localTtlMs: config.CACHE_LOCAL_TTL,
-      ttlMs: config.CACHE_REDIS_TTL,
-      // Two bytes for a character, at most.
-      bytesOf: ({ body }) => 2 * body.length + 400,
-      onLookup: lookups('answers'),
-    }),
+    store: traced(
+      createStore<KeptAnswer, 'account'>({
+        name: 'answers',
+        scope: 'account',
+        clock,
+        memory,
+        shared: shared(1),
+        localTtlMs: config.CACHE_LOCAL_TTL,
+        ttlMs: config.CACHE_REDIS_TTL,
+        // Two bytes for a character, at most.
+        bytesOf: ({ body }) => 2 * body.length + 400,
+        onLookup: lookups('answers'),
+      }),
+      'answers',
+      'find',
+    ),
   })
 
   const keyedExecutions = createKeyedExecutions({
@@ -465,6 +477,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
     reply: ports.reply,
     isDraining: () => draining,
+    tracer: tracing && createTracer(tracing, clock.now),
   })
   const admission = createAdmission({ clock, random, metrics, load: ports.load })
   const bodies = createBodyBudget({
@@ -517,13 +530,18 @@ export function createGateway(options: GatewayOptions): Gateway {
       sameSecret: (a, b) => digest(a) === digest(b),
       isDraining: () => draining,
     },
-    authenticate: { accounts, sessions, tokens, keyUse, principals, digest },
+    authenticate: {
+      ...{ accounts, sessions, tokens, keyUse, digest },
+      principals: traced(principals, 'principals', 'get'),
+    },
     rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     readOnly: { mode: ports.writeMode },
     admission,
     openAi: {
       answers,
-      models: createModels(router, modelLists, (accountId) => deploying.targets.namesOf(accountId)),
+      models: createModels(router, traced(modelLists, 'models', 'get'), (accountId) =>
+        deploying.targets.namesOf(accountId),
+      ),
       readJson,
       readForm: createReadForm(bodies),
       noteKept: createNoteKept({ ledger }),

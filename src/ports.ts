@@ -23,6 +23,7 @@ import type { FleetBoard } from './resilience/fleet-board.ts'
 import type { LimitStore } from './resilience/leased-limits.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
+import type { Tracing } from './telemetry/trace.ts'
 
 export type { Clock, FleetBoard, LimitStore, Load }
 
@@ -80,6 +81,8 @@ export interface Ports {
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
   load?: LoadProbe
+  /** Absent: nothing is traced, which costs nothing. */
+  tracing?: Tracing | undefined
   /** What the pods of a fleet tell each other. Absent where this pod is alone. */
   fleet?: FleetBoard
 }

@@ -8,6 +8,7 @@ import type { Principal } from '../domain/principal.ts'
 import type { AnswerHeaders, Clock, Log, Metrics, Reply, ReplyBody } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
+import type { Tracer } from '../telemetry/trace.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 
 /** One request under way. A class, since one is made for each: methods cost nothing there, closures do. */
@@ -43,6 +44,8 @@ export class RequestInFlight {
     this.startedAt = clock.now()
     this.id = newId()
     this.headers = { 'x-request-id': this.id }
+    const { tracer } = owner.options
+    if (tracer) this.trace.span = tracer.begin((name) => header(c, name))
     if (isDraining()) this.headers.connection = 'close'
     owner.inFlight++
   }
@@ -119,9 +122,12 @@ export class RequestInFlight {
     metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
     metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
     const caller = header(c, 'x-request-id')
+    const { span } = trace
+    if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
     log[probes.has(route) ? 'debug' : 'info']('request', {
       request_id: this.id,
       caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
+      trace_id: span?.trace.id,
       method,
       route,
       status,
@@ -132,6 +138,22 @@ export class RequestInFlight {
       attempts: trace.attempts || undefined,
       ...this.log,
     })
+  }
+
+  private described(route: string, status: number) {
+    const { c, principal, log } = this
+    const method = methods.has(c.req.method) ? c.req.method : '_OTHER'
+    const attributes = {
+      'http.request.method': method,
+      'http.route': route,
+      'http.response.status_code': status,
+      'gpuproxy.request_id': this.id,
+      'gpuproxy.account_id': principal?.accountId,
+      'gpuproxy.key_id': principal?.keyId,
+      'gpuproxy.code': log.code,
+      'gpuproxy.cache': this.headers['x-cache'],
+    }
+    return { name: `${method} ${route}`, attributes }
   }
 }
 
@@ -174,6 +196,8 @@ export interface RequestContextOptions {
   log: Log
   reply: Reply
   isDraining: () => boolean
+  /** @default nothing is traced */
+  tracer?: Tracer | undefined
 }
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
@@ -187,7 +211,8 @@ export function createRequestContext(options: RequestContextOptions) {
   async function requestContext(c: AppContext, next: () => Promise<void>) {
     const request = new RequestInFlight(c, owner)
     c.set('request', request)
-    await next()
+    const { span } = request.trace
+    await (span ? options.tracer!.run(span, next) : next())
     if (!request.streaming) request.finish(c.res.status)
   }
 
