@@ -624,6 +624,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
+  metrics.gauge(instruments.gpuProxyOpen, () => openCalls.counts().map(([kind, count]) => [{ kind }, count]))
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))

@@ -41,6 +41,8 @@ const limits = {
 /** Of the drain's time, what is kept for telling the streams that outlast it. */
 const farewellMs = 5_000
 const pollMs = 20
+/** What a refused caller has to take the answer. */
+const refusalMs = 5_000
 /** Of the time for a request, how often it is looked whether one is over it. */
 const checksPerRequestTimeout = 15
 
@@ -76,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
   }
   const connectionsCheckingInterval = requestTimeoutMs / checksPerRequestTimeout
   const server = createServer(
-    { ...limits, requestTimeout: requestTimeoutMs, connectionsCheckingInterval, shouldUpgradeCallback: isWebSocket },
+    { ...limits, requestTimeout: requestTimeoutMs, connectionsCheckingInterval, shouldUpgradeCallback: isForTunnel },
     answer,
   )
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
@@ -117,9 +119,9 @@ async function emptied(server: Server, gateway: Gateway, withinMs: number): Prom
   }
 }
 
-/** Whoever offers another protocol, as HTTP/2 is offered by some, is answered as if he had not (RFC 9110, 7.8). */
-const isWebSocket = ({ method, headers }: IncomingMessage) =>
-  method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+/** Whoever asks for another protocol, or where there is none, is answered as if he had not asked (RFC 9110, 7.8). */
+const isForTunnel = ({ method, headers, url = '' }: IncomingMessage) =>
+  method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && parseProxiedTarget(url) !== undefined
 
 /** Answered by the same app as any request: with its 101, after which the caller is joined with the machine, or a refusal. */
 function answerUpgrade(
@@ -136,8 +138,9 @@ function answerUpgrade(
   outgoing.assignSocket(socket)
   outgoing.on('finish', () => {
     outgoing.detachSocket(socket)
-    if (caller.join) caller.join()
-    else socket.destroySoon()
+    if (caller.join) return caller.join()
+    socket.setTimeout(refusalMs, () => socket.destroy())
+    socket.destroySoon()
   })
   incoming.callerSocket = caller
   answer(incoming, outgoing)

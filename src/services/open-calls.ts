@@ -16,7 +16,8 @@ export interface OpenCallsOptions {
   maxPerMachine?: number
 }
 
-export type OpenKind = 'calls' | 'tunnels'
+const openKinds = ['calls', 'tunnels'] as const
+export type OpenKind = (typeof openKinds)[number]
 
 export interface OpenCalls {
   /**
@@ -24,7 +25,7 @@ export interface OpenCalls {
    * @throws ApiError `overloaded`
    */
   open(kind: OpenKind, rental: Rental, endpoint: Endpoint): { signal: AbortSignal; end(): void }
-  count(kind: OpenKind): number
+  counts(): [kind: OpenKind, count: number][]
   /** Ends them all. */
   stop(): void
 }
@@ -93,7 +94,7 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
         },
       }
     },
-    count: (kind) => count((open) => open.kind === kind),
+    counts: () => openKinds.map((kind) => [kind, count((open) => open.kind === kind)]),
     stop() {
       const stopping = new ApiError('stream_interrupted', { message: 'The gateway is stopping. Ask again.' })
       for (const { controller } of all) controller.abort(stopping)
