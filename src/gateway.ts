@@ -52,6 +52,7 @@ import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
 import { createOffers, type Snapshot, untilTurn } from './services/offers.ts'
+import { createOpenCalls } from './services/open-calls.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
@@ -388,6 +389,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     })
     return provider
   }
+  const openCalls = createOpenCalls({ clock, rentals, log })
   const deploying: Deploying = createDeploying({
     desk: renting.desk,
     rentals,
@@ -602,8 +604,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     instanceProxy: {
-      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
-      bodies,
+      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp, tunnel: ports.tunnel, openCalls }),
+      streamBody: ports.streamBody,
     },
     deployments: {
       deployments: deploying.desk,
@@ -638,6 +640,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
+  metrics.gauge(instruments.gpuProxyOpen, () => openCalls.counts().map(([kind, count]) => [{ kind }, count]))
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
@@ -666,7 +669,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       live.stop()
       void stopMoney()
     },
-    stopStreams: inference.stopStreams,
+    stopStreams() {
+      inference.stopStreams()
+      openCalls.stop()
+    },
     inFlight: context.inFlight,
     async start() {
       await recovery.endJournalled()

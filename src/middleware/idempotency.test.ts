@@ -18,7 +18,7 @@ const reply: Reply = (status, headers, body) => {
   const isStream = body !== null && typeof body === 'object' && !(body instanceof Uint8Array)
   return new Response((isStream ? ReadableStream.from(bytesOf(body)) : body) as unknown as BodyInit, {
     status,
-    headers,
+    headers: headers as HeadersInit,
   })
 }
 async function* bytesOf(body: AsyncIterable<string | Uint8Array>) {

@@ -22,6 +22,8 @@ import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
+import { streamBody } from '../../adapters/node/stream-body.ts'
+import { createTunnel } from '../../adapters/node/tunnel.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
@@ -140,6 +142,7 @@ export async function startTestGateway({
       http,
       reply,
       readBody,
+      streamBody,
       metrics,
       log,
       accounts,
@@ -165,6 +168,7 @@ export async function startTestGateway({
       priceHistory: createMemoryPriceHistory(),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
+      tunnel: createTunnel({ http }),
       rentals,
       turns: createMemoryTurns({ clock: ports.clock ?? clock }),
       sightings: createMemorySightings(),
