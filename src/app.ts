@@ -27,7 +27,7 @@ import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admi
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
-import { type ConsoleRouteOptions, consoleRoutes } from './routes/console.ts'
+import { type ConsoleRouteOptions, consoleRoutes } from './routes/console-pages.ts'
 import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployments.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'

@@ -127,7 +127,7 @@ function overview(context) {
       : 'Reading and writing.'
     toggle.textContent = readOnly ? 'Write again' : 'Make it read-only'
     upstreams.update(now.upstreams)
-    caches.update(now.caches)
+    caches.update(now.cache)
     pools.update(now.pools)
   })
 }

@@ -56,7 +56,7 @@ export function createLive({ clock, metrics, breakers, writeMode, version, pod }
       ledger_pending: samples.sum('ledger_pending_events'),
       ledger_lost: samples.sum('ledger_lost_events_total'),
       upstreams: upstreamsOf(samples),
-      caches: cachesOf(samples),
+      cache: cachesOf(samples),
       pools: poolsOf(samples),
       replica_lag_s: Object.fromEntries(samples.by('db_replica_lag_seconds', 'replica')),
       instances: Object.fromEntries(samples.by('gpu_instances', 'status')),
