@@ -36,6 +36,8 @@ import { type InstanceProxyRouteOptions, instanceProxyRoutes } from './routes/in
 import { type InstanceRouteOptions, instanceRoutes } from './routes/instances.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
+import { type PreferenceRouteOptions, preferenceRoutes } from './routes/preferences.ts'
+import { priceRoutes } from './routes/prices.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
 import { type ReservationRouteOptions, reservationRoutes } from './routes/reservations.ts'
@@ -57,6 +59,7 @@ export interface AppOptions {
   openAi: OpenAiRouteOptions
   offers: Offers
   prices: Prices
+  preferences: PreferenceRouteOptions
   instances: InstanceRouteOptions
   reservations: ReservationRouteOptions
   instanceProxy: InstanceProxyRouteOptions
@@ -92,6 +95,7 @@ const writing = [
   '/api/v1/gpu/deployments',
   '/api/v1/gpu/deployments/*',
   '/api/v1/gpu/reservations',
+  '/api/v1/gpu/preferences/*',
   '/api/v1/billing/payments',
   '/api/v1/guardrails',
 ]
@@ -132,7 +136,9 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
-  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, prices: options.prices }))
+  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, ...options.preferences }))
+  app.route('/api/v1/gpu/prices', priceRoutes({ prices: options.prices }))
+  app.route('/api/v1/gpu/preferences', preferenceRoutes(options.preferences))
   app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
   app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))

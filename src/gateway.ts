@@ -48,6 +48,7 @@ import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
 import { createLive } from './services/live.ts'
+import { createMarketLists } from './services/market-lists.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
@@ -56,7 +57,8 @@ import { createOpenCalls } from './services/open-calls.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
-import { createPrices } from './services/prices.ts'
+import { createSavedPreferences } from './services/preferences.ts'
+import { createPrices, type PriceLook } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
 import { createRecentRequests } from './services/recent-requests.ts'
@@ -341,7 +343,18 @@ export function createGateway(options: GatewayOptions): Gateway {
     onLookup: lookups('offers'),
   })
 
-  const prices = createPrices({ clock, history: ports.priceHistory, log })
+  const priceLooks = createCache<PriceLook[], 'public'>({
+    ...tiers,
+    name: 'prices',
+    scope: 'public',
+    freshMs: 60_000,
+    staleWhileRevalidateMs: 10 * 60_000,
+    staleIfErrorMs: 60 * 60_000,
+    isNegative: (looks) => looks.length === 0,
+    bytesOf: (looks) => looks.reduce((sum, { history }) => sum + 600 + 60 * history.length, 0),
+    onLookup: lookups('prices'),
+  })
+  const prices = createPrices({ clock, history: ports.priceHistory, looks: priceLooks, log })
   const offers = createOffers({
     clock,
     markets,
@@ -352,6 +365,12 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },
   })
+  const readMarketLists = createMarketLists({
+    offers,
+    markets: markets.map(({ name }) => name),
+    absent: marketNames.filter((name) => !providers[name]),
+  })
+  const preferences = createSavedPreferences({ clock, store: ports.preferences, lists: readMarketLists })
   const { rentals } = ports
   const renting = createRenting({
     ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
@@ -610,13 +629,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     deployments: {
       deployments: deploying.desk,
       instances: renting.instances,
+      preferences,
       idempotent,
       readJson,
     },
     offers,
     prices,
-    reservations: { ...renting, idempotent, readJson },
-    instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
+    preferences: { preferences, readJson },
+    reservations: { ...renting, preferences, idempotent, readJson },
+    instances: { instances: renting.instances, desk: renting.desk, preferences, idempotent, readJson },
   })
 
   const all = () => [...upstreams.values(), ...deploying.targets.upstreams()]

@@ -114,6 +114,7 @@ async function run(config: Config) {
       paymentStore: storage.paymentStore,
       fleetId: storage.fleetId,
       priceHistory: storage.priceHistory,
+      preferences: storage.preferences,
       pace: shared?.pace ?? createMemoryPace({ clock }),
       instanceHttp,
       tunnel: createTunnel({ http: instanceHttp }),

@@ -8,6 +8,7 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryPreferences } from '../../adapters/memory/preferences.ts'
 import { createMemoryPriceHistory } from '../../adapters/memory/price-history.ts'
 import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
 import { createMemorySightings } from '../../adapters/memory/sightings.ts'
@@ -166,6 +167,7 @@ export async function startTestGateway({
       pace: { take: async () => 0 },
       fleetId: '0123abcd',
       priceHistory: createMemoryPriceHistory(),
+      preferences: createMemoryPreferences(),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
       tunnel: createTunnel({ http }),
