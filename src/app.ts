@@ -28,6 +28,7 @@ import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-mo
 import { adviceRoutes } from './routes/advice.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
+import { type ConsoleRouteOptions, consoleRoutes } from './routes/console-pages.ts'
 import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployments.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
@@ -80,6 +81,7 @@ export interface AppOptions {
   user: UserRouteOptions
   apiKeys: ApiKeyRouteOptions
   adminAccounts: AdminAccountRouteOptions
+  console: Omit<ConsoleRouteOptions, 'strangers'>
 }
 
 /** What changes an account, rents or pays, by any method but GET. */
@@ -117,8 +119,9 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly)))
   app.route('/api/v1/webhooks', webhookRoutes(options.webhooks))
 
-  const strangers = guard(refuseReadOnly(options.readOnly), addressLimit(options.addressLimit))
-  for (const path of signingIn) app.post(path, strangers)
+  const strangers = [refuseReadOnly(options.readOnly), addressLimit(options.addressLimit)]
+  for (const path of signingIn) app.post(path, guard(...strangers))
+  app.route('/', consoleRoutes({ ...options.console, strangers }))
   app.route('/api/v1/auth', signInRoutes(options.signIn))
 
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]

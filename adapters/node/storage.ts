@@ -25,6 +25,7 @@ import type {
   WriteMode,
 } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
+import type { Tracing } from '../../src/telemetry/trace.ts'
 import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
 import { createAccounts } from './postgres/accounts.ts'
@@ -98,6 +99,8 @@ export interface StorageOptions {
   metrics: Metrics
   /** Pods that live, this one included. @default () => 1 */
   pods?: () => number
+  /** @default nothing is traced */
+  tracing?: Tracing | undefined
   /** The embedded server may be up already, for a gateway: then that one is used. @default false */
   beside?: boolean
 }
@@ -105,7 +108,7 @@ export interface StorageOptions {
 const closeTimeoutS = 5
 
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
-  const { clock, random, log, metrics, pods, beside = false } = options
+  const { clock, random, log, metrics, pods, tracing, beside = false } = options
   const { connection, stop } = await findServer(config, log, beside)
   const cluster = await connect({
     ...connection,
@@ -121,7 +124,10 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
     idleTimeoutS: config.DB_MAX_CONN_IDLE_TIME / 1000,
     pgbouncer: config.DB_PGBOUNCER,
-    onQuery: (role, seconds) => metrics.observe(instruments.dbDuration, { role }, seconds),
+    onQuery(role, seconds, label) {
+      metrics.observe(instruments.dbDuration, { role }, seconds)
+      tracing?.current()?.past(`postgres ${label}`, seconds * 1000, { 'db.system.name': 'postgresql', 'db.role': role })
+    },
   })
   const { pools, replicas } = cluster
   const database = pools.general

@@ -10,7 +10,7 @@ import { type MarketName, type Offer, type OfferFilter, type OfferSort, vramGb }
 import { compareOffers, type PricedOffer, pricedOffers } from '../domain/offer-price.ts'
 import { byPreference } from '../domain/preference.ts'
 import { ApiError } from '../errors.ts'
-import type { Clock, Pace } from '../ports.ts'
+import type { Clock } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 
@@ -47,8 +47,6 @@ export interface OffersOptions {
   snapshots: Cache<Snapshot, 'public'>
   /** Holds what was filtered, sorted and written out for the same snapshots before. */
   memory: MemoryTier
-  /** Of searches over the fleet. @default as often as the cache wants */
-  pace?: Pace | undefined
   /** Told of each list that a search brought. */
   onList?: ((market: MarketName, offers: readonly Offer[]) => void) | undefined
 }
@@ -63,7 +61,8 @@ interface MarketStatus {
 /** The offers of a search written out, and the whole answer as it was last given. */
 interface Page {
   list: string
-  providers: string
+  /** What it said of the markets, in short. */
+  told: string | undefined
   json: string
   bytes: number
 }
@@ -72,15 +71,13 @@ interface Page {
 const ageStepMs = 100
 /** Callers who want no cached list get one that is younger than this: four searches a minute, of the ten that Vast.ai allows. */
 const leastIntervalMs = 15_000
-/** Of all pods together: one in 7.5 s and two at once after a rest are ten in any minute, which is what Vast.ai allows. */
-const searchEveryMs = 7_500
-const searchBurst = 2
 const encoder = new TextEncoder()
 
-export function createOffers({ clock, markets, absent, snapshots, memory, pace, onList }: OffersOptions): Offers {
+export function createOffers({ clock, markets, absent, snapshots, memory, onList }: OffersOptions): Offers {
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
+  const lastKeys = new WeakMap<OfferSearch, { found: readonly Snapshot[]; key: string }>()
   const keys = new Map(markets.map(({ name }) => [name, publicKey(name)]))
 
   const numberOf = (snapshot: Snapshot): number => {
@@ -91,18 +88,25 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
   }
 
   const load = async (market: Market): Promise<Snapshot> => {
-    const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs, searchBurst)) ?? 0
-    if (waitMs > 0) throw new UpstreamFailure('throttled', { retryAfterMs: waitMs })
     const offers = await market.offers()
     onList?.(market.name, offers)
     return { offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 
-  /** The snapshots' numbers are in the key, so a new snapshot is a new entry. */
-  const pageOf = (found: Snapshot[], { filter, sort, limit, key: searchKey }: OfferSearch): Page => {
-    const key = `offer-page:${found.map(numberOf)}:${searchKey}`
+  /** The snapshots' numbers are in it, so a new snapshot is a new entry. A text that was looked up before is found sooner. */
+  const keyOf = (found: Snapshot[], search: OfferSearch): string => {
+    const last = lastKeys.get(search)
+    if (last && last.found.length === found.length && last.found.every((each, i) => each === found[i])) return last.key
+    const key = `offer-page:${found.map(numberOf)}:${search.key}`
+    lastKeys.set(search, { found, key })
+    return key
+  }
+
+  const pageOf = (found: Snapshot[], search: OfferSearch): Page => {
+    const key = keyOf(found, search)
     const known = memory.get(key)?.value as Page | undefined
     if (known) return known
+    const { filter, sort, limit } = search
     const rows = found.flatMap(({ offers, asOf }) =>
       pricedOffers(offers, filter).map((priced) => ({ ...priced, asOf })),
     )
@@ -110,16 +114,17 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
     const sorted =
       preferred && sort === undefined ? byPreference(rows, preferred) : rows.sort(compareOffers(sort ?? 'price'))
     const list = JSON.stringify(sorted.slice(0, limit).map(offerJson))
-    const page: Page = { list, providers: '', json: '', bytes: 0 }
+    const page: Page = { list, told: undefined, json: '', bytes: 0 }
     memory.set(key, { value: page, bytes: 4 * list.length + key.length })
     return page
   }
 
   const answerOf = (page: Page, statuses: MarketStatus[]): Page => {
-    const providers = JSON.stringify(statuses)
-    if (page.providers !== providers) {
-      page.providers = providers
-      page.json = `{"offers":${page.list},"providers":${providers}}`
+    let told = ''
+    for (const { status, age_ms: ageMs } of statuses) told += `${status} ${ageMs} `
+    if (page.told !== told) {
+      page.told = told
+      page.json = `{"offers":${page.list},"providers":${JSON.stringify(statuses)}}`
       page.bytes = encoder.encode(page.json).length
     }
     return page
@@ -161,6 +166,12 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
   }
 }
 
+/** A search that was not made, for want of a turn: when the next one is, in ms. */
+export function untilTurn(error: unknown): number | undefined {
+  const isOwn = error instanceof UpstreamFailure && error.details.reason === 'throttle_gate'
+  return isOwn ? error.details.retryAfterMs : undefined
+}
+
 function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | PromiseSettledResult<Cached<Snapshot>>) {
   if ('status' in answer) return answer.status === 'fulfilled' ? answer.value : undefined
   return 'value' in answer ? answer : undefined
@@ -168,7 +179,7 @@ function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | Pro
 
 export function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
   const reason: unknown = 'reason' in answer ? answer.reason : undefined
-  return reason instanceof UpstreamFailure && reason.class === 'throttled'
+  return (reason instanceof UpstreamFailure && reason.class === 'throttled') || untilTurn(reason) !== undefined
     ? { status: 'throttled', error: 'The market asks for fewer searches.' }
     : { status: 'down', error: 'The market could not be reached.' }
 }

@@ -48,8 +48,8 @@ const maxAtOnce = 16
 /** Longer than a step may take, so that no two pods are at the same one. */
 const stepMs = 180_000
 const minuteMs = 60_000
-/** The next hour is held, or bought, so long before the one under way is over. */
-const aheadMs = 2 * minuteMs
+/** The next hour is held, or bought, so long before the one under way is over: longer than a pod that dies at it has it. */
+const aheadMs = 5 * minuteMs
 /** An intent that nobody has gone on with for so long has lost its pod. */
 const abandonedMs = minuteMs
 /** Tries at the same thing: what is not to be had is given up; what a market does not charge for is metered by us. */
@@ -125,7 +125,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const { accrued } = accruedBy(rental, now(), control.billing)
     const isAhead = control.billing === 'hours_ahead'
     const next = rental.offer.pricePerHour
-    const dueAt = isAhead ? now() : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
+    // Nobody else comes to it while this pod buys the hour: two would buy two.
+    const dueAt = isAhead ? inMs(stepMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
     const hour = { at: now(), settle: accrued, next, dueAt }
     const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
     if (!turned) return undefined
@@ -135,13 +136,17 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
 
   /** The hour that is held and not bought. What was paid tells of a call before whose answer was lost. */
   async function buy(rental: Rental, control: MarketControl) {
-    const { marketId, offer, settled } = rental
+    const { marketId, offer } = rental
     const bought = () => rentals.change(rental, { accrued: offer.pricePerHour, failures: 0, dueAt: now() })
-    const paid = await control.bill(marketId!, rental.createdAt, stopping.signal)
-    if (paid !== undefined && paid > settled + offer.pricePerHour / 2) return bought()
+    if (await isBought(rental, control)) return bought()
     const outcome = await control.extend(marketId!, 1, stopping.signal)
     if (outcome === 'bought') return bought()
     return outcome === 'refused' ? toEnd(rental, control, 'market_ended') : later(rental, restMs)
+  }
+
+  async function isBought({ marketId, createdAt, offer, settled }: Rental, control: MarketControl): Promise<boolean> {
+    const paid = await control.bill(marketId!, createdAt, stopping.signal)
+    return paid !== undefined && paid > settled + offer.pricePerHour / 2
   }
 
   const toEnd = (rental: Rental, { billing }: MarketControl, reason: EndReason) =>
@@ -169,7 +174,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function totalOf(rental: Rental, control: MarketControl): Promise<number | undefined> {
     const own = rental.settled + rental.accrued
     const since = rental.createSentAt ?? rental.createdAt
-    if (control.billing === 'hours_ahead') return own
+    if (control.billing === 'hours_ahead') {
+      // It may have been ended while the answer that told of its last hour was out.
+      return rental.accrued === 0 && (await isBought(rental, control)) ? own + rental.offer.pricePerHour : own
+    }
     const bill = await control.bill(rental.marketId!, since, stopping.signal)
     if (bill === undefined) return rental.failures < maxBillTries ? undefined : own
     // Whatever the market charges us, nobody pays more than the price that was agreed.

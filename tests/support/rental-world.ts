@@ -81,6 +81,7 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     instances,
     metrics,
     pass,
+    step,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>
       pass(desk.rent(payer, { spec: { ...spec, ...more }, search: { filter: {}, spread: false }, offerId })),
     /** Steps every so often for so long. */
