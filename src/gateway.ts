@@ -380,6 +380,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     fleet: ports.fleetId,
     holder: ports.identity.processId,
     pods,
+    leaseMs: config.RENTAL_LEASE,
     mode: ports.writeMode,
     metrics,
     log,

@@ -140,6 +140,7 @@ export function createWorld({ seed, offered, bug, trace }: WorldOptions): World 
       accounts: { listApiKeys: async () => [] },
       offers: createOfferBook({ clock, offers: life.portOf({ snapshot }), markets: marketNames }),
       pods: () => pods.filter((each) => !each.life.isOver()).length,
+      leaseMs: 180_000,
       mode: { readOnly: false },
     })
     const pod = { life, renting, open: 0 }
