@@ -254,7 +254,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       upstream: guarded,
       priceFactor: () => faultInjection.priceFactor(name),
     }
-    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    machines.push(controlFactories[name]({ ...market, pace: ports.pace, elsewhereHttp: ports.instanceHttp }))
     return [marketFactories[name](market)]
   })
 

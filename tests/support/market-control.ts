@@ -2,7 +2,7 @@
 import { createIonet } from '../../adapters/sandbox/ionet.ts'
 import { createVast } from '../../adapters/sandbox/vast.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
-import type { Pace } from '../../src/ports.ts'
+import type { HttpClient, Pace } from '../../src/ports.ts'
 import { createIonetControl } from '../../src/providers/ionet-control.ts'
 import { createVastControl } from '../../src/providers/vast-control.ts'
 import { createBackoff } from '../../src/resilience/backoff.ts'
@@ -25,7 +25,12 @@ export function createFakePace(clock: FakeClock): Pace {
   }
 }
 
-export function marketControl<Name extends MarketName>(name: Name, clock = new FakeClock()) {
+/** `http`, `elsewhereHttp`: what answers in the market's stead, and for other addresses. */
+export function marketControl<Name extends MarketName>(
+  name: Name,
+  clock = new FakeClock(),
+  own: { http?: HttpClient; elsewhereHttp?: HttpClient } = {},
+) {
   const random = () => 0
   const metrics = new FakeMetrics()
   const origin = `http://${name}.test`
@@ -47,7 +52,8 @@ export function marketControl<Name extends MarketName>(name: Name, clock = new F
   const control = { vastai: createVastControl, ionet: createIonetControl }[name]({
     baseUrl: origin,
     apiKey: undefined,
-    http: market.http,
+    http: own.http ?? market.http,
+    elsewhereHttp: own.elsewhereHttp ?? market.http,
     clock,
     upstream,
     guardedCall,
