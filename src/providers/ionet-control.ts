@@ -200,9 +200,9 @@ export function createIonetControl(options: ControlOptions): MarketControl {
   }
 }
 
-function unableTo({ spec }: MachineOrder): string | undefined {
+function unableTo({ spec, bid }: MachineOrder): string | undefined {
   if (spec.onstart !== undefined) return 'io.net runs no onstart script.'
-  if (spec.bid !== undefined) return 'io.net takes no bids.'
+  if (bid !== undefined) return 'io.net takes no bids.'
   if (spec.ports.length > 1) return 'io.net publishes one port.'
   return undefined
 }

@@ -56,6 +56,7 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
         spec,
         hours: 1,
         pricePerHour: offer.pricePerHour,
+        bid: offer.bid,
         gpuCount: offer.gpuCount,
       },
       nobody,

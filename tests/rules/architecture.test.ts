@@ -86,6 +86,10 @@ const homes: Record<string, string[]> = {
   postgres: ['adapters/node'],
   ioredis: ['adapters/node'],
   'prom-client': ['adapters/node'],
+  '@opentelemetry/api': ['adapters/node'],
+  '@opentelemetry/sdk-trace': ['adapters/node'],
+  '@opentelemetry/resources': ['adapters/node'],
+  '@opentelemetry/exporter-trace-otlp-http': ['adapters/node'],
   yaml: ['adapters/node'],
   ws: ['adapters/sandbox'],
 }
