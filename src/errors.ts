@@ -201,6 +201,11 @@ export const errorTable = {
     type: bad,
     message: 'This account has as many deployments as it may. End one that is not needed.',
   },
+  too_many_preferences: {
+    status: 409,
+    type: bad,
+    message: 'This account has saved as many preferences as it may. Delete one that is not needed.',
+  },
   email_taken: { status: 409, type: bad, message: 'There is an account with this email. Sign in, or use another.' },
   own_account: {
     status: 409,

@@ -75,6 +75,17 @@ export interface OfferFilter extends OfferTerms {
   minGpuFraction?: number | undefined
   /** False: those too that their market has not checked. @default true */
   verified?: boolean | undefined
+  preferred?: Preferred | undefined
+}
+
+/** One of several GPUs, in the order in which they are wanted: preference.ts. */
+export interface Preferred {
+  models: readonly string[]
+  /**
+   * An offer of a model is passed over where it costs more than so many percent above the cheapest offer of any model that
+   * comes after its own. @default none is
+   */
+  fallbackPercent?: number | undefined
 }
 
 /** In GB. */
@@ -98,10 +109,15 @@ export function vramGb(mib: number): number {
 const countries = new Intl.DisplayNames(['en'], { type: 'region' })
 const countryCode = /^[a-z]{2}$/i
 
-/** Markets write `Texas, US` or `United States`: each is found by the code, by the country and by part of the name. */
-function isIn(place: string, asked: string): boolean {
+/** Markets write `Texas, US` or `United States`: both are in `United States`. */
+export function countryOf(place: string): string {
   const last = place.split(',').at(-1)!.trim()
-  const country = countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+  return countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+}
+
+/** A place is found by the code, by the country and by part of the name. */
+function isIn(place: string, asked: string): boolean {
+  const country = countryOf(place)
   const wanted = asked.trim()
   if (!countryCode.test(wanted)) return `${place} ${country}`.toLowerCase().includes(wanted.toLowerCase())
   return country.toLowerCase() === countries.of(wanted.toUpperCase())!.toLowerCase()
@@ -115,6 +131,7 @@ export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (!offer.available) return false
   if (filter.market && offer.market !== filter.market) return false
   if (filter.gpuModel && !hasGpuWords(offer.gpuModel, filter.gpuModel)) return false
+  if (filter.preferred && !filter.preferred.models.some((model) => hasGpuWords(offer.gpuModel, model))) return false
   if (filter.minVramGb !== undefined && !hasVram(offer.vramMib, filter.minVramGb)) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false
   if (filter.location && !isIn(offer.location ?? '', filter.location)) return false

@@ -157,6 +157,8 @@ export interface Endpoint {
   origin: string
 }
 
+export const sameEndpoint = (one: Endpoint, other: Endpoint) => one.port === other.port && one.origin === other.origin
+
 export interface Rental extends NewRental {
   state: RentalState
   /** Grows with every change: who changes it says which one he saw. */

@@ -10,13 +10,16 @@ import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { Instances } from '../services/instances.ts'
+import type { SavedPreferences } from '../services/preferences.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
 import { filters } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
+import { preferenceName, withPreference } from './preference-filter.ts'
 
 export interface InstanceRouteOptions {
   instances: Instances
   desk: RentalDesk
+  preferences: Pick<SavedPreferences, 'find'>
   idempotent: Idempotent
   readJson: ReadJson
 }
@@ -40,18 +43,23 @@ export const configFields = {
   bid: dollars.optional(),
   replace: z.boolean().default(false),
 }
+/** What to look for; a preference by its name. */
+export const searchFields = { filters: filters.optional(), preference: preferenceName.optional() }
 const body = z
-  .strictObject({ offer_id: z.string().min(1).max(100).optional(), filters: filters.optional(), ...configFields })
-  .refine((asked) => (asked.offer_id === undefined) !== (asked.filters === undefined), {
-    message: 'name an offer by offer_id, or say by filters what to look for; one of them',
-    path: ['offer_id'],
-  })
+  .strictObject({ offer_id: z.string().min(1).max(100).optional(), ...searchFields, ...configFields })
+  .refine(
+    (asked) => (asked.offer_id === undefined) !== (asked.filters === undefined && asked.preference === undefined),
+    {
+      message: 'name an offer by offer_id, or say by filters or preference what to look for; one of them',
+      path: ['offer_id'],
+    },
+  )
 const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z.uuid().optional(),
 })
 
-export function instanceRoutes({ instances, desk, idempotent, readJson }: InstanceRouteOptions) {
+export function instanceRoutes({ instances, desk, preferences, idempotent, readJson }: InstanceRouteOptions) {
   const app = new Hono<AppEnv>()
   const shape = (rental: Rental) => instanceShape(instances, rental)
   const answer = (c: AppContext, status: number, rental: Rental): Response => {
@@ -63,7 +71,8 @@ export function instanceRoutes({ instances, desk, idempotent, readJson }: Instan
     '/',
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
       const asked = parseOr400(body, value)
-      const filter = asked.filters ?? {}
+      const { accountId } = principalOf(c)
+      const filter = await withPreference(preferences, accountId, asked.preference, asked.filters ?? {})
       const order = { spec: specOf(asked, filter), search: { filter, spread: false }, offerId: asked.offer_id }
       const rental = await desk.rent(payerOf(c), order)
       return answer(c, rental.state === 'unknown' || rental.state === 'creating' ? 202 : 201, rental)

@@ -2,6 +2,7 @@
 import { usd } from '../domain/money.ts'
 import { hasRoom, type MarketName, type Offer, type OfferFilter, type OfferTerms, takesBid } from '../domain/offer.ts'
 import { compareOffers, type PricedOffer, pricedOffers, priceOf } from '../domain/offer-price.ts'
+import { byPreference } from '../domain/preference.ts'
 import type { RentalOffer } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
@@ -15,7 +16,7 @@ export interface OfferBook {
    * @throws ApiError where its market cannot be asked, or it is not to be had like that
    */
   find(offerId: string, terms: OfferTerms): Promise<RentalOffer | undefined>
-  /** The cheapest that fit, at most `limit`; the terms of `ask` go before the filter's. A market that is down shortens the list. */
+  /** The cheapest or preferred that fit, at most `limit`; the terms of `ask` go before the filter's. A market that is down shortens the list. */
   pick(filter: OfferFilter, ask: OfferTerms & { limit: number; without: readonly string[] }): Promise<RentalOffer[]>
   /** A machine of it was rented, or somebody else has it: where it has no other it is not offered for a minute. */
   taken(offerId: string): void
@@ -57,10 +58,9 @@ export function createOfferBook({ clock, offers, markets }: OfferBookOptions): O
       const listed = found
         .flatMap((each) => (each.status === 'fulfilled' ? each.value.offers : []))
         .filter((offer) => !without.includes(offer.id) && !isTaken(offer))
-      return pricedOffers(listed, { ...filter, ...terms })
-        .sort(byPrice)
-        .slice(0, limit)
-        .map(rentalOffer)
+      const fits = pricedOffers(listed, { ...filter, ...terms })
+      const { preferred } = filter
+      return (preferred ? byPreference(fits, preferred) : fits.sort(byPrice)).slice(0, limit).map(rentalOffer)
     },
     taken(offerId) {
       const machines = takenOf(offerId) + 1

@@ -8,6 +8,7 @@ import type { MemoryTier } from '../cache/memory-tier.ts'
 import { usd } from '../domain/money.ts'
 import { type MarketName, type Offer, type OfferFilter, type OfferSort, vramGb } from '../domain/offer.ts'
 import { compareOffers, type PricedOffer, pricedOffers } from '../domain/offer-price.ts'
+import { byPreference } from '../domain/preference.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
@@ -15,7 +16,8 @@ import { UpstreamFailure } from '../upstream/outcome.ts'
 
 export interface OfferSearch {
   filter: OfferFilter
-  sort: OfferSort
+  /** @default by preference where there is one, else by price */
+  sort: OfferSort | undefined
   limit: number
   /** Equal for equal searches. */
   key: string
@@ -108,7 +110,10 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
     const rows = found.flatMap(({ offers, asOf }) =>
       pricedOffers(offers, filter).map((priced) => ({ ...priced, asOf })),
     )
-    const list = JSON.stringify(rows.sort(compareOffers(sort)).slice(0, limit).map(toJson))
+    const { preferred } = filter
+    const sorted =
+      preferred && sort === undefined ? byPreference(rows, preferred) : rows.sort(compareOffers(sort ?? 'price'))
+    const list = JSON.stringify(sorted.slice(0, limit).map(offerJson))
     const page: Page = { list, told: undefined, json: '', bytes: 0 }
     memory.set(key, { value: page, bytes: 4 * list.length + key.length })
     return page
@@ -172,14 +177,14 @@ function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | Pro
   return 'value' in answer ? answer : undefined
 }
 
-function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
+export function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
   const reason: unknown = 'reason' in answer ? answer.reason : undefined
   return (reason instanceof UpstreamFailure && reason.class === 'throttled') || untilTurn(reason) !== undefined
     ? { status: 'throttled', error: 'The market asks for fewer searches.' }
     : { status: 'down', error: 'The market could not be reached.' }
 }
 
-const toJson = ({ offer, price, asOf }: PricedOffer & { asOf: string }) => ({
+export const offerJson = ({ offer, price, asOf }: PricedOffer & { asOf: string }) => ({
   id: offer.id,
   provider: offer.market,
   gpu_model: offer.gpuModel,

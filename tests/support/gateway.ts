@@ -8,6 +8,7 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryPreferences } from '../../adapters/memory/preferences.ts'
 import { createMemoryPriceHistory } from '../../adapters/memory/price-history.ts'
 import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
 import { createMemorySightings } from '../../adapters/memory/sightings.ts'
@@ -22,6 +23,8 @@ import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
+import { streamBody } from '../../adapters/node/stream-body.ts'
+import { createTunnel } from '../../adapters/node/tunnel.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
@@ -140,6 +143,7 @@ export async function startTestGateway({
       http,
       reply,
       readBody,
+      streamBody,
       metrics,
       log,
       accounts,
@@ -163,8 +167,10 @@ export async function startTestGateway({
       pace: { take: async () => 0 },
       fleetId: '0123abcd',
       priceHistory: createMemoryPriceHistory(),
+      preferences: createMemoryPreferences(),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
+      tunnel: createTunnel({ http }),
       rentals,
       turns: createMemoryTurns({ clock: ports.clock ?? clock }),
       sightings: createMemorySightings(),
