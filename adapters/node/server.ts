@@ -32,15 +32,15 @@ export interface NodeServer {
   drain(options: { delayMs: number; timeoutMs: number }): Promise<void>
 }
 
-const limits = {
+const connectionLimits = {
   maxHeaderSize: 16 * 1024,
-  headersTimeout: 10_000,
   // Longer than load balancers keep idle connections: the side that closes first makes the other one fail.
   keepAliveTimeout: 75_000,
 }
 /** Of the drain's time, what is kept for telling the streams that outlast it. */
 const farewellMs = 5_000
 const pollMs = 20
+const headersTimeoutMs = 10_000
 /** What a refused caller has to take the answer. */
 const refusalMs = 5_000
 /** Of the time for a request, how often it is looked whether one is over it. */
@@ -76,11 +76,13 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     }
     void listener(incoming, outgoing)
   }
-  const connectionsCheckingInterval = requestTimeoutMs / checksPerRequestTimeout
-  const server = createServer(
-    { ...limits, requestTimeout: requestTimeoutMs, connectionsCheckingInterval, shouldUpgradeCallback: isForTunnel },
-    answer,
-  )
+  const limits = {
+    ...connectionLimits,
+    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
+  }
+  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, answer)
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
