@@ -13,13 +13,14 @@ let server: NodeServer
 afterEach(() => server.drain({ delayMs: 0, timeoutMs: 0 }))
 
 /** A gateway that takes bodies in whole at `/whole`, and as they come elsewhere. */
-async function start({ requestTimeoutMs = 30_000, idleMs = 30_000 } = {}) {
+async function start({ requestTimeoutMs = 30_000, readerTimeoutMs = 30_000, idleMs = 30_000 } = {}) {
   const took: string[] = []
   const answer: Gateway['fetch'] = async (req, bindings) => {
     if (req.url.endsWith('/whole')) {
       await readBody(req, bindings, 1_000).catch(() => {})
       return reply(200, {}, 'whole')
     }
+    if (bindings.proxiedPath === '/endless') return reply(200, {}, endless())
     const body = streamBody(req, bindings, { idleMs })
     if (!body) return reply(200, {}, 'none')
     try {
@@ -31,8 +32,17 @@ async function start({ requestTimeoutMs = 30_000, idleMs = 30_000 } = {}) {
   }
   const gateway = { fetch: answer, beginDrain() {}, stopStreams() {}, inFlight: () => 0 } as unknown as Gateway
   const log = { debug() {}, info() {}, warn() {}, error() {} }
-  server = await startServer({ gateway, host: '127.0.0.1', port: 0, log, requestTimeoutMs })
+  server = await startServer({ gateway, host: '127.0.0.1', port: 0, log, requestTimeoutMs, readerTimeoutMs })
   return took
+}
+
+let hasEnded = false
+async function* endless() {
+  try {
+    for (;;) yield 'more and more '.repeat(10_000)
+  } finally {
+    hasEnded = true
+  }
 }
 
 function post(path: string, headers = {}) {
@@ -92,4 +102,21 @@ test('a sender who leaves ends it', async () => {
   const socket = connect(Number(port), hostname)
   socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\na')
   expect(await promise).toMatchObject({ code: 'client_closed' })
+})
+
+test('a caller who takes nothing of what an instance answers is cut off', async () => {
+  await start({ readerTimeoutMs: 100 })
+  const { hostname, port } = new URL(server.url)
+  const socket = connect(Number(port), hostname)
+  socket.on('error', () => {})
+  socket.write('GET /api/v1/gpu/instances/i/proxy/endless HTTP/1.1\r\nhost: x\r\n\r\n')
+  await expect.poll(() => hasEnded, { timeout: 10_000 }).toBe(true)
+  socket.destroy()
+})
+
+test('a sender who falls silent hears so of an instance, too', async () => {
+  await start({ idleMs: 100 })
+  const { req, answered } = post('/api/v1/gpu/instances/i/proxy/', { 'content-length': '10' })
+  req.write('a')
+  expect(await answered).toEqual({ status: 408, text: 'body_timeout' })
 })
