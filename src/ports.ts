@@ -784,6 +784,8 @@ export interface RentalChange {
   createSentAt?: Date | undefined
   startedAt?: Date | undefined
   heardAt?: Date | undefined
+  /** Nothing of it is left at the market, which has not told yet what it came to. */
+  endedAt?: Date | undefined
   dueAt?: Date | undefined
   failures?: number | undefined
   accrued?: MicroUsd | undefined

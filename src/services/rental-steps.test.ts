@@ -162,6 +162,22 @@ describe('by the second', () => {
     expect(Math.abs(rows()[0]!.settled - rental.offer.pricePerHour / 2)).toBeLessThan(rental.offer.pricePerHour / 50)
   })
 
+  it('waits for what the market charges, however long the end took', async () => {
+    const { rent, live, rows, desk, controls, market } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(hourMs / 2, 30_000)
+    controls.lie({ kind: 'no_charges', id: rental.marketId! })
+    market.setFaults([{ kind: 'status', status: 500, match: { method: 'DELETE' } }])
+    await desk.end(rows()[0]!, 'owner')
+    await live(10 * 60_000)
+    market.setFaults([])
+    await live(5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    controls.lie()
+    await live(2 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'gone', settled: controls.bill()[0]!.microUsd }])
+  })
+
   it('replaces a lost machine once', async () => {
     const { rent, live, rows, desk, controls } = rentalWorld('vastai', offers)
     const rental = await rent({ replace: true })

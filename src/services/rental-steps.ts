@@ -52,9 +52,10 @@ const minuteMs = 60_000
 const aheadMs = 5 * minuteMs
 /** An intent that nobody has gone on with for so long has lost its pod. */
 const abandonedMs = minuteMs
-/** Tries at the same thing: what is not to be had is given up; what a market does not charge for is metered by us. */
+/** Tries at the same thing: what is not to be had is given up. */
 const maxCreateTries = 20
-const maxBillTries = 8
+/** What a market does not charge for so long after it is gone is metered by us. */
+const billPatienceMs = 10 * minuteMs
 const restMs = 10_000
 /** Markets round. */
 const priceTolerance = 1.01
@@ -71,8 +72,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   const later = (rental: Rental, ms: number, also: RentalChange = {}) =>
     rentals.change(rental, { ...also, dueAt: inMs(ms) })
   /** Twice as long each time, a minute at most. */
-  const again = (rental: Rental) =>
-    later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { failures: Math.min(rental.failures + 1, 100) })
+  const again = (rental: Rental, also: RentalChange = {}) => {
+    const failures = Math.min(rental.failures + 1, 100)
+    return later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { ...also, failures })
+  }
 
   async function step(rental: Rental): Promise<unknown> {
     switch (rental.state) {
@@ -172,7 +175,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     await control.destroy(rental.marketId, stopping.signal)
     if (await control.show(rental.marketId, stopping.signal)) return again(rental)
     const total = await totalOf(rental, control)
-    if (total === undefined) return again(rental)
+    if (total === undefined) return again(rental, { endedAt: rental.endedAt ?? now() })
     return rentals.end(rental, {
       at: now(),
       state: rental.reason === 'owner' || rental.reason === 'group' ? 'gone' : 'failed',
@@ -191,9 +194,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       return rental.accrued === 0 && (await isBought(rental, control)) ? own + rental.offer.pricePerHour : own
     }
     const bill = await control.bill(rental.marketId!, since, stopping.signal)
-    if (bill === undefined) return rental.failures < maxBillTries ? undefined : own
+    const endedAt = rental.endedAt?.getTime() ?? clock.wallNow()
+    if (bill === undefined) return clock.wallNow() - endedAt < billPatienceMs ? undefined : own
     // Whatever the market charges us, nobody pays more than the price that was agreed.
-    const agreed = priceOfTime(rental.offer.pricePerHour, clock.wallNow() - since.getTime()) + roundingMicroUsd
+    const agreed = priceOfTime(rental.offer.pricePerHour, endedAt - since.getTime()) + roundingMicroUsd
     return Math.min(bill, agreed)
   }
 
