@@ -52,20 +52,23 @@ for (let n = 0; n < histories; n++) {
   shownAt = performance.now()
   progress.show(`${n + 1} of ${histories} histories, seeds from ${first}, ${failed.length} with violations`)
 }
-const seconds = (performance.now() - since) / 1000
+const seconds = Math.round((performance.now() - since) / 1000)
+const { user, system } = process.cpuUsage()
+const cpuSeconds = Math.round((user + system) / 1e6)
 
 const counts = Object.fromEntries([...tally].sort(([a], [b]) => (a < b ? -1 : 1)))
 for (const [name, n] of Object.entries(counts)) progress.print(`${String(n).padStart(9)}  ${name}`)
 const violations = failed.reduce((sum, each) => sum + each.violations.length, 0)
 progress.print(
-  `\n${histories} histories, seeds from ${first}: ${violations} violations in ${failed.length} of them, ${seconds.toFixed(0)} s`,
+  `\n${histories} histories, seeds from ${first}: ${violations} violations in ${failed.length} of them, ${seconds} s, of a CPU ${cpuSeconds} s`,
 )
 if (failed.length > 0) progress.print(`again: npm run rentals -- --only ${failed[0]!.seed}`)
 if (only === undefined && bug === undefined) {
   const result = {
     histories,
     seed: first,
-    seconds: Math.round(seconds),
+    seconds,
+    cpuSeconds,
     violations,
     failed: failed.map(({ seed }) => seed),
     counts,

@@ -260,7 +260,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       priceFactor: () => faultInjection.priceFactor(name),
       pace: ports.pace,
     }
-    machines.push(controlFactories[name](market))
+    machines.push(controlFactories[name]({ ...market, elsewhereHttp: ports.instanceHttp }))
     return [marketFactories[name](market)]
   })
 
@@ -380,6 +380,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     fleet: ports.fleetId,
     holder: ports.identity.processId,
     pods,
+    leaseMs: config.RENTAL_LEASE,
     mode: ports.writeMode,
     metrics,
     log,

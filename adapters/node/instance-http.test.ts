@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HttpFailure } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { createReplicaProbe } from '../../src/services/replica-probe.ts'
+import { addressForms, lyingNames } from '../../tests/support/address-forms.ts'
 import { createInstanceHttp, type InstanceHttpOptions, isPlainOrigin, isPublicAddress } from './instance-http.ts'
 
 /** Whoever connects to this machine is counted, whatever way he came. */
@@ -23,8 +24,6 @@ beforeAll(async () => {
   port = (server.address() as AddressInfo).port
 })
 afterAll(() => server.close())
-
-type Answers = Record<string, readonly string[]>
 
 /** What the stub of a resolver says of a name, each time it is asked. */
 function client({
@@ -58,44 +57,11 @@ function client({
 }
 const sandboxMarket = 'http://127.0.0.1:9'
 
-/** Ways to write an address of this machine, of its network, or of a cloud's metadata service. */
-const hosts = [
-  ...['127.0.0.1', '127.1', '127.0.1', '2130706433', '0x7f000001', '0x7f.0.0.1', '0177.0.0.1', '017700000001'],
-  ...['127.0.0.2', '127.255.255.254', '0', '0.0.0.0', '0x0', '00.00.00.00', '127.0.0.1.', '①②⑦.⓪.⓪.①'],
-  ...['10.0.0.1', '10.1', '0xa000001', '172.16.0.1', '172.31.255.255', '192.168.0.1', '192.168.257', '3232235521'],
-  ...[
-    '169.254.169.254',
-    '2852039166',
-    '0xa9fea9fe',
-    '0251.0376.0251.0376',
-    '169.254.43518',
-    '168.63.129.16',
-    '100.64.0.1',
-  ],
-  ...['100.100.100.200', '192.0.0.1', '192.0.0.192', '198.18.0.1', '224.0.0.1', '239.255.255.250', '240.0.0.1'],
-  ...['255.255.255.255', '192.0.2.1', '198.51.100.1', '203.0.113.1', '192.88.99.1'],
-  ...['[::1]', '[::]', '[0:0:0:0:0:0:0:1]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '[::127.0.0.1]'],
-  ...['[64:ff9b::7f00:1]', '[64:ff9b::a9fe:a9fe]', '[64:ff9b:1::1]', '[2002:7f00:1::]', '[2001::1]', '[2001:db8::1]'],
-  ...['[fe80::1]', '[fe80::1%25lo]', '[fc00::1]', '[fd00:ec2::254]', '[ff02::1]', '[100::1]', '[3fff::1]'],
-  ...['user@127.0.0.1', 'example.com@127.0.0.1', '127.0.0.1#@example.com', '127.0.0.1%2f', '%31%32%37.0.0.1'],
-]
-/** Names, by what they resolve to. */
-const names: Answers = {
-  localhost: ['127.0.0.1', '::1'],
-  '127.0.0.1.nip.io': ['127.0.0.1'],
-  'metadata.google.internal': ['169.254.169.254'],
-  'six.example': ['::1'],
-  'mapped.example': ['::ffff:127.0.0.1'],
-  'private.example': ['10.0.0.7'],
-  'mixed.example': ['93.184.216.34', '127.0.0.1'],
-  'none.example': [],
-}
-
 describe('nothing is connected to that is not public', () => {
-  test.each([...hosts, ...Object.keys(names)])('http://%s', async (host) => {
+  test.each([...addressForms, ...Object.keys(lyingNames)])('http://%s', async (host) => {
     for (const market of ['https://console.vast.ai', sandboxMarket]) {
       if (market === sandboxMarket && host === '127.0.0.1') continue
-      const { ways, probe, close } = client({ market, answers: (name) => names[name] ?? [] })
+      const { ways, probe, close } = client({ market, answers: (name) => lyingNames[name] ?? [] })
       const before = connections
       for (const ask of Object.values(ways)) {
         const failure = await ask(`http://${host}:${port}`).catch((error: unknown) => error)
@@ -109,7 +75,7 @@ describe('nothing is connected to that is not public', () => {
   })
 
   test('more than sixty ways were tried', () => {
-    expect(new Set([...hosts, ...Object.keys(names)]).size).toBeGreaterThan(60)
+    expect(new Set([...addressForms, ...Object.keys(lyingNames)]).size).toBeGreaterThan(60)
   })
 
   test('this machine is reached where its own sandbox is the market, and a redirect is not followed', async () => {

@@ -24,6 +24,8 @@ export interface ServerOptions {
   log: Log
   /** Longest wait for a whole request, where its body is not handed on as it comes. @default 30_000 */
   requestTimeoutMs?: number
+  /** Longest time in which a caller takes nothing of what an instance answers him. @default 300_000 */
+  readerTimeoutMs?: number
 }
 
 export interface NodeServer {
@@ -32,15 +34,15 @@ export interface NodeServer {
   drain(options: { delayMs: number; timeoutMs: number }): Promise<void>
 }
 
-const limits = {
+const connectionLimits = {
   maxHeaderSize: 16 * 1024,
-  headersTimeout: 10_000,
   // Longer than load balancers keep idle connections: the side that closes first makes the other one fail.
   keepAliveTimeout: 75_000,
 }
 /** Of the drain's time, what is kept for telling the streams that outlast it. */
 const farewellMs = 5_000
 const pollMs = 20
+const headersTimeoutMs = 10_000
 /** What a refused caller has to take the answer. */
 const refusalMs = 5_000
 /** Of the time for a request, how often it is looked whether one is over it. */
@@ -53,7 +55,7 @@ interface Incoming extends IncomingMessage {
 }
 
 export async function startServer(options: ServerOptions): Promise<NodeServer> {
-  const { gateway, host, port, log, requestTimeoutMs = 30_000 } = options
+  const { gateway, host, port, log, requestTimeoutMs = 30_000, readerTimeoutMs = 300_000 } = options
   const listener = getRequestListener(
     (request, { incoming }) => {
       const { headers, socket, proxiedPath, callerSocket: upgrade } = incoming as Incoming
@@ -73,14 +75,17 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
       incoming.url = proxied.route
       incoming.proxiedPath = proxied.path
+      endWithReader(outgoing, incoming.socket, readerTimeoutMs)
     }
     void listener(incoming, outgoing)
   }
-  const connectionsCheckingInterval = requestTimeoutMs / checksPerRequestTimeout
-  const server = createServer(
-    { ...limits, requestTimeout: requestTimeoutMs, connectionsCheckingInterval, shouldUpgradeCallback: isForTunnel },
-    answer,
-  )
+  const limits = {
+    ...connectionLimits,
+    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
+  }
+  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, answer)
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
@@ -117,6 +122,15 @@ async function emptied(server: Server, gateway: Gateway, withinMs: number): Prom
     if (performance.now() >= end) return false
     await sleep(pollMs)
   }
+}
+
+/** Longer than an instance may be silent: then it is the caller who takes nothing, and holds a connection to it. */
+function endWithReader(outgoing: ServerResponse, socket: Socket, timeoutMs: number) {
+  socket.setTimeout(timeoutMs)
+  outgoing.on('timeout', () => {
+    // Its own limit is a shorter one, and is told to the caller.
+    if (!handingOn.has(socket)) socket.destroy()
+  })
 }
 
 /** Whoever asks for another protocol, or where there is none, is answered as if he had not asked (RFC 9110, 7.8). */

@@ -26,6 +26,7 @@ async function* pieces(incoming: IncomingMessage, idleMs: number): AsyncGenerato
     }).finally(() => {
       onSilence = undefined
     })
+  const { timeout = 0 } = socket
   handingOn.add(socket)
   // Nobody waits for the sender: then it is the receiver who is slow, whom other limits bound.
   incoming.setTimeout(idleMs, () => onSilence?.())
@@ -33,6 +34,6 @@ async function* pieces(incoming: IncomingMessage, idleMs: number): AsyncGenerato
     for (let chunk = await next(); !chunk.done; chunk = await next()) yield chunk.value
   } finally {
     handingOn.delete(socket)
-    socket.setTimeout(0)
+    socket.setTimeout(timeout)
   }
 }

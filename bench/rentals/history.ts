@@ -1,12 +1,13 @@
 /** One random history of rents, crashes and faults, from its seed to what is wrong with its end. */
 import { isFinal, type Rental } from '../../src/domain/rental.ts'
 import { ApiError } from '../../src/errors.ts'
-import { payer, spec } from '../../tests/support/rental-world.ts'
+import type { Payer } from '../../src/services/rental-desk.ts'
+import { spec } from '../../tests/support/rental-world.ts'
 import { accounts, checkBooks, checkMachines } from './check.ts'
 import { createDice, type Dice } from './dice.ts'
 import { createMischief } from './mischief.ts'
 import { count, type Tally } from './tally.ts'
-import { createWorld, type Pod, type World, type WorldOptions } from './world.ts'
+import { budgetedKey, createWorld, type Pod, type World, type WorldOptions } from './world.ts'
 
 export interface History {
   seed: number
@@ -85,7 +86,9 @@ function change(world: World, pod: Pod, kind: 'end' | 'start' | 'stop', { accoun
 
 function rent(world: World, dice: Dice, pod: Pod, kind: 'rent' | 'reserve'): void {
   const accountId = dice.weighted({ [accounts[0]]: 3, [accounts[1]]: 2, [accounts[2]]: 1 })
-  const buyer = { ...payer, accountId, purseId: accountId }
+  const { id, limits } = budgetedKey
+  const budgets = accountId === 'other' ? { keyId: id, perDay: limits.budgetPerDay, perMonth: undefined } : undefined
+  const buyer: Payer = { accountId, keyId: budgets ? id : 'key', purseId: budgets ? id : accountId, budgets }
   const market = dice.pick(['vastai', 'ionet'] as const)
   const offer = dice.pick(world.offered[market])
   const { gpuModel } = offer

@@ -11,7 +11,7 @@ import { createIonet, type IonetVendor } from '../../adapters/sandbox/ionet.ts'
 import { createVast, type VastVendor } from '../../adapters/sandbox/vast.ts'
 import { type MarketName, marketNames } from '../../src/domain/offer.ts'
 import { isFinal, type Rental } from '../../src/domain/rental.ts'
-import type { Log, Metrics, RentalSeen, Rentals } from '../../src/ports.ts'
+import type { ApiKey, Log, Metrics, RentalSeen, Rentals } from '../../src/ports.ts'
 import { createOfferBook } from '../../src/services/offer-book.ts'
 import { createRenting, type Renting } from '../../src/services/renting.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
@@ -26,6 +26,13 @@ import { silentMetrics } from './silent-metrics.ts'
 import { count, type Tally } from './tally.ts'
 
 export const fleet = '0123abcd'
+
+/** Counted by itself, as its budget of a day has to be kept. */
+export const budgetedKey: ApiKey = {
+  ...{ id: 'budgeted', name: 'budgeted', prefix: '', scopes: ['gpu'] },
+  ...{ createdAt: new Date(0), expiresAt: undefined, lastUsedAt: undefined },
+  limits: { budgetPerDay: 3_000_000 },
+}
 
 export interface Pod {
   life: Life
@@ -137,9 +144,10 @@ export function createWorld({ seed, offered, bug, trace }: WorldOptions): World 
       rentals: life.portOf(rentals),
       turns: life.portOf(turns),
       sightings: life.portOf(sightings),
-      accounts: { listApiKeys: async () => [] },
+      accounts: { listApiKeys: async () => [budgetedKey] },
       offers: createOfferBook({ clock, offers: life.portOf({ snapshot }), markets: marketNames }),
       pods: () => pods.filter((each) => !each.life.isOver()).length,
+      leaseMs: 180_000,
       mode: { readOnly: false },
     })
     const pod = { life, renting, open: 0 }

@@ -85,7 +85,7 @@ export const shownStatus: Record<RentalState, ShownStatus | undefined> = {
 export interface RentalSpec {
   image: string
   diskGb: number
-  /** Shown to nobody but its owner; may hold secrets. */
+  /** As `args` and `onstart`, it may hold secrets: shown to nobody, its owner's other keys neither, and forgotten at its end. */
   env: Readonly<Record<string, string>>
   /** TCP ports of the container to publish; the first is what the proxy leads to. */
   ports: readonly number[]

@@ -13,7 +13,7 @@ const enterprise = '/enterprise/v1/io-cloud/caas'
 const pageSize = 100
 const maxPages = 100
 const maxLogChars = 1024 * 1024
-/** What is asked before a deployment may take so long: after two minutes its rental is taken for lost. */
+/** What is asked before a deployment may take so long: a while later its rental is taken for lost. */
 const placeMs = 60_000
 const retryMs = 5_000
 

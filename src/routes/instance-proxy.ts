@@ -32,15 +32,26 @@ export function instanceProxyRoutes({ proxy, streamBody }: InstanceProxyRouteOpt
     }
     if (upgrade === undefined) {
       const body = streamBody(c.req.raw, c.env, { idleMs: proxy.idleTimeoutMs })
-      return passOn(c, await proxy.ask(accountId, id, { ...asked, body }))
+      return passOn(c, await waitedFor(c, proxy.ask(accountId, id, { ...asked, body })))
     }
-    const answer = await proxy.join(accountId, id, asked, c.env)
+    const answer = await waitedFor(c, proxy.join(accountId, id, asked, c.env))
     if (!('closed' in answer)) return passOn(c, answer)
     request.outlive(answer.closed, answer.status)
     const headers = { ...headersForCaller(answer.headers, c.req.path), connection: 'upgrade', upgrade: 'websocket' }
     return respond(c, answer.status, headers, null)
   })
   return app
+}
+
+/** The machine's time is not the gateway's. */
+async function waitedFor<T>(c: AppContext, work: Promise<T>): Promise<T> {
+  const request = c.get('request')
+  const from = request.elapsedMs()
+  try {
+    return await work
+  } finally {
+    request.trace.waitedMs += request.elapsedMs() - from
+  }
 }
 
 function passOn(c: AppContext, { status, headers, body }: HttpReply<AsyncIterable<Uint8Array>>): Response {

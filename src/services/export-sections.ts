@@ -187,7 +187,7 @@ const paymentOut = (payment: Payment) => ({
   created_at: payment.createdAt,
 })
 
-/** Of its environment the names alone: what they stand for may be secret. */
+/** Of what it was started with only how much there is, and the environment's names: all else may be secret. */
 const rentalOut = ({
   id,
   keyId,
@@ -216,8 +216,8 @@ const rentalOut = ({
   image: spec.image,
   disk_gb: spec.diskGb,
   ports: spec.ports,
-  args: spec.args,
-  onstart: spec.onstart ?? null,
+  arg_count: spec.args.length,
+  onstart_chars: spec.onstart?.length ?? 0,
   env_names: Object.keys(spec.env),
   label: spec.label ?? null,
   max_price: spec.maxPrice === undefined ? null : formatUsd(spec.maxPrice),

@@ -23,6 +23,8 @@ export interface MarketWatchOptions {
   holder: string
   /** Live pods, this one included. */
   pods: () => number
+  /** Of the market's turn: longer than a long list takes. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
@@ -39,8 +41,6 @@ export interface MarketWatch {
 const everyMs = 3_000
 /** While nothing is on its way. */
 const quietMs = 30_000
-/** Longer than a long list takes. */
-const turnMs = 120_000
 /** Lists that began so long after the call that creates, starts or stops a machine would show it. */
 const settledMs = 120_000
 /** Two lists that lack a machine count as two when they are so far apart. */
@@ -56,7 +56,8 @@ const inTransition = new Set(['creating', 'unknown', 'starting', 'stopping', 'en
 const nobody = new AbortController().signal
 
 export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
-  const { clock, random, control, rentals, turns, orphans, fleet, holder, pods, mode, metrics, log } = options
+  const { clock, random, control, rentals, turns, orphans, fleet, holder, pods, leaseMs } = options
+  const { mode, metrics, log } = options
   const market: MarketName = control.name
   let listedAt = Number.NEGATIVE_INFINITY
   /** This pod has the market's turn: the others need not look often. */
@@ -168,7 +169,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const known = await rentals.live(market)
     const isBusy = known.some(({ state }) => inTransition.has(state))
     if (!isBusy && clock.now() - listedAt < quietMs) return
-    isMine = await turns.take(`market:${market}`, holder, turnMs)
+    isMine = await turns.take(`market:${market}`, holder, leaseMs)
     if (!isMine) return
     await readList(known)
     listedAt = clock.now()

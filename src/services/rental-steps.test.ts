@@ -211,6 +211,15 @@ describe('hours ahead', () => {
     expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
   })
 
+  it('buys no more of what costs more than was agreed, and charges for none of it', async () => {
+    const { rent, live, rows, controls } = rentalWorld('ionet', [ionetOffer])
+    controls.lie({ kind: 'costs_more', id: ionetOffer.id.slice(6), factor: 1.7 })
+    await rent()
+    await live(1.5 * hourMs, 10_000)
+    expect(controls.bill()).toMatchObject([{ microUsd: 1.7 * 580_000 }])
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'max_price', settled: 580_000 }])
+  })
+
   it('settles the hour that was being bought when its owner ended it', async () => {
     const { rent, live, rows, desk, controls, market } = rentalWorld('ionet', [ionetOffer])
     await rent()

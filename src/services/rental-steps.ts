@@ -31,6 +31,8 @@ export interface RentalStepsOptions {
   create: CreateRental
   /** Live pods, this one included. */
   pods: () => number
+  /** Longer than a step may take, so that no two pods are at the same one. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
@@ -45,8 +47,6 @@ export interface RentalSteps {
 
 const everyMs = 1_000
 const maxAtOnce = 16
-/** Longer than a step may take, so that no two pods are at the same one. */
-const stepMs = 180_000
 const minuteMs = 60_000
 /** The next hour is held, or bought, so long before the one under way is over: longer than a pod that dies at it has it. */
 const aheadMs = 5 * minuteMs
@@ -56,12 +56,14 @@ const abandonedMs = minuteMs
 const maxCreateTries = 20
 const maxBillTries = 8
 const restMs = 10_000
+/** Markets round. */
+const priceTolerance = 1.01
 const countMs = 15_000
 /** Markets round the parts of a bill, one by one. */
 const roundingMicroUsd = 2
 
 export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
-  const { clock, random, newId, rentals, accounts, controls, create, pods, mode, metrics, log } = options
+  const { clock, random, newId, rentals, accounts, controls, create, pods, leaseMs, mode, metrics, log } = options
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
   const now = () => new Date(clock.wallNow())
@@ -77,7 +79,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       case 'intended':
         return begin(rental)
       case 'creating':
-        // Its pod had two minutes: the call may have left.
+        // Its pod has had its time: the call may have left.
         return rentals.change(rental, { state: 'unknown', dueAt: inMs(minuteMs) })
       case 'unknown':
         // The market's lists tell, and whoever reads them changes it.
@@ -124,9 +126,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function turnHour(rental: Rental, control: MarketControl) {
     const { accrued } = accruedBy(rental, now(), control.billing)
     const isAhead = control.billing === 'hours_ahead'
+    if (isAhead && (await costsMore(rental, control))) return toEnd(rental, control, 'max_price')
     const next = rental.offer.pricePerHour
     // Nobody else comes to it while this pod buys the hour: two would buy two.
-    const dueAt = isAhead ? inMs(stepMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
+    const dueAt = isAhead ? inMs(leaseMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
     const hour = { at: now(), settle: accrued, next, dueAt }
     const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
     if (!turned) return undefined
@@ -142,6 +145,15 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const outcome = await control.extend(marketId!, 1, stopping.signal)
     if (outcome === 'bought') return bought()
     return outcome === 'refused' ? toEnd(rental, control, 'market_ended') : later(rental, restMs)
+  }
+
+  /** Than was agreed: no list tells what an hour that is bought ahead costs. */
+  async function costsMore(
+    { marketId, createdAt, settled, accrued }: Rental,
+    control: MarketControl,
+  ): Promise<boolean> {
+    const paid = await control.bill(marketId!, createdAt, stopping.signal)
+    return paid !== undefined && paid > (settled + accrued) * priceTolerance
   }
 
   async function isBought({ marketId, createdAt, offer, settled }: Rental, control: MarketControl): Promise<boolean> {
@@ -242,7 +254,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function round(): Promise<boolean> {
     await count()
     if (mode.readOnly) return false
-    const due = await rentals.takeDue({ now: now(), max: maxAtOnce, forMs: stepMs })
+    const due = await rentals.takeDue({ now: now(), max: maxAtOnce, forMs: leaseMs })
     await Promise.all(due.map(guarded))
     return due.length === maxAtOnce
   }

@@ -27,6 +27,8 @@ export interface RentingOptions {
   holder: string
   /** Live pods, this one included. */
   pods: () => number
+  /** How long what a pod is at is left to it, whether it lives or not. Longer than its calls to a market take together. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log

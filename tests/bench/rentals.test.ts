@@ -3,6 +3,8 @@ import type { Bug } from '../../bench/rentals/bugs.ts'
 import { runHistory } from '../../bench/rentals/history.ts'
 import { loadOffers, type Offered } from '../../bench/rentals/offers.ts'
 
+/** Seconds, on a machine that has nothing else to do. */
+const timeout = 240_000
 let offered: Offered
 beforeAll(async () => {
   offered = await loadOffers()
@@ -17,11 +19,13 @@ async function violationsOf(first: number, histories: number, bug?: Bug): Promis
   return found
 }
 
-it('whatever happens, nothing is rented twice, nothing is left running and the books are the bill', async () => {
+it('whatever happens, nothing is rented twice, nothing is left running and the books are the bill', {
+  timeout,
+}, async () => {
   expect(await violationsOf(1, 150)).toEqual([])
 })
 
-it('the same from a seed of its own', async () => {
+it('the same from a seed of its own', { timeout }, async () => {
   const seed = Math.floor(Math.random() * 1e9)
   console.log(`rental histories from seed ${seed}`)
   expect(await violationsOf(seed, 20)).toEqual([])
@@ -41,7 +45,7 @@ const signs: Record<Bug, RegExp> = {
   believes_destroy: /orphan: /,
   shares_hours: /bill: ionet charges/,
 }
-it.each(Object.entries(signs) as [Bug, RegExp][])('finds a bug that %s', async (bug, sign) => {
+it.each(Object.entries(signs) as [Bug, RegExp][])('finds a bug that %s', { timeout }, async (bug, sign) => {
   let found: string[] = []
   for (let seed = 1; seed <= 500 && !found.some((each) => sign.test(each)); seed++) {
     found = await violationsOf(seed, 1, bug)

@@ -138,7 +138,7 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   expect(exported.rentals).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ id: rented.id, state: 'gone', reason: 'owner', env_names: [], held: '0.00' }),
-      expect.objectContaining({ id: kept.id, state: 'intended', env_names: ['HF_TOKEN'], held: '0.40' }),
+      expect.objectContaining({ id: kept.id, state: 'intended', env_names: ['HF_TOKEN'], arg_count: 4, held: '0.40' }),
     ]),
   )
   expect(exported.balance).toEqual({ available: '4.60', held: '0.40001', currency: 'USD' })

@@ -125,6 +125,28 @@ test.each([
   expect(hostCalls().length).toBe(before)
 })
 
+test('what a machine was started with is told to nobody again', async () => {
+  const { offers } = await (await gateway.get('/api/v1/gpu/offers?provider=vastai&limit=2')).json()
+  const secrets = { env: { TOKEN: 'canary-env' }, args: ['--api-key', 'canary-arg'], onstart: 'echo canary-script' }
+  const made = await gateway.post(
+    '/api/v1/gpu/instances',
+    { offer_id: offers[1].id, image: 'ubuntu:24.04', ...secrets },
+    { headers: { 'idempotency-key': 'secretive' } },
+  )
+  const told = await made.text()
+  const path = `/api/v1/gpu/instances/${JSON.parse(told).id}`
+  const answers = [path, '/api/v1/gpu/instances', `${path}/logs`].map(async (each) => (await gateway.get(each)).text())
+  const again = await gateway.get(path, { method: 'DELETE' })
+  const all = [
+    told,
+    ...(await Promise.all(answers)),
+    await again.text(),
+    JSON.stringify(gateway.log),
+    await gateway.metricsText(),
+  ]
+  expect(all.join()).not.toContain('canary')
+})
+
 test('another port is reached by its number, where it is published', async () => {
   const port = (number: string) => ({ headers: { 'x-gpuproxy-port': number } })
   expect(await echo('/echo', port('9000'))).toMatchObject({ port: 9000 })

@@ -53,15 +53,26 @@ export function marketParts(name: MarketName, { origin, ...parts }: Parts): Mark
   return { ...parts, baseUrl: origin, apiKey: undefined, upstream, guardedCall }
 }
 
-export const createControl = (name: MarketName, parts: Parts & { pace: Pace }) =>
-  ({ vastai: createVastControl, ionet: createIonetControl })[name]({ ...marketParts(name, parts), pace: parts.pace })
+/** `elsewhereHttp`: for other addresses than the market's. @default `http` */
+export const createControl = (name: MarketName, parts: Parts & { pace: Pace; elsewhereHttp?: HttpClient }) =>
+  ({ vastai: createVastControl, ionet: createIonetControl })[name]({
+    ...marketParts(name, parts),
+    pace: parts.pace,
+    elsewhereHttp: parts.elsewhereHttp ?? parts.http,
+  })
 
-export function marketControl<Name extends MarketName>(name: Name, clock = new FakeClock()) {
+/** `http`, `elsewhereHttp`: what answers in the market's stead, and for other addresses. */
+export function marketControl<Name extends MarketName>(
+  name: Name,
+  clock = new FakeClock(),
+  own: { http?: HttpClient; elsewhereHttp?: HttpClient } = {},
+) {
   const random = () => 0
   const origin = `http://${name}.test`
   const vendor = { vastai: createVast, ionet: createIonet }[name]({ clock })
   const market = createInProcessVendor({ origin, vendor, clock, random })
-  const parts = { origin, clock, random, http: market.http, metrics: new FakeMetrics(), pace: createFakePace(clock) }
+  const { http = market.http, elsewhereHttp = market.http } = own
+  const parts = { origin, clock, random, http, elsewhereHttp, metrics: new FakeMetrics(), pace: createFakePace(clock) }
   return { clock, market, vendor, control: createControl(name, parts), controls: vendor.controls }
 }
 
