@@ -11,6 +11,8 @@ import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { MarketName } from './domain/offer.ts'
 import type { NewPayment, Payment, PaymentState } from './domain/payment.ts'
+import type { Preference } from './domain/preference.ts'
+import type { PriceAt } from './domain/price-history.ts'
 import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
 import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalState } from './domain/rental.ts'
@@ -70,6 +72,7 @@ export interface Ports {
   /** Of what the fleet may do only once in a while. */
   pace: Pace
   priceHistory: PriceHistory
+  preferences: Preferences
   /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
   fleetId: string
   deployments: Deployments
@@ -83,9 +86,14 @@ export interface Ports {
   load?: LoadProbe
   /** Absent: nothing is traced, which costs nothing. */
   tracing?: Tracing | undefined
+  /** Absent where the runtime has no pages for people. */
+  consoleFiles?: ConsoleFiles | undefined
   /** What the pods of a fleet tell each other. Absent where this pod is alone. */
   fleet?: FleetBoard
 }
+
+/** A file of the console by its name; undefined = there is none. */
+export type ConsoleFiles = (name: string) => { type: string; etag: string; bytes: Uint8Array } | undefined
 
 /** How busy the process was since the last call. */
 export type LoadProbe = () => Load
@@ -837,23 +845,41 @@ export interface Turns {
 
 /** What GPUs cost, by hours of UTC. Nobody's own: the markets'. */
 export interface PriceHistory {
-  /** An hour that is there already keeps the lower of the two cheapest prices, and the later median. */
+  /** An hour that is there already keeps the lower of the two cheapest prices and lowest bids, and the later median. */
   note(hours: readonly PriceHour[]): Promise<void>
   /** GPUs of which there is an hour since then, at most 500. */
   names(since: Date): Promise<string[]>
-  /** Of all markets and regions together, the oldest first; at most 2,200 hours. */
-  cheapest(gpuModel: string, since: Date): Promise<{ hour: Date; price: MicroUsd }[]>
+  /** Of each market, over its regions together or of one, the oldest first; at most 4,400. */
+  hours(ask: {
+    gpuModel: string
+    since: Date
+    market?: MarketName | undefined
+    /** In capitals or not. */
+    region?: string | undefined
+  }): Promise<(PriceAt & { market: MarketName })[]>
   forget(before: Date): Promise<void>
 }
 
 /** Prices of one GPU and hour. */
-export interface PriceHour {
+export interface PriceHour extends PriceAt {
   market: MarketName
   gpuModel: string
   region: string
-  hour: Date
-  cheapest: MicroUsd
   median: MicroUsd
+}
+
+/** What accounts have saved to look for machines by. Gone with the account. */
+export interface Preferences {
+  /**
+   * In the place of the one of that name. `too_many`: the account has 50 others.
+   * @throws ApiError `unknown_account` where it was closed a moment ago
+   */
+  save(accountId: string, preference: Preference): Promise<'created' | 'replaced' | 'too_many'>
+  find(accountId: string, name: string): Promise<Preference | undefined>
+  /** All of them, by name. */
+  list(accountId: string): Promise<Preference[]>
+  /** False: there was none. */
+  remove(accountId: string, name: string): Promise<boolean>
 }
 
 /** What the whole fleet together may do only once in a while, as the markets want it. */

@@ -12,6 +12,7 @@ import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { createMemoryPace } from '../memory/pace.ts'
 import { createBatching } from './batching.ts'
+import { readConsoleFiles } from './console-files.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
 import { createInstanceHttp } from './instance-http.ts'
@@ -113,6 +114,7 @@ async function run(config: Config) {
       paymentStore: storage.paymentStore,
       fleetId: storage.fleetId,
       priceHistory: storage.priceHistory,
+      preferences: storage.preferences,
       pace: shared?.pace ?? createMemoryPace({ clock }),
       instanceHttp,
       tunnel: createTunnel({ http: instanceHttp }),
@@ -124,6 +126,7 @@ async function run(config: Config) {
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
       tracing,
+      consoleFiles: readConsoleFiles(),
       dependencies: {
         database: storage.ping,
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',

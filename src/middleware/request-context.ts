@@ -6,6 +6,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import type { Principal } from '../domain/principal.ts'
 import type { AnswerHeaders, Clock, Log, Metrics, Reply, ReplyBody } from '../ports.ts'
+import type { RecentRequest } from '../services/recent-requests.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
 import type { Tracer } from '../telemetry/trace.ts'
@@ -124,6 +125,7 @@ export class RequestInFlight {
     const caller = header(c, 'x-request-id')
     const { span } = trace
     if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
+    if (!probes.has(route)) this.tell(method, route, status, ms)
     log[probes.has(route) ? 'debug' : 'info']('request', {
       request_id: this.id,
       caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
@@ -137,6 +139,24 @@ export class RequestInFlight {
       key_id: this.principal?.keyId,
       attempts: trace.attempts || undefined,
       ...this.log,
+    })
+  }
+
+  private tell(method: string, route: string, status: number, ms: number) {
+    const { principal, trace } = this
+    const { onEnded, clock } = this.owner.options
+    onEnded({
+      request_id: this.id,
+      at: clock.wallNow(),
+      method,
+      route,
+      status,
+      duration_ms: rounded(ms),
+      account_id: principal?.accountId,
+      key_id: principal?.keyId,
+      provider: this.log.provider as string | undefined,
+      attempts: trace.attempts,
+      code: this.log.code as string | undefined,
     })
   }
 
@@ -198,6 +218,8 @@ export interface RequestContextOptions {
   isDraining: () => boolean
   /** @default nothing is traced */
   tracer?: Tracer | undefined
+  /** Told of each request that has ended, but for probes. */
+  onEnded: (request: RecentRequest) => void
 }
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])

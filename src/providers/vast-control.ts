@@ -152,7 +152,7 @@ export function createVastControl(options: ControlOptions): MarketControl {
 }
 
 /** Without a script the image's own entry point runs, with the arguments; a script needs one of the ssh kinds. */
-function bodyOf({ spec, label }: MachineOrder) {
+function bodyOf({ spec, label, bid }: MachineOrder) {
   const published = spec.ports.map((port) => [`-p ${port}:${port}`, '1'])
   return {
     client_id: 'me',
@@ -163,7 +163,7 @@ function bodyOf({ spec, label }: MachineOrder) {
     env: { ...spec.env, ...Object.fromEntries(published) },
     ...(spec.args.length > 0 && { args: spec.args }),
     ...(spec.onstart !== undefined && { onstart: spec.onstart }),
-    ...(spec.bid !== undefined && { price: usd(spec.bid) }),
+    ...(bid !== undefined && { price: usd(bid) }),
     cancel_unavail: true,
     target_state: 'running',
   }
