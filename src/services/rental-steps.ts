@@ -54,8 +54,10 @@ const aheadMs = 5 * minuteMs
 const abandonedMs = minuteMs
 /** Tries at the same thing: what is not to be had is given up. */
 const maxCreateTries = 20
-/** What a market does not charge for so long after it is gone is metered by us. */
-const billPatienceMs = 10 * minuteMs
+/** A bill that is not drawn up yet is asked for soon at first, then now and then, and no more after two days. */
+const soonBillTries = 8
+const billEveryMs = 15 * minuteMs
+const maxBillMs = 48 * 60 * minuteMs
 const restMs = 10_000
 /** Markets round. */
 const priceTolerance = 1.01
@@ -173,9 +175,13 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     if (!control || rental.marketId === undefined) return later(rental, minuteMs)
     await replace(rental)
     await control.destroy(rental.marketId, stopping.signal)
-    if (await control.show(rental.marketId, stopping.signal)) return again(rental)
+    if (await control.show(rental.marketId, stopping.signal)) return again(rental, { heardAt: now() })
     const total = await totalOf(rental, control)
-    if (total === undefined) return again(rental, { endedAt: rental.endedAt ?? now() })
+    if (total === undefined) {
+      // The tries at ending it were other ones.
+      if (!rental.endedAt) return later(rental, 1_000, { endedAt: now(), failures: 0 })
+      return rental.failures < soonBillTries ? again(rental) : later(rental, billEveryMs)
+    }
     return rentals.end(rental, {
       at: now(),
       state: rental.reason === 'owner' || rental.reason === 'group' ? 'gone' : 'failed',
@@ -195,7 +201,14 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     }
     const bill = await control.bill(rental.marketId!, since, stopping.signal)
     const endedAt = rental.endedAt?.getTime() ?? clock.wallNow()
-    if (bill === undefined) return clock.wallNow() - endedAt < billPatienceMs ? undefined : own
+    if (bill === undefined) {
+      if (clock.wallNow() - endedAt < maxBillMs) return undefined
+      const { accountId: account_id, offer } = rental
+      log.warn('a market has drawn up no bill, so our metering stands', {
+        ...{ account_id, provider: offer.market, detail: rental.id },
+      })
+      return own
+    }
     // Whatever the market charges us, nobody pays more than the price that was agreed.
     const agreed = priceOfTime(rental.offer.pricePerHour, endedAt - since.getTime()) + roundingMicroUsd
     return Math.min(bill, agreed)
