@@ -17,9 +17,9 @@ export interface AdminRouteOptions {
   log: Log
 }
 
-const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
+export const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
 
-const modeBody = z.strictObject({ read_only: z.boolean() })
+export const modeBody = z.strictObject({ read_only: z.boolean() })
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 }
 const maxFaultMs = unitMs.h
@@ -45,7 +45,7 @@ const everyFault = {
   expires_in: duration,
 }
 const events = z.int().min(0).max(1_000_000).optional()
-const faultBody = z.strictObject({
+export const faultBody = z.strictObject({
   faults: z
     .array(
       z.discriminatedUnion(

@@ -9,7 +9,7 @@ import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { parseOr400 } from './parse.ts'
 
 const positive = z.coerce.number().positive().max(1e9)
-const query = z.strictObject({
+export const query = z.strictObject({
   provider: z
     .string()
     .transform((name) => name.toLowerCase().replace('.', ''))
@@ -27,7 +27,7 @@ const query = z.strictObject({
 /** Queries whose meaning is remembered; the markets' lists are searched with the same few over and over. */
 const maxKnownQueries = 1_000
 
-const priceQuery = z.strictObject({
+export const priceQuery = z.strictObject({
   gpu_model: z.string().min(1).max(100).optional(),
   days: z.coerce.number().int().min(1).max(keptDays).default(30),
 })

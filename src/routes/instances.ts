@@ -62,13 +62,13 @@ export const configFields = {
   bid: dollars.optional(),
   replace: z.boolean().default(false),
 }
-const body = z
+export const body = z
   .strictObject({ offer_id: z.string().min(1).max(100).optional(), filters: filters.optional(), ...configFields })
   .refine((asked) => (asked.offer_id === undefined) !== (asked.filters === undefined), {
     message: 'name an offer by offer_id, or say by filters what to look for; one of them',
     path: ['offer_id'],
   })
-const page = z.strictObject({
+export const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z.uuid().optional(),
 })

@@ -10,7 +10,7 @@ import { parseOr400 } from './parse.ts'
 
 export type ReservationRouteOptions = Omit<InstanceRouteOptions, 'desk'> & { reservations: Reservations }
 
-const body = z.strictObject({
+export const body = z.strictObject({
   count: z.int().min(1).max(maxReserved),
   filters,
   /** On as many hosts. */

@@ -1,0 +1,151 @@
+/** `/api/v1/admin`. */
+import { breakerBody, faultBody, modeBody } from '../routes/admin.ts'
+import { listQuery, patchBody } from '../routes/admin-accounts.ts'
+import { creditBody, guardrailBody } from '../routes/admin-money.ts'
+import type { RouteDoc } from './route.ts'
+import * as shapes from './shapes.ts'
+
+const base = { section: 'Administration', access: 'admin' } as const
+const one = { id: '$ACCOUNT_ID' }
+
+export const administrationRoutes: RouteDoc[] = [
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/breakers',
+    name: 'listBreakers',
+    summary: 'List the circuit breakers',
+    about: 'Over all pods: the worst state of those that share a name.',
+    answers: { 200: { about: 'The breakers.', json: shapes.breakersAnswer } },
+    examples: [{ title: 'All of them' }],
+  },
+  {
+    ...base,
+    method: 'PUT',
+    path: '/api/v1/admin/breakers/{name}',
+    name: 'setBreaker',
+    summary: 'Force a breaker open or closed, or let it be',
+    words: { name: 'Percent-encoded: `openai%3Agpt-4o-mini`.' },
+    body: { schema: breakerBody },
+    answers: { 200: { about: 'As it is now.', json: shapes.breaker } },
+    errors: ['unknown_breaker'],
+    examples: [{ title: 'By itself', params: { name: 'vastai:list' }, body: { state: 'auto' } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/mode',
+    name: 'getMode',
+    summary: 'Look whether anything may be written',
+    answers: { 200: { about: 'The mode.', json: shapes.mode } },
+    examples: [{ title: 'The mode' }],
+  },
+  {
+    ...base,
+    method: 'PUT',
+    path: '/api/v1/admin/mode',
+    name: 'setMode',
+    summary: 'Make the fleet read only, or writable again',
+    body: { schema: modeBody },
+    answers: { 200: { about: 'As it is now.', json: shapes.mode } },
+    examples: [{ title: 'Writable', body: { read_only: false } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/faults',
+    name: 'listFaults',
+    summary: 'List the faults in force',
+    answers: { 200: { about: 'The faults.', json: shapes.faultsAnswer } },
+    examples: [{ title: 'All of them' }],
+  },
+  {
+    ...base,
+    method: 'PUT',
+    path: '/api/v1/admin/faults',
+    name: 'setFaults',
+    summary: 'Set faults for a game day',
+    about: 'In place of those in force; an empty list ends them all. In production the operator has to allow it.',
+    body: { schema: faultBody },
+    answers: { 200: { about: 'Those in force now.', json: shapes.faultsAnswer } },
+    errors: ['faults_disabled'],
+    examples: [
+      {
+        title: 'A tenth of the calls is slow, for ten minutes',
+        body: { faults: [{ target: 'openai', kind: 'slow', share: 0.1, ms: 50, expires_in: '10m' }] },
+      },
+    ],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/accounts',
+    name: 'listAccounts',
+    summary: 'List accounts',
+    query: listQuery,
+    answers: { 200: { about: 'The newest first.', json: shapes.accountsAnswer } },
+    examples: [{ title: 'The newest ten', query: { limit: '10' } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/accounts/{id}',
+    name: 'getAccount',
+    summary: 'Look at an account',
+    answers: { 200: { about: 'The account.', json: shapes.account } },
+    errors: ['unknown_account'],
+    examples: [{ title: 'One account', params: one }],
+  },
+  {
+    ...base,
+    method: 'PATCH',
+    path: '/api/v1/admin/accounts/{id}',
+    name: 'changeAccount',
+    summary: 'Change an account',
+    about: 'Disable it, give it a role, limits or a new password.',
+    body: { schema: patchBody },
+    writes: true,
+    answers: { 200: { about: 'As it is now.', json: shapes.changedAccount } },
+    errors: ['unknown_account', 'own_account'],
+    examples: [{ title: 'With a limit of its own', params: one, body: { limits: { requests_per_minute: 600 } } }],
+  },
+  {
+    ...base,
+    method: 'POST',
+    path: '/api/v1/admin/accounts/{id}/credits',
+    name: 'grantCredit',
+    summary: 'Give credit',
+    body: { schema: creditBody },
+    idempotencyKey: 'required',
+    writes: true,
+    answers: {
+      201: {
+        about: 'Given.',
+        json: shapes.grant,
+        headers: { 'Idempotent-Replayed': '`true`. Only there where it was given before.' },
+      },
+    },
+    errors: ['unknown_account'],
+    examples: [
+      {
+        title: 'Ten dollars',
+        params: one,
+        headers: { 'Idempotency-Key': 'goodwill-1' },
+        body: { amount: '10.00', note: 'for the trouble' },
+      },
+    ],
+  },
+  {
+    ...base,
+    method: 'PATCH',
+    path: '/api/v1/admin/accounts/{id}/guardrails',
+    name: 'changeGuardRails',
+    summary: 'Lift an account’s guard rails',
+    about: 'Forget what was spent, or only watch (`shadow`).',
+    body: { schema: guardrailBody },
+    writes: true,
+    answers: { 200: { about: 'As they are now.', json: shapes.guardrails } },
+    errors: ['unknown_account'],
+    examples: [{ title: 'From here on anew', params: one, body: { reset: true } }],
+  },
+]
