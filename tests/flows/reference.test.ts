@@ -11,7 +11,6 @@ import { type Language, languages, type RouteDoc } from '../../src/reference/rou
 import { routes } from '../../src/reference/routes.ts'
 import { samplesOf } from '../../src/reference/samples.ts'
 import { eventually, startTestGateway, type TestGateway, testAccountId, testKey } from '../support/gateway.ts'
-import { hurriedClock } from '../support/hurried-clock.ts'
 import { type Exchange, type RecordingProxy, startRecordingProxy } from '../support/recording-proxy.ts'
 
 const run = promisify(execFile)
@@ -60,11 +59,9 @@ describe.each(Object.keys(languages) as Language[])('in %s', (language) => {
   beforeAll(async () => {
     cwd = folder()
     writeFileSync(join(cwd, 'hello.wav'), wav)
-    gateway = await startTestGateway({
-      ports: { clock: hurriedClock(20) },
-      market: { provisioningMs: 20, loadingMs: 20, paced: false },
-    })
+    gateway = await startTestGateway({ market: { provisioningMs: 20, loadingMs: 20, paced: false } })
     proxy = await startRecordingProxy(gateway.url)
+    machines.set(gateway, [machine(gateway), machine(gateway)])
     gateway.sandbox.stripe.webhooks.sendTo(`${proxy.url}/api/v1/webhooks/stripe`)
   })
   afterAll(async () => {
@@ -151,16 +148,11 @@ const given: Record<string, (gateway: TestGateway, route: RouteDoc) => Promise<s
     const { accounts } = await (await gateway.get('/api/v1/admin/accounts')).json()
     return accounts.find(({ id }: { id: string }) => id !== testAccountId).id
   },
-  async INSTANCE_ID(gateway, { name }) {
-    const known = running.get(gateway) ?? runningInstance(gateway)
-    running.set(gateway, known)
-    const id = await known
-    // The next example gets another one.
-    if (['stopInstance', 'startInstance', 'endInstance'].includes(name)) running.delete(gateway)
-    if (name === 'startInstance') {
-      await gateway.post(`/api/v1/gpu/instances/${id}/stop`, {})
-      await reached(gateway, id, 'stopped')
-    }
+  async INSTANCE_ID(gateway, { path, name }) {
+    const [proxied, handled] = machines.get(gateway)!
+    const id = await (path.includes('/proxy/') ? proxied : handled)
+    if (name === 'startInstance') await reached(gateway, id, 'stopped')
+    else if (name !== 'endInstance') await reached(gateway, id, 'running')
     return id
   },
   RESERVATION_ID: async (gateway) => (await rented(gateway, 'reservations', reservationBody)).id,
@@ -196,12 +188,9 @@ async function rented(gateway: TestGateway, what: string, body: object) {
   expect(answer.status, JSON.stringify(value)).toBeLessThan(300)
   return value
 }
-const running = new WeakMap<TestGateway, Promise<string>>()
-async function runningInstance(gateway: TestGateway): Promise<string> {
-  const { id } = await rented(gateway, 'instances', instanceBody)
-  await reached(gateway, id, 'running')
-  return id
-}
+/** Rented at the start, since a machine takes seconds to come up: one for the proxy, and one that is stopped and ended. */
+const machines = new WeakMap<TestGateway, [proxied: Promise<string>, handled: Promise<string>]>()
+const machine = async (gateway: TestGateway): Promise<string> => (await rented(gateway, 'instances', instanceBody)).id
 const reached = (gateway: TestGateway, id: string, wanted: string) =>
   eventually(
     () => instanceOf(gateway, id),
