@@ -1,5 +1,5 @@
 /** `npm run build`: the gateway and the operator's tool, with what they share, for the image. */
-import { readFileSync } from 'node:fs'
+import { cpSync, readFileSync } from 'node:fs'
 import { build } from 'esbuild'
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
@@ -21,3 +21,5 @@ await build({
   banner: { js: "import { createRequire } from 'node:module'; var require = createRequire(import.meta.url);" },
   logLevel: 'info',
 })
+
+cpSync('adapters/console', 'dist/adapters/console', { recursive: true })

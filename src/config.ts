@@ -277,6 +277,11 @@ export const variables = {
   VASTAI_BASE_URL: optional(url, 'Vast.ai server, host root.'),
   IONET_API_KEY: optional(secret(1), "The gateway's own key at io.net."),
   IONET_BASE_URL: optional(url, 'io.net server, host root.'),
+  RENTAL_LEASE: required(
+    duration(1_000),
+    '3m',
+    'How long others wait for a pod that was at a rental, or at a list of a market, and may have died. Less than 3m may have two pods at one.',
+  ),
   BILLING_API_KEY: optional(secret(1), "The gateway's own key at the billing system, see `docs/billing-api.md`."),
   BILLING_BASE_URL: optional(url, 'Billing system, host root. Nobody else can know it: a key alone is not enough.'),
   STRIPE_SECRET_KEY: optional(secret(1), "The gateway's own key at Stripe. A live one is refused beside the sandbox."),

@@ -32,6 +32,7 @@ import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
 import { createEndRentals } from './services/account-rentals.ts'
+import { createAdvise } from './services/advice.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createAutoscaler } from './services/autoscaler.ts'
@@ -48,16 +49,21 @@ import { createInstanceProxy } from './services/instance-proxy.ts'
 import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
+import { createLive } from './services/live.ts'
+import { createMarketLists } from './services/market-lists.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
-import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOffers, type Snapshot, untilTurn } from './services/offers.ts'
+import { createOpenCalls } from './services/open-calls.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
-import { createPrices } from './services/prices.ts'
+import { createSavedPreferences } from './services/preferences.ts'
+import { createPrices, type PriceLook } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
+import { createRecentRequests } from './services/recent-requests.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
 import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
@@ -253,8 +259,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       guardedCall,
       upstream: guarded,
       priceFactor: () => faultInjection.priceFactor(name),
+      pace: ports.pace,
     }
-    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    machines.push(controlFactories[name]({ ...market, elsewhereHttp: ports.instanceHttp }))
     return [marketFactories[name](market)]
   })
 
@@ -327,28 +334,45 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...tiers,
     name: 'offers',
     scope: 'public',
-    shared: shared(2),
+    shared: shared(3),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
     // After a failed search the market gets a rest: Vast.ai allows ten searches a minute.
     retryAfterErrorMs: 15_000,
-    bytesOf: ({ offers }) => offers.length * 600,
+    ownWaitMs: untilTurn,
+    bytesOf: ({ offers }) => offers.length * 900,
     onLookup: lookups('offers'),
   })
 
-  const prices = createPrices({ clock, history: ports.priceHistory, log })
+  const priceLooks = createCache<PriceLook[], 'public'>({
+    ...tiers,
+    name: 'prices',
+    scope: 'public',
+    freshMs: 60_000,
+    staleWhileRevalidateMs: 10 * 60_000,
+    staleIfErrorMs: 60 * 60_000,
+    isNegative: (looks) => looks.length === 0,
+    bytesOf: (looks) => looks.reduce((sum, { history }) => sum + 600 + 60 * history.length, 0),
+    onLookup: lookups('prices'),
+  })
+  const prices = createPrices({ clock, history: ports.priceHistory, looks: priceLooks, log })
   const offers = createOffers({
     clock,
     markets,
     absent: marketNames.filter((name) => !providers[name]),
     snapshots: traced(snapshots, 'offers', 'get'),
     memory,
-    pace: ports.pace,
     onList(market, list) {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },
   })
+  const readMarketLists = createMarketLists({
+    offers,
+    markets: markets.map(({ name }) => name),
+    absent: marketNames.filter((name) => !providers[name]),
+  })
+  const preferences = createSavedPreferences({ clock, store: ports.preferences, lists: readMarketLists })
   const { rentals } = ports
   const renting = createRenting({
     ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
@@ -357,6 +381,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     fleet: ports.fleetId,
     holder: ports.identity.processId,
     pods,
+    leaseMs: config.RENTAL_LEASE,
     mode: ports.writeMode,
     metrics,
     log,
@@ -386,6 +411,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     })
     return provider
   }
+  const openCalls = createOpenCalls({ clock, rentals, log })
   const deploying: Deploying = createDeploying({
     desk: renting.desk,
     rentals,
@@ -469,7 +495,9 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
 
+  const recent = createRecentRequests()
   const context = createRequestContext({
+    onEnded: recent.note,
     clock,
     newId: ports.newId,
     metrics,
@@ -514,6 +542,14 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const trustedHops = config.TRUSTED_PROXY_HOPS
   let reference: Promise<ReferenceRouteOptions['file']> | undefined
+  const breakers = createBreakers({
+    clock,
+    names: breakerNames,
+    upstreams: () => all(),
+    pod: config.HOSTNAME,
+    fleet,
+  })
+  const live = createLive({ clock, metrics, breakers, writeMode: ports.writeMode, version, pod: config.HOSTNAME })
   const app = createApp({
     requestContext: context.middleware,
     log,
@@ -567,6 +603,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
     signIn: { signIn, readJson: createReadJson(bodies, strangersBodyBytes), trustedHops },
+    console: {
+      files: ports.consoleFiles,
+      signIn,
+      readJson: createReadJson(bodies, strangersBodyBytes),
+      trustedHops,
+      secure: config.NODE_ENV === 'production',
+    },
     user: { users, signIn, readJson },
     apiKeys: {
       apiKeys: createApiKeys({ accounts, requestsPerMinute: config.RATE_LIMIT_PER_MINUTE }),
@@ -575,13 +618,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     adminAccounts: { accounts: createAccountAdmin({ users, passwords, clock }), readJson, log },
     admin: {
-      breakers: createBreakers({
-        clock,
-        names: breakerNames,
-        upstreams: () => all(),
-        pod: config.HOSTNAME,
-        fleet,
-      }),
+      breakers,
+      live,
+      recent,
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
       writeMode: ports.writeMode,
       readJson,
@@ -595,19 +634,22 @@ export function createGateway(options: GatewayOptions): Gateway {
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     instanceProxy: {
-      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
-      bodies,
+      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp, tunnel: ports.tunnel, openCalls }),
+      streamBody: ports.streamBody,
     },
     deployments: {
       deployments: deploying.desk,
       instances: renting.instances,
+      preferences,
       idempotent,
       readJson,
     },
     offers,
     prices,
-    reservations: { ...renting, idempotent, readJson },
-    instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
+    advise: createAdvise({ clock, statements: ports.statements, lists: readMarketLists }),
+    preferences: { preferences, readJson },
+    reservations: { ...renting, preferences, idempotent, readJson },
+    instances: { instances: renting.instances, desk: renting.desk, preferences, idempotent, readJson },
   })
 
   const all = () => [...upstreams.values(), ...deploying.targets.upstreams()]
@@ -631,6 +673,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
+  metrics.gauge(instruments.gpuProxyOpen, () => openCalls.counts().map(([kind, count]) => [{ kind }, count]))
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
@@ -656,9 +699,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     beginDrain() {
       draining = true
       for (const { stop } of all()) stop()
+      live.stop()
       void stopMoney()
     },
-    stopStreams: inference.stopStreams,
+    stopStreams() {
+      inference.stopStreams()
+      openCalls.stop()
+    },
     inFlight: context.inFlight,
     async start() {
       await recovery.endJournalled()

@@ -12,6 +12,7 @@ import type {
   Log,
   Metrics,
   PaymentStore,
+  Preferences,
   PriceHistory,
   Rentals,
   Sessions,
@@ -42,6 +43,7 @@ import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
 import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createPreferences } from './postgres/preferences.ts'
 import { createPriceHistory } from './postgres/price-history.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
 import { createRentals } from './postgres/rentals.ts'
@@ -75,6 +77,7 @@ export interface Storage {
   paymentStore: PaymentStore
   fleetId: string
   priceHistory: PriceHistory
+  preferences: Preferences
   deployments: Deployments
   rentals: Rentals
   turns: Turns
@@ -170,6 +173,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
     priceHistory: createPriceHistory({ cluster }),
+    preferences: createPreferences({ cluster }),
     fleetId: await loadFleetId(database),
     deployments: createDeployments({ cluster }),
     rentals: createRentals({ cluster, clock, windowLimits }),

@@ -92,7 +92,13 @@ export const accountRoutes: RouteDoc[] = [
     examples: [{ title: 'With the refresh token', body: { refresh_token: '$REFRESH_TOKEN' } }],
   },
   createKey,
-  { ...createKey, path: '/api/v1/auth/apikey', name: 'createApiKeyToo', about: 'The same as `/api/v1/auth/apikeys`.' },
+  {
+    ...createKey,
+    path: '/api/v1/auth/apikey',
+    name: 'createApiKeyToo',
+    summary: 'Make an API key, by another path',
+    about: 'The same as `/api/v1/auth/apikeys`.',
+  },
   {
     ...base,
     method: 'GET',

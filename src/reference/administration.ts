@@ -1,5 +1,5 @@
 /** `/api/v1/admin`. */
-import { breakerBody, faultBody, modeBody } from '../routes/admin.ts'
+import { breakerBody, faultBody, modeBody, requestsQuery } from '../routes/admin.ts'
 import { listQuery, patchBody } from '../routes/admin-accounts.ts'
 import { creditBody, guardrailBody } from '../routes/admin-money.ts'
 import type { RouteDoc } from './route.ts'
@@ -30,6 +30,30 @@ export const administrationRoutes: RouteDoc[] = [
     answers: { 200: { about: 'As it is now.', json: shapes.breaker } },
     errors: ['unknown_breaker'],
     examples: [{ title: 'By itself', params: { name: 'vastai:list' }, body: { state: 'auto' } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/live',
+    name: 'watchLive',
+    summary: 'Watch what goes on',
+    about: 'For the dashboard: a snapshot each second, for as long as one listens.',
+    answers: { 200: { about: 'Server-sent events without an end.', types: ['text/event-stream'] } },
+    examples: { none: 'It has no end: the dashboard alone listens to it.' },
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/requests',
+    name: 'listRequests',
+    summary: 'Search the latest requests',
+    about: 'Of the five hundred that the pod asked has answered last.',
+    query: requestsQuery,
+    answers: { 200: { about: 'The newest first.', json: shapes.requestsAnswer } },
+    examples: [
+      { title: 'Those that failed upstream', query: { q: '502' } },
+      { title: 'The newest ten', query: { limit: '10' } },
+    ],
   },
   {
     ...base,

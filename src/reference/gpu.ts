@@ -1,7 +1,10 @@
 /** `/api/v1/gpu`: offers, machines, reservations. */
 import type { ErrorCode } from '../errors.ts'
-import * as gpu from '../routes/gpu.ts'
+import { query as adviceQuery } from '../routes/advice.ts'
+import { query as offersQuery } from '../routes/gpu.ts'
 import * as instances from '../routes/instances.ts'
+import { body as preferenceBody } from '../routes/preferences.ts'
+import { query as pricesQuery } from '../routes/prices.ts'
 import { body as reservationBody } from '../routes/reservations.ts'
 import type { RouteDoc } from './route.ts'
 import * as shapes from './shapes.ts'
@@ -18,6 +21,13 @@ const marketErrors: ErrorCode[] = [
 ]
 const location = { Location: 'Where it is looked at.' }
 const one = { id: '$INSTANCE_ID' }
+const onePreference = {
+  words: {
+    name: 'Of the preference: letters, digits and `._-`.',
+    models: 'GPU models, the most wanted first.',
+    status: 'How the list was had.',
+  },
+}
 const base = { section: 'GPU market', access: 'gpu' } as const
 
 export const gpuRoutes: RouteDoc[] = [
@@ -29,15 +39,16 @@ export const gpuRoutes: RouteDoc[] = [
     summary: 'Search offers',
     about:
       'Over every market, with all-in prices. A market that is down shortens the list and says so under `providers`; it does not fail it.',
-    query: gpu.query,
+    query: offersQuery,
     headers: { 'Cache-Control': '`no-cache`: rather not from a cache; lists are then at most 15 s old.' },
     answers: {
       200: {
-        about: 'The offers, the cheapest first.',
+        about: 'The offers, by preference or else the cheapest first.',
         json: shapes.offersAnswer,
         headers: { 'x-cache': 'How the lists were found.' },
       },
     },
+    errors: ['preference_not_found'],
     examples: [
       { title: 'The three cheapest RTX 4090', query: { gpu_model: 'RTX 4090', max_price: '5', limit: '3' } },
       { title: 'Most memory first', query: { min_vram: '40', sort: 'vram', limit: '3' } },
@@ -49,10 +60,96 @@ export const gpuRoutes: RouteDoc[] = [
     path: '/api/v1/gpu/prices',
     name: 'listPrices',
     summary: 'Look at the history of prices',
-    about: 'For one GPU and hour, the cheapest of all markets, with the percentile at which today’s price stands.',
-    query: gpu.priceQuery,
+    about:
+      'For one GPU and hour, of each market the cheapest, with the percentile at which today’s price stands and what a bid would have to be.',
+    query: pricesQuery,
     answers: { 200: { about: 'Up to fifty GPU models.', json: shapes.pricesAnswer } },
     examples: [{ title: 'The last week of one model', query: { gpu_model: 'RTX 4090', days: '7' } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/gpu/advice',
+    name: 'getAdvice',
+    summary: 'Ask whether to rent or to buy',
+    about:
+      'For the traffic of this account in the last thirty days: what each model’s tokens cost, and what they would on rented machines.',
+    query: adviceQuery,
+    words: { model: 'Of one model alone, also where it was not used.' },
+    answers: { 200: { about: 'The models that cost most.', json: shapes.adviceAnswer } },
+    examples: [{ title: 'For one model', query: { model: 'llama-3.1-8b' } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/gpu/preferences',
+    name: 'listPreferences',
+    summary: 'List my preferences',
+    answers: { 200: { about: 'By name.', json: shapes.preferencesAnswer } },
+    examples: [{ title: 'All of them' }],
+  },
+  {
+    ...base,
+    ...onePreference,
+    method: 'PUT',
+    path: '/api/v1/gpu/preferences/{name}',
+    name: 'savePreference',
+    summary: 'Save a preference',
+    about: 'GPU models in order of preference, and filters. Whatever takes a search takes `preference`, its name.',
+    body: { schema: preferenceBody },
+    errors: ['too_many_preferences'],
+    writes: true,
+    answers: {
+      200: { about: 'Changed.', json: shapes.preference },
+      201: { about: 'New.', json: shapes.preference },
+    },
+    examples: [
+      {
+        title: 'One model before another',
+        params: { name: 'training' },
+        body: {
+          models: ['H100', 'RTX 4090'],
+          filters: { min_reliability: 0.9 },
+          max_price: 10,
+          fallback_price_percent: 20,
+        },
+      },
+    ],
+  },
+  {
+    ...base,
+    ...onePreference,
+    method: 'GET',
+    path: '/api/v1/gpu/preferences/{name}',
+    name: 'getPreference',
+    summary: 'Look at a preference',
+    answers: { 200: { about: 'The preference.', json: shapes.preference } },
+    errors: ['preference_not_found'],
+    examples: [{ title: 'One preference', params: { name: 'training' } }],
+  },
+  {
+    ...base,
+    ...onePreference,
+    method: 'GET',
+    path: '/api/v1/gpu/preferences/{name}/offers',
+    name: 'tryPreference',
+    summary: 'Try a preference out',
+    about: 'What it would take now, and why. Nothing is rented.',
+    answers: { 200: { about: 'Each model in order.', json: shapes.preferenceTried } },
+    errors: ['preference_not_found'],
+    examples: [{ title: 'One preference', params: { name: 'training' } }],
+  },
+  {
+    ...base,
+    ...onePreference,
+    method: 'DELETE',
+    path: '/api/v1/gpu/preferences/{name}',
+    name: 'removePreference',
+    summary: 'Remove a preference',
+    writes: true,
+    answers: { 204: { about: 'Removed.' } },
+    errors: ['preference_not_found'],
+    examples: [{ title: 'One preference', params: { name: 'training' } }],
   },
   {
     ...base,
@@ -69,7 +166,7 @@ export const gpuRoutes: RouteDoc[] = [
       201: { about: 'Rented.', json: shapes.instance, headers: location },
       202: { about: 'The market has not said yet.', json: shapes.instance, headers: location },
     },
-    errors: [...rentErrors, 'offer_not_found', 'offer_gone', 'market_refused'],
+    errors: [...rentErrors, 'preference_not_found', 'bid_too_low', 'offer_not_found', 'offer_gone', 'market_refused'],
     examples: [
       {
         title: 'The cheapest that fits',
@@ -155,7 +252,7 @@ export const gpuRoutes: RouteDoc[] = [
       method,
       path: '/api/v1/gpu/instances/{id}/proxy/{path}',
       name: `${method.toLowerCase()}AtInstance`,
-      summary: `${method} at what a machine serves`,
+      summary: 'Reach what a machine serves',
       about:
         'Path, query, body and headers go to the machine as they are, without credentials; its answer comes back as it is.',
       words: { path: 'At the machine; whatever it holds.' },
@@ -187,7 +284,7 @@ export const gpuRoutes: RouteDoc[] = [
       201: { about: 'All are rented.', json: shapes.reservation, headers: location },
       202: { about: 'The market has not said yet of all of them.', json: shapes.reservation, headers: location },
     },
-    errors: [...rentErrors, 'not_enough_offers', 'market_refused'],
+    errors: [...rentErrors, 'preference_not_found', 'not_enough_offers', 'market_refused'],
     examples: [
       {
         title: 'Two of a kind',

@@ -57,6 +57,7 @@ const post = (endpoint: keyof typeof jsonBodies | keyof typeof formBodies, it: I
       : { schema: withFile(formBodies[endpoint as keyof typeof formBodies]), type: 'multipart/form-data' },
   idempotencyKey: 'optional',
   headers: requestHeaders,
+  words: { role: 'Who says it.', output: 'What the model made.' },
   answers: { 200: { ...it.answer, headers: answerHeaders } },
   errors: it.streams ? [...failures, ...streamFailures] : failures,
   examples: it.examples,

@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document, made of the table of routes and of the schemas that validate. */
 import * as z from 'zod'
 import { type ErrorCode, errorTable } from '../errors.ts'
+import { numeral, truth } from '../routes/offer-filters.ts'
 import { glossary } from './glossary.ts'
 import { type Access, type Answer, type RouteDoc, sections } from './route.ts'
 import { routes } from './routes.ts'
@@ -291,6 +292,10 @@ function jsonSchema(schema: z.ZodType, components: Record<string, JsonSchema>): 
     io: 'input',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
+      const { in: from, out } = zodSchema._zod.def as { in?: unknown; out?: z.ZodType }
+      // In a query every value is a text; what it says is what its reader is told.
+      if (from === numeral && out) replace(jsonSchema, z.toJSONSchema(out) as JsonSchema)
+      if (zodSchema === truth) replace(jsonSchema, { type: 'boolean' })
       // Times are checked by rules that no reader wants to see spelt out.
       if (jsonSchema.format !== undefined) delete jsonSchema.pattern
       if (zodSchema._zod.def.type === 'file') Object.assign(jsonSchema, { type: 'string', format: 'binary' })
@@ -309,6 +314,11 @@ function jsonSchema(schema: z.ZodType, components: Record<string, JsonSchema>): 
   if (typeof id !== 'string') return moved.own
   components[id] = described(rest)
   return { $ref: `#/components/schemas/${id}` }
+}
+
+function replace(schema: object, { $schema: _, ...by }: JsonSchema) {
+  for (const name of Object.keys(schema)) delete (schema as JsonSchema)[name]
+  Object.assign(schema, by)
 }
 
 const withoutId = ({ id: _, ...schema }: JsonSchema): JsonSchema => schema

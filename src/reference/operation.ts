@@ -15,7 +15,13 @@ const health = {
 
 export const operationRoutes: RouteDoc[] = [
   health,
-  { ...health, path: '/api/v1/health', name: 'getHealthToo', about: 'The same as `/health`.' },
+  {
+    ...health,
+    path: '/api/v1/health',
+    name: 'getHealthToo',
+    summary: 'The same by another path',
+    about: 'The same as `/health`.',
+  },
   {
     ...base,
     path: '/livez',

@@ -51,47 +51,134 @@ const key = {
 export const madeKey = z.object({ api_key: z.string(), ...key }).meta({ id: 'MadeApiKey' })
 export const keysAnswer = z.object({ apikeys: z.array(z.object(key).meta({ id: 'ApiKey' })) })
 
-export const offersAnswer = z.object({
-  offers: z.array(
-    z
-      .object({
-        id: z.string(),
-        provider: market,
-        gpu_model: z.string(),
-        gpu_count: count,
-        vram_gb: z.number(),
-        price_per_hour: z.number(),
-        price_parts: z.record(z.string(), z.number()),
-        location: z.string().nullable(),
-        reliability: z.number().nullable(),
-        available: z.boolean(),
-        as_of: time,
-      })
-      .meta({ id: 'Offer' }),
-  ),
-  providers: z.array(
-    z.object({
-      name: market,
-      status: z.enum(['ok', 'stale', 'throttled', 'down', 'not_configured']),
-      age_ms: count.optional(),
-      error: z.string().optional(),
-    }),
-  ),
-})
+const offer = z
+  .object({
+    id: z.string(),
+    provider: market,
+    gpu_model: z.string(),
+    gpu_count: count,
+    vram_gb: z.number(),
+    price_per_hour: z.number(),
+    price_parts: z.object({ gpu: z.number(), disk: z.number(), egress: z.number() }),
+    stopped_per_hour: z.number().optional(),
+    min_bid: z.number().optional(),
+    minimum_hours: z.number(),
+    interruptible: z.boolean(),
+    location: z.string().nullable(),
+    reliability: z.number().nullable(),
+    verified: z.boolean().nullable(),
+    gpu_frac: z.number().nullable(),
+    cuda: z.number().nullable(),
+    inet_down: z.number().nullable(),
+    inet_up: z.number().nullable(),
+    disk_space_gb: z.number().nullable(),
+    available: z.boolean(),
+    as_of: time,
+  })
+  .meta({ id: 'Offer' })
+const marketLists = z.array(
+  z.object({
+    name: market,
+    status: z.enum(['ok', 'stale', 'throttled', 'down', 'not_configured']),
+    age_ms: count.optional(),
+    error: z.string().optional(),
+  }),
+)
+export const offersAnswer = z.object({ offers: z.array(offer), providers: marketLists })
 export const pricesAnswer = z.object({
   days: z.int(),
   prices: z.array(
     z.object({
       gpu_model: z.string(),
+      provider: market,
+      region: z.string().optional(),
       price_per_gpu_hour: z.number(),
       as_of: time,
       percentile: z.number(),
       summary: z.string(),
       hours: count,
-      quantiles: z.record(z.string(), z.number()),
-      history: z.array(z.object({ hour: time, price: z.number() })),
+      percentiles: z.record(z.string(), z.number()),
+      bid: z.object({
+        price_per_gpu_hour: z.number().nullable(),
+        hours: count,
+        holds_in_percent: z.number().optional(),
+        basis: z.string(),
+      }),
+      interval: z.enum(['hour', 'day']),
+      history: z.array(z.object({ at: time, price: z.number() })),
     }),
   ),
+  summary: z.string().optional(),
+})
+
+export const preference = z
+  .object({
+    name: z.string(),
+    models: z.array(z.string()),
+    filters: z.record(z.string(), z.unknown()),
+    max_price: z.number().optional(),
+    fallback_price_percent: z.number().optional(),
+    updated_at: time,
+  })
+  .meta({ id: 'Preference' })
+export const preferencesAnswer = z.object({ preferences: z.array(preference) })
+export const preferenceTried = z.object({
+  preference: z.string(),
+  taken: z.string().nullable(),
+  models: z.array(
+    z.object({
+      gpu_model: z.string(),
+      outcome: z.enum(['taken', 'next', 'too_dear', 'over_max_price', 'no_fit', 'not_listed']),
+      reason: z.string(),
+      listed: count,
+      fitting: count,
+      found: count,
+      price_limit: z.number().optional(),
+      cheapest: offer.optional(),
+    }),
+  ),
+  providers: marketLists,
+})
+
+export const adviceAnswer = z.object({
+  from: z.iso.date(),
+  to: z.iso.date(),
+  currency,
+  summary: z.string(),
+  models: z.array(
+    z.object({
+      model: z.string(),
+      verdict: z.enum(['rent', 'buy', 'unknown']),
+      reason: z.string(),
+      tokens: z.object({ input: count, cached_input: count, output: count, total: count }),
+      paid: money,
+      bought_per_million: money.nullable(),
+      rented_per_million: money.nullable().optional(),
+      rented_per_million_busy: money.optional(),
+      per_month: z.object({ bought: money, rented: money, best: money }).optional(),
+      break_even: z.object({ tokens_per_hour: z.number(), tokens_per_month: z.number() }).nullable().optional(),
+      machine: z
+        .object({
+          offer_id: z.string(),
+          provider: market,
+          gpu_model: z.string(),
+          gpu_count: count,
+          price_per_hour: z.number(),
+          machines: z.number(),
+          worth_renting: z.number(),
+          utilisation: z.number(),
+          tokens_per_hour: z.number(),
+          capacity_tokens_per_hour: z.number(),
+          estimate: z.object({
+            output_tokens_per_second: z.number(),
+            billions_of_parameters: z.number(),
+            basis: z.string(),
+          }),
+        })
+        .optional(),
+    }),
+  ),
+  providers: marketLists,
 })
 
 const instanceStatus = z.enum(['pending', 'starting', 'running', 'stopping', 'stopped', 'failed', 'unknown'])
@@ -298,6 +385,23 @@ export const faultsAnswer = z.object({
     }),
   ),
 })
+export const requestsAnswer = z.object({
+  requests: z.array(
+    z.object({
+      request_id: z.string(),
+      at: time,
+      method: z.string(),
+      route: z.string(),
+      status: z.int(),
+      duration_ms: z.number(),
+      account_id: z.string().optional(),
+      key_id: z.string().optional(),
+      provider: z.string().optional(),
+      attempts: count,
+      code: z.string().optional(),
+    }),
+  ),
+})
 const accountShape = {
   ...user.shape,
   disabled: z.boolean(),
@@ -389,6 +493,7 @@ export const accountExport = z.looseObject({
   balance,
   transactions: rows,
   payments: rows,
+  preferences: rows,
   deployments: rows,
   rentals: rows,
   usage: rows,

@@ -2,6 +2,7 @@
 import type { Deployment } from '../domain/deployment.ts'
 import { formatUsd } from '../domain/money.ts'
 import type { Payment } from '../domain/payment.ts'
+import type { Preference } from '../domain/preference.ts'
 import type { LimitSettings } from '../domain/principal.ts'
 import type { Rental } from '../domain/rental.ts'
 import type { User } from '../domain/user.ts'
@@ -11,6 +12,7 @@ import type {
   Deployments,
   Guardrails,
   PaymentStore,
+  Preferences,
   Rentals,
   SessionRecord,
   Sessions,
@@ -33,6 +35,7 @@ export const exportSections = (ports: {
   guardrails: Guardrails
   deployments: Deployments
   rentals: Rentals
+  preferences: Preferences
 }): ExportSection[] => [
   {
     name: 'account',
@@ -80,6 +83,10 @@ export const exportSections = (ports: {
     async one(accountId) {
       return (await ports.deployments.list(accountId, { limit: maxDeployments })).map(deploymentOut)
     },
+  },
+  {
+    name: 'preferences',
+    one: async (accountId) => (await ports.preferences.list(accountId)).map(preferenceOut),
   },
   {
     name: 'rentals',
@@ -157,6 +164,15 @@ const deploymentOut = ({ id, name, model, replicas, maxPrice, fallbacks, created
   fallbacks,
   created_at: createdAt,
   end_asked_at: endAskedAt ?? null,
+})
+
+const preferenceOut = ({ name, models, filters, maxPrice, fallbackPricePercent, updatedAt }: Preference) => ({
+  name,
+  models,
+  filters,
+  max_price: maxPrice === undefined ? null : formatUsd(maxPrice),
+  fallback_price_percent: fallbackPricePercent ?? null,
+  updated_at: updatedAt,
 })
 
 const paymentOut = (payment: Payment) => ({

@@ -55,6 +55,16 @@ test('fifty gateways that ask all the time have the turns of one', async () => {
   expect(given).toBeLessThanOrEqual(2 + (elapsedMs + 1) / 100)
 })
 
+test('a pod that starts without Redis waits for a moment before it takes its share', async () => {
+  const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never
+  const fake = new FakeClock()
+  const pace = createRedisPace({ redis: away, prefix: 'x', clock: fake, random: () => 0, pods: () => 1 })
+  const waitMs = await pace.take('search', 7_500, 2)
+  expect(waitMs).toBeGreaterThan(0)
+  await fake.advance(waitMs)
+  expect(await pace.take('search', 7_500, 2)).toBe(0)
+})
+
 test.each([3, 10, 50])('without Redis %i pods keep to their share of the turns', async (pods) => {
   const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never
   const fake = new FakeClock()
