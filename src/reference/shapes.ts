@@ -21,7 +21,7 @@ const user = z
     id: z.string(),
     email: z.string().nullable(),
     name: z.string(),
-    role: z.enum(['user', 'administrator']),
+    role: z.enum(['user', 'administrator']).meta({ description: 'What the account may do.' }),
     created_at: time,
   })
   .meta({ id: 'User' })
@@ -66,12 +66,12 @@ const offer = z
     interruptible: z.boolean(),
     location: z.string().nullable(),
     reliability: z.number().nullable(),
-    verified: z.boolean().nullable(),
-    gpu_frac: z.number().nullable(),
-    cuda: z.number().nullable(),
-    inet_down: z.number().nullable(),
-    inet_up: z.number().nullable(),
-    disk_space_gb: z.number().nullable(),
+    verified: z.boolean().nullish(),
+    gpu_frac: z.number().nullish(),
+    cuda: z.number().nullish(),
+    inet_down: z.number().nullish(),
+    inet_up: z.number().nullish(),
+    disk_space_gb: z.number().nullish(),
     available: z.boolean(),
     as_of: time,
   })
@@ -81,6 +81,7 @@ const marketLists = z.array(
     name: market,
     status: z.enum(['ok', 'stale', 'throttled', 'down', 'not_configured']),
     age_ms: count.optional(),
+    as_of: time.optional(),
     error: z.string().optional(),
   }),
 )
@@ -291,20 +292,23 @@ export const payment = z
   })
   .meta({ id: 'Payment' })
 
+const railLimit = money.meta({ description: 'US dollars as text; null: there is none.' })
 const guardrailMode = z.enum(['off', 'shadow', 'enforce'])
 export const guardrails = z
   .object({
     enabled: z.boolean(),
     mode: guardrailMode,
     currency,
-    windows: z.array(z.object({ name: z.string(), limit: money.nullable(), spent: money, frees_at: time.nullable() })),
+    windows: z.array(
+      z.object({ name: z.string(), limit: railLimit.nullable(), spent: money, frees_at: time.nullable() }),
+    ),
   })
   .meta({ id: 'GuardRails' })
 export const guardrailCheck = z.object({
   allowed: z.literal(true),
   mode: guardrailMode,
   would_exceed: z
-    .object({ window: z.string(), limit: money, spent: money, asked: money, frees_at: time.nullable() })
+    .object({ window: z.string(), limit: railLimit, spent: money, asked: money, frees_at: time.nullable() })
     .optional(),
 })
 

@@ -56,7 +56,7 @@ td:first-child { white-space: nowrap; }
 .quiet { color: var(--quiet); font-size: .875rem; }
 @media (max-width: 50rem) {
   body { display: block; }
-  nav { position: static; height: auto; max-height: 60vh; border-right: 0; border-bottom: 1px solid var(--line); }
+  nav { position: static; height: auto; max-height: 40vh; border-right: 0; border-bottom: 1px solid var(--line); }
   nav a { padding: .4rem; }
   td:first-child { white-space: normal; }
 }
