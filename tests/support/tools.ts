@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-export type ToolName = 'promtool' | 'nginx' | 'wrk' | 'redis-server' | 'chromium-headless-shell'
+export type ToolName = 'promtool' | 'prometheus' | 'nginx' | 'wrk' | 'redis-server' | 'chromium-headless-shell'
 
 export interface Tool {
   path: string
@@ -21,6 +21,7 @@ export interface Tool {
 /** The Debian and Ubuntu package that holds each tool, where in it, and which other it cannot do without. */
 const packages: Record<ToolName, { name: string; file: string; also?: string }> = {
   promtool: { name: 'prometheus', file: 'usr/bin/promtool' },
+  prometheus: { name: 'prometheus', file: 'usr/bin/prometheus' },
   nginx: { name: 'nginx', file: 'usr/sbin/nginx' },
   wrk: { name: 'wrk', file: 'usr/bin/wrk' },
   // The package of the server itself holds only a link to this program, which goes by the name it is called by.
