@@ -8,7 +8,7 @@ import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 
-const query = z
+export const query = z
   .strictObject({
     gpu_model: queryFields.gpu_model,
     provider: queryFields.provider,
