@@ -60,6 +60,7 @@ import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
 import { createSavedPreferences } from './services/preferences.ts'
+import { createPriceWatch } from './services/price-watch.ts'
 import { createPrices, type PriceLook } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
@@ -366,6 +367,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     onList(market, list) {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },
+  })
+  const priceWatch = createPriceWatch({
+    ...{ clock, random, offers, markets: markets.map(({ name }) => name), turns: ports.turns },
+    holder: ports.identity.processId,
+    mode: ports.writeMode,
+    log,
   })
   const readMarketLists = createMarketLists({
     offers,
@@ -714,12 +721,14 @@ export function createGateway(options: GatewayOptions): Gateway {
       await upkeep.start()
       renting.start()
       deploying.start()
+      priceWatch.start()
     },
     async close() {
       recovery.stop()
       autoscaler.stop()
       keyedExecutions.stop()
       upkeep.stop()
+      priceWatch.stop()
       await Promise.all([
         leasedLimits?.close(),
         keyUse.close(),

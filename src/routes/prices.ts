@@ -27,7 +27,7 @@ export function priceRoutes({ prices }: { prices: Prices }) {
     const asked = parseOr400(query, c.req.query(), 'invalid_query')
     const { gpu_model: gpuModel, region, days, market = asked.provider } = asked
     const looks = await prices.look({ gpuModel, market, region, days })
-    const none = 'No hour of such a GPU is known: hours are noted when offers are searched for.'
+    const none = 'No hour of such a GPU is known yet.'
     return respondJson(c, 200, {
       days,
       prices: looks.map((look) => priceJson(look, days)),

@@ -91,7 +91,7 @@ export function createPrices({ clock, history, looks, log }: PricesOptions): Pri
       }
     },
     async look(question) {
-      const ask = { ...question, region: question.region && countryOf(question.region) }
+      const ask = { ...question, region: question.region && (countryOf(question.region) || question.region) }
       const { gpuModel = '', market = '', region = '', days } = ask
       const key = publicKey(gpuModel.toLowerCase(), market, region.toLowerCase(), String(days))
       return (await looks.get(key, () => read(ask))).value
