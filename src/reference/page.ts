@@ -89,21 +89,35 @@ ${description
 ${at('path', 'Path')}${at('query', 'Query')}${at('header', 'Request headers')}
 ${body ? `<h4>Body <span class="quiet">${bodyType}${requestBody?.required ? '' : ', may be left out'}</span></h4>${fields(body.schema!, schemas)}` : ''}
 <h4>Answers</h4>
-${answers.map(([status, answer]) => answerOf(status, answer, schemas)).join('\n')}
+${answersOf(answers, schemas)}
 ${errorsOf(operation)}
 ${samplesIn(operation)}
 </article>`
 }
 
-function answerOf(status: string, answer: Operation['responses'][string], schemas: Schemas): string {
+type Answers = [status: string, answer: Operation['responses'][string]][]
+
+/** Of answers with the same shape the first tells its fields. */
+function answersOf(answers: Answers, schemas: Schemas): string {
+  const told = new Map<string, string>()
+  const shown = answers.map(([status, answer]) => {
+    const shape = Object.values(answer.content ?? {}).find(({ schema }) => schema)?.schema
+    const known = told.get(JSON.stringify(shape))
+    if (shape) told.set(JSON.stringify(shape), known ?? status)
+    const itsFields = shape && `<details><summary>Fields</summary>${fields(shape, schemas)}</details>`
+    return answerOf(status, answer) + (known ? `<p class="quiet">Fields as of ${known}.</p>` : (itsFields ?? ''))
+  })
+  return shown.join('\n')
+}
+
+function answerOf(status: string, answer: Answers[number][1]): string {
   const content = Object.entries(answer.content ?? {})
   const types = content.map(([type]) => `<code>${type}</code>`).join(', ')
-  const shape = content.find(([, { schema }]) => schema)?.[1].schema
   const own = Object.entries(answer.headers ?? {}).filter(([, header]) => header.description)
   const headers = own.map(([name, header]) => `<li><code>${name}</code>: ${prose(header.description)}</li>`).join('')
   return `<p><strong>${status}</strong> ${prose(answer.description)} <span class="quiet">${types}</span></p>${
     headers && `<ul>${headers}</ul>`
-  }${shape ? `<details><summary>Fields</summary>${fields(shape, schemas)}</details>` : ''}`
+  }`
 }
 
 const errorsOf = (operation: Operation) =>

@@ -14,6 +14,8 @@ import { eventually, startTestGateway, type TestGateway, testAccountId, testKey 
 import { type Exchange, type RecordingProxy, startRecordingProxy } from '../support/recording-proxy.ts'
 
 const run = promisify(execFile)
+/** Processes start slowly on a busy machine. */
+const longestMs = 60_000
 const programs: Record<Language, (source: string) => [command: string, args: string[]]> = {
   curl: (source) => ['sh', ['-ec', source]],
   javascript: (source) => [process.execPath, ['--input-type=module', '-e', source]],
@@ -51,7 +53,7 @@ const nameOf = ({ method, path }: RouteDoc) => `${method} ${path}`
 const last = ['closeAccount', 'changePassword']
 const order = examples.toSorted((a, b) => last.indexOf(a.route.name) - last.indexOf(b.route.name))
 
-describe.each(Object.keys(languages) as Language[])('in %s', (language) => {
+describe.each(Object.keys(languages) as Language[])('in %s', { timeout: 2 * longestMs }, (language) => {
   let gateway: TestGateway
   let proxy: RecordingProxy
   let cwd: string
@@ -80,7 +82,7 @@ describe.each(Object.keys(languages) as Language[])('in %s', (language) => {
 
       const [command, args] = programs[language](source)
       const from = proxy.exchanges.length
-      await run(command, args, { cwd, env, timeout: 15_000 })
+      await run(command, args, { cwd, env, timeout: longestMs })
 
       const own = proxy.exchanges.slice(from).filter(({ path }) => !path.startsWith('/api/v1/webhooks/'))
       expect(own).toHaveLength(1)
