@@ -25,7 +25,7 @@ import { startServer } from '../../adapters/node/server.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
-import type { Log, Ports } from '../../src/ports.ts'
+import type { Clock, Log, Ports } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { parseRoutingTable } from '../../src/routing/parse-table.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
@@ -76,6 +76,8 @@ export interface TestGatewayOptions {
   everyoneHas?: number
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
+  /** The sandbox's. @default the machine's own, whatever the gateway's is */
+  sandboxClock?: Clock
 }
 
 export async function startTestGateway({
@@ -86,10 +88,11 @@ export async function startTestGateway({
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
   market = {},
+  sandboxClock = clock,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
   const sandbox = (await startSandbox({
-    clock,
+    clock: sandboxClock,
     random: Math.random,
     wordIntervalMs: 1,
     market,
