@@ -189,6 +189,7 @@ describe('by the second', () => {
       { state: 'failed', reason: 'host_lost', replacedBy: rows()[1]!.id },
       { state: 'starting', replaces: rental.id },
     ])
+    expect(rows()[1]!.offer.hostId).not.toBe(rental.offer.hostId)
     expect(controls.machines()).toHaveLength(1)
   })
 })
