@@ -12,13 +12,14 @@ import { type Arguments, readArguments } from './admin/arguments.ts'
 import type { Command } from './admin/command.ts'
 import { checkConfig, printConfig } from './admin/configuration.ts'
 import { createAdmin } from './admin/create-admin.ts'
+import { migrateSchema } from './admin/migrate.ts'
 import { moneyCommands } from './admin/money.ts'
 import { CommandError, type Report, reportText } from './admin/report.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { openStorage } from './storage.ts'
 
-const commands = [createAdmin, ...accountCommands, ...moneyCommands]
+const commands = [createAdmin, ...accountCommands, ...moneyCommands, migrateSchema]
 /** Whoever waits at a terminal may wait longer than a request, and one account's whole ledger is one statement. */
 const patience = { DB_STATEMENT_TIMEOUT: 120_000, DB_ACQUIRE_TIMEOUT: 5_000 }
 const fewConnections = { DB_MAX_CONNS: 8, DB_MIN_CONNS: 0, DB_FLEET_MAX_CONNS: 0 }

@@ -76,6 +76,32 @@ describe('what a list tells', () => {
     expect(rows()).toMatchObject([{ state: 'failed', reason: 'market_ended' }])
   })
 
+  it('a machine that does not start is stopped again, after a while', async () => {
+    const { rent, watched, rows, controls, instances, pass } = rentalWorld('vastai', offers)
+    const { marketId, id } = await rent()
+    await watched(10_000)
+    if ('outbid' in controls) controls.outbid(marketId!)
+    await watched(40_000)
+    await pass(instances.setRunning('account', id, true, new AbortController().signal))
+    await watched(minuteMs)
+    expect(rows()).toMatchObject([{ state: 'starting' }])
+    await watched(3 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'stopped' }])
+  })
+
+  it('a machine that does not stop runs, after a while', async () => {
+    const { rent, watched, rows, control, instances, pass } = rentalWorld('vastai', offers)
+    const { marketId, id } = await rent()
+    await watched(10_000)
+    const { signal } = new AbortController()
+    await pass(instances.setRunning('account', id, false, signal))
+    await pass(control.setRunning(marketId!, true, signal))
+    await watched(minuteMs)
+    expect(rows()).toMatchObject([{ state: 'stopping' }])
+    await watched(3 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+  })
+
   it('a machine that one pod has missed is missed by the next one, too', async () => {
     const { rent, watched, rows, controls, clock, pass, anotherPod } = rentalWorld('vastai', offers)
     const { marketId } = await rent()

@@ -24,12 +24,15 @@ export interface MarketWatchOptions {
   holder: string
   /** Live pods, this one included. */
   pods: () => number
+  /** Of the market's turn: longer than a long list takes. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
 }
 
 export interface MarketWatch {
+  market: MarketName
   /** Lists the market where that is due and this pod's turn. */
   round(): Promise<void>
   start(): void
@@ -39,9 +42,7 @@ export interface MarketWatch {
 const everyMs = 3_000
 /** While nothing is on its way. */
 const quietMs = 30_000
-/** Longer than a long list takes. */
-const turnMs = 120_000
-/** Lists that began so long after the call that creates a machine would show it. */
+/** Lists that began so long after the call that creates, starts or stops a machine would show it. */
 const settledMs = 120_000
 /** Two lists that lack a machine count as two when they are so far apart. */
 const apartMs = 60_000
@@ -58,8 +59,8 @@ const endingMs = 2 * 60_000
 const nobody = new AbortController().signal
 
 export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
-  const { clock, random, control, rentals, turns, sightings, orphans, fleet, holder, pods, mode, metrics, log } =
-    options
+  const { clock, random, control, rentals, turns, sightings, orphans, fleet, holder, pods, leaseMs } = options
+  const { mode, metrics, log } = options
   const market: MarketName = control.name
   let listedAt = Number.NEGATIVE_INFINITY
   /** This pod has the market's turn: the others need not look often. */
@@ -91,7 +92,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const costs = machine.pricePerHour ?? 0
     const isDearer = machine.status !== 'stopped' && state !== 'stopped' && costs > offer.pricePerHour * priceTolerance
     if (isDearer) return ending(rental, 'max_price', at)
-    const to = stateAfter(rental, machine)
+    const to = stateAfter(rental, machine, at)
     const endpoints = machine.endpoints.length > 0 ? machine.endpoints : rental.endpoints
     const isNew = to !== state || JSON.stringify(endpoints) !== JSON.stringify(rental.endpoints)
     const isOld = at.getTime() - (rental.heardAt?.getTime() ?? 0) >= heardMs
@@ -180,7 +181,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const known = await rentals.live(market)
     const isBusy = known.some(isOnItsWay)
     if (!isBusy && clock.now() - listedAt < quietMs) return
-    isMine = await turns.take(`market:${market}`, holder, turnMs)
+    isMine = await turns.take(`market:${market}`, holder, leaseMs)
     if (!isMine) return
     await readList(known)
     listedAt = clock.now()
@@ -189,6 +190,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
   const others = sharedEvery(everyMs, pods)
   let background: Background | undefined
   return {
+    market,
     round,
     start() {
       background ??= startBackground({
@@ -212,10 +214,10 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
 /** Beside the machines that are seen and not accounted for: no market's id looks like it. */
 const absenceOf = (rentalId: string) => `absent:${rentalId}`
 
-/** The market's word; what we have asked for and it has not done yet stays as it is. */
-function stateAfter({ state }: Rental, { status }: Machine): Rental['state'] {
+/** The market's word; what we have asked for and it has not done yet stays as it is, for a while. */
+function stateAfter({ state, accruedAt }: Rental, { status }: Machine, at: Date): Rental['state'] {
   if (status === 'lost') return state
-  if (status === 'stopped') return state === 'starting' ? state : 'stopped'
-  if (state === 'stopping') return state
-  return status
+  const isAskedFor = at.getTime() - (accruedAt?.getTime() ?? 0) < settledMs
+  if (status === 'stopped') return state === 'starting' && isAskedFor ? state : 'stopped'
+  return state === 'stopping' && isAskedFor ? state : status
 }

@@ -2,6 +2,7 @@
 export const logFields = [
   'request_id',
   'caller_request_id',
+  'trace_id',
   'method',
   'route',
   'status',

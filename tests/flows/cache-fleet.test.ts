@@ -31,7 +31,7 @@ afterAll(async () => {
   await sandbox.close()
 })
 
-const forget = () => fleet.forget('offers:2:vastai')
+const forget = () => fleet.forget('offers:3:vastai')
 const ask = async (nth: number, headers?: Record<string, string>) => {
   const response = await fleet.get(path, nth, headers)
   const { offers, providers } = (await response.json()) as { offers: unknown[]; providers: { status: string }[] }

@@ -1,20 +1,24 @@
 /** A deployment on io.net: hours bought ahead one at a time, as long as it is wanted and no longer. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Sandbox, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { eventually, startTestGateway, type TestGateway, testAccountId } from '../support/gateway.ts'
 import { hurriedClock } from '../support/hurried-clock.ts'
 
 const minuteMs = 60_000
 const clock = hurriedClock(20)
+let sandbox: Sandbox
 let gateway: TestGateway
 
 beforeAll(async () => {
-  gateway = await startTestGateway({
-    ports: { clock },
-    sandboxClock: clock,
-    market: { provisioningMs: 20, loadingMs: 20, destroyDelayMs: 2_000 },
-  })
+  // The market's hours pass by the same clock.
+  const market = { provisioningMs: 20, loadingMs: 20, destroyDelayMs: 2_000 }
+  sandbox = await startSandbox({ clock, random: Math.random, wordIntervalMs: 1, market })
+  gateway = await startTestGateway({ ports: { clock }, sandbox })
 })
-afterAll(() => gateway.close())
+afterAll(async () => {
+  await gateway.close()
+  await sandbox.close()
+})
 
 const path = '/api/v1/gpu/deployments'
 const look = async (id: string) => (await gateway.get(`${path}/${id}`)).json()

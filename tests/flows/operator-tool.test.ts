@@ -112,6 +112,24 @@ test('the bootstrap account has its credit, once, however often gateways start',
   expect(transactions).toMatchObject([{ kind: 'bootstrap', amount: '7.50' }])
 })
 
+test('the schema is brought up to date alone, before any gateway, and again without harm', async () => {
+  const empty = await startTestPostgres()
+  try {
+    for (const _ of ['first', 'again']) {
+      const run = await runAdmin(databaseEnv(empty), 'migrate', '--json')
+      expect(run).toMatchObject({ code: 0, error: '' })
+      expect(run.json()).toMatchObject({ schema: expect.any(Number), newest: expect.any(String) })
+    }
+    const own = await connectPostgres({ ...empty.connection, clock, max: 1 })
+    const select = (sql: Sql) => sql<{ versions: number }[]>`select count(*)::int as versions from schema_migrations`
+    const [row] = await own.query('versions', undefined, select)
+    expect(row!.versions).toBe((await json('migrate')).schema)
+    await own.close({ timeoutS: 1 })
+  } finally {
+    await empty.close()
+  }
+})
+
 test('a gateway that listens has a table for the receipts of today and of each of the next seven days', async () => {
   const select = (sql: Sql) => sql<{ n: number }[]>`
     select count(*)::int as n from pg_tables where tablename ~ '^receipts_[0-9]{8}$'`

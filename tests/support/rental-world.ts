@@ -64,6 +64,7 @@ export function rentalWorld(
     fleet: '0123abcd',
     holder: 'me',
     pods: () => 1,
+    leaseMs: 180_000,
     mode: { readOnly: false },
     metrics,
     log,
@@ -82,6 +83,7 @@ export function rentalWorld(
     /** That has the same books and the same market, and knows nothing else. */
     anotherPod: () => createRenting(ports),
     pass,
+    step,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>
       pass(desk.rent(payer, { spec: { ...spec, ...more }, search: { filter: {}, spread: false }, offerId })),
     /** Steps every so often for so long. */
