@@ -119,6 +119,17 @@ describe('by the second', () => {
     expect(spendable()).toBe(credit - controls.bill()[0]!.microUsd)
   })
 
+  it('destroys it before an hour begins that passes what may be spent in a day', async () => {
+    const [offer] = offers
+    const windowLimits = { '1440min': Math.round(offer!.pricePerHour * 2.5) }
+    const { rent, live, rows, controls } = rentalWorld('vastai', [offer!], { windowLimits })
+    await rent()
+    await live(2.5 * hourMs, 10_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'guardrail', hour: 1 }])
+    expect(controls.bill()).toMatchObject([{ ended: true, microUsd: rows()[0]!.settled }])
+    expect(rows()[0]!.settled).toBeLessThanOrEqual(2 * offer!.pricePerHour)
+  })
+
   it('ends after max_hours', async () => {
     const { rent, live, rows, controls } = rentalWorld('vastai', offers)
     await rent({ maxHours: 1 })
@@ -205,6 +216,7 @@ describe('by the second', () => {
       { state: 'failed', reason: 'host_lost', replacedBy: rows()[1]!.id },
       { state: 'starting', replaces: rental.id },
     ])
+    expect(rows()[1]!.offer.hostId).not.toBe(rental.offer.hostId)
     expect(controls.machines()).toHaveLength(1)
   })
 })

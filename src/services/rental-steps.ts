@@ -18,7 +18,8 @@ import type { Accounts, Clock, Log, Metrics, RentalChange, Rentals } from '../po
 import type { MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
-import type { CreateRental } from './rental-create.ts'
+import type { OfferBook } from './offer-book.ts'
+import { type CreateRental, maxOffers } from './rental-create.ts'
 import { createTermsOf, isRefusal, reasonOf } from './rental-money.ts'
 
 export interface RentalStepsOptions {
@@ -26,6 +27,7 @@ export interface RentalStepsOptions {
   random: () => number
   newId: () => string
   rentals: Rentals
+  offers: Pick<OfferBook, 'pick'>
   accounts: Pick<Accounts, 'listApiKeys'>
   controls: ReadonlyMap<MarketName, MarketControl>
   create: CreateRental
@@ -66,7 +68,8 @@ const countMs = 15_000
 const roundingMicroUsd = 2
 
 export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
-  const { clock, random, newId, rentals, accounts, controls, create, pods, leaseMs, mode, metrics, log } = options
+  const { clock, random, newId, rentals, offers, accounts, controls, create, pods, leaseMs, mode, metrics, log } =
+    options
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
   const now = () => new Date(clock.wallNow())
@@ -214,6 +217,13 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     return Math.min(bill, agreed)
   }
 
+  /** What was asked for, on another host where there is one: a market may offer the one that was lost again. */
+  async function otherOffer({ spec, search, offer }: Rental) {
+    const ask = { diskGb: spec.diskGb, bid: spec.bid, limit: 2 * maxOffers, without: [offer.id] }
+    const found = await offers.pick(search.filter, ask)
+    return found.find(({ hostId }) => hostId === undefined || hostId !== offer.hostId) ?? found[0] ?? offer
+  }
+
   /** Its id is written down first, so that it is rented once, whoever does this again. */
   async function replace(rental: Rental) {
     const isLost = rental.reason === 'host_lost' || rental.reason === 'market_ended'
@@ -226,7 +236,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       Object.assign(rental, noted)
     }
     if ((await rentals.byIds([replacedBy])).length > 0) return
-    const { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer } = rental
+    const { accountId, keyId, purseId, reservationId, deploymentId, spec, search } = rental
+    const offer = await otherOffer(rental)
     const of = { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer }
     const successor: NewRental = { ...of, id: replacedBy, replaces: rental.id }
     const begun = await rentals.begin([{ rental: successor, hold: offer.pricePerHour }], await termsOf(rental))

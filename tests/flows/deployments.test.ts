@@ -174,8 +174,11 @@ test('a model is deployed, answers go on when a host is lost, it is scaled, and 
 
   // All machines are lost: what is bought answers, under the same name.
   for (const { id: machine } of running()) await lose(machine)
-  const bought = await chat('mine')
-  expect(bought.response.headers.get('x-gpuproxy-provider')).toBe('openai')
+  // A request has three tries: as long as three dead machines are taken for alive, it may be refused with 503.
+  await eventually(
+    () => chat('mine').catch(() => undefined),
+    (bought) => bought?.response.headers.get('x-gpuproxy-provider') === 'openai',
+  )
 
   expect((await change(id, 'DELETE')).status).toBe(202)
   await gone(id)

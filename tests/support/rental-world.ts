@@ -9,7 +9,7 @@ import { createRenting } from '../../src/services/renting.ts'
 import type { LogFields } from '../../src/telemetry/log-fields.ts'
 import { FakeMetrics } from './fake-metrics.ts'
 import { marketControl, passUntil } from './market-control.ts'
-import { createTestRentals } from './test-rentals.ts'
+import { createTestRentals, type TestRentalsOptions } from './test-rentals.ts'
 
 export const spec: RentalSpec = {
   image: 'vllm/vllm-openai',
@@ -26,10 +26,14 @@ export const spec: RentalSpec = {
 }
 export const payer: Payer = { accountId: 'account', keyId: 'key', purseId: 'account', budgets: undefined }
 
-export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], { credit = 1e9 } = {}) {
+export function rentalWorld(
+  market: MarketName,
+  offers: readonly RentalOffer[],
+  account: Omit<TestRentalsOptions, 'accountId'> = {},
+) {
   const machines = marketControl(market)
   const { clock, control } = machines
-  const books = createTestRentals(clock, { accountId: payer.accountId, credit })
+  const books = createTestRentals(clock, { accountId: payer.accountId, ...account })
   const { rentals } = books
   const taken = new Set<string>()
   const book: OfferBook = {
