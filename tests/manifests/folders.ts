@@ -1,5 +1,5 @@
 import { globSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { manifests } from '../support/manifests.ts'
 
 const kustomizations = (below: string) =>

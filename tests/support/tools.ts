@@ -10,7 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-export type ToolName = 'promtool' | 'prometheus' | 'nginx' | 'wrk' | 'redis-server' | 'chromium-headless-shell'
+export type ToolName =
+  | 'promtool'
+  | 'prometheus'
+  | 'hey'
+  | 'nginx'
+  | 'wrk'
+  | 'redis-server'
+  | 'chromium-headless-shell'
 
 export interface Tool {
   path: string
@@ -22,6 +29,7 @@ export interface Tool {
 const packages: Record<ToolName, { name: string; file: string; also?: string }> = {
   promtool: { name: 'prometheus', file: 'usr/bin/promtool' },
   prometheus: { name: 'prometheus', file: 'usr/bin/prometheus' },
+  hey: { name: 'hey', file: 'usr/bin/hey' },
   nginx: { name: 'nginx', file: 'usr/sbin/nginx' },
   wrk: { name: 'wrk', file: 'usr/bin/wrk' },
   // The package of the server itself holds only a link to this program, which goes by the name it is called by.
