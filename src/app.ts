@@ -41,6 +41,7 @@ import { type PreferenceRouteOptions, preferenceRoutes } from './routes/preferen
 import { priceRoutes } from './routes/prices.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
+import { type ReferenceRouteOptions, referenceRoutes } from './routes/reference.ts'
 import { type ReservationRouteOptions, reservationRoutes } from './routes/reservations.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
@@ -54,6 +55,7 @@ export interface AppOptions {
   requestContext: MiddlewareHandler<AppEnv>
   log: Log
   probes: ProbeOptions
+  reference: ReferenceRouteOptions
   authenticate: AuthenticateOptions
   rateLimit: RateLimitOptions
   readOnly: ReadOnlyOptions
@@ -113,6 +115,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use(options.requestContext)
 
   app.route('/', probeRoutes(options.probes))
+  app.route('/', referenceRoutes(options.reference))
   app.route('/api/v1/receipts', receiptKeyRoutes(options.receipts))
 
   // Before authentication: a signature stands for the credential.

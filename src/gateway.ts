@@ -26,6 +26,7 @@ import { createVastControl } from './providers/vast-control.ts'
 import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
+import type { ReferenceRouteOptions } from './routes/reference.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
 import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
@@ -540,6 +541,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
   })
   const trustedHops = config.TRUSTED_PROXY_HOPS
+  let reference: Promise<ReferenceRouteOptions['file']> | undefined
   const breakers = createBreakers({
     clock,
     names: breakerNames,
@@ -563,6 +565,13 @@ export function createGateway(options: GatewayOptions): Gateway {
       metricsToken: config.METRICS_TOKEN,
       sameSecret: (a, b) => digest(a) === digest(b),
       isDraining: () => draining,
+    },
+    reference: {
+      // Read when somebody asks for it: a start needs none of it.
+      async file(name) {
+        reference ??= import('./reference/reference.ts').then(({ createReference }) => createReference(version))
+        return (await reference)(name)
+      },
     },
     authenticate: {
       ...{ accounts, sessions, tokens, keyUse, digest },

@@ -784,6 +784,8 @@ export interface RentalChange {
   createSentAt?: Date | undefined
   startedAt?: Date | undefined
   heardAt?: Date | undefined
+  /** Nothing of it is left at the market, which has not told yet what it came to. */
+  endedAt?: Date | undefined
   dueAt?: Date | undefined
   failures?: number | undefined
   accrued?: MicroUsd | undefined
@@ -891,7 +893,10 @@ export interface Pace {
   take(key: string, intervalMs: number, burst?: number): Promise<number>
 }
 
-/** Machines that markets list and no rental accounts for: what is known of them outlives the pod that saw them. */
+/**
+ * Machines that markets list and no rental accounts for, and those that rentals have and no list shows: what is known of
+ * them outlives the pod that read the lists.
+ */
 export interface Sightings {
   /** Notes that each was seen now; answers what is known of them. */
   note(

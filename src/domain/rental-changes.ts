@@ -65,7 +65,7 @@ export function endedRental(
     state: end.state,
     version: rental.version + 1,
     reason: end.reason,
-    endedAt: end.at,
+    endedAt: rental.endedAt ?? end.at,
     held: 0,
     accrued: 0,
     settled: rental.settled + end.settle - end.refund,

@@ -21,9 +21,9 @@ export interface AdminRouteOptions {
   log: Log
 }
 
-const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
+export const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
 
-const modeBody = z.strictObject({ read_only: z.boolean() })
+export const modeBody = z.strictObject({ read_only: z.boolean() })
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 }
 const maxFaultMs = unitMs.h
@@ -49,7 +49,7 @@ const everyFault = {
   expires_in: duration,
 }
 const events = z.int().min(0).max(1_000_000).optional()
-const faultBody = z.strictObject({
+export const faultBody = z.strictObject({
   faults: z
     .array(
       z.discriminatedUnion(
@@ -66,7 +66,7 @@ const faultBody = z.strictObject({
     .max(32),
 })
 
-const requestsQuery = z.strictObject({
+export const requestsQuery = z.strictObject({
   q: z.string().max(100).default(''),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })

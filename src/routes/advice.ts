@@ -10,7 +10,7 @@ import { type Advise, adviceDays, type ModelAdvice } from '../services/advice.ts
 import { currency } from '../services/money-shapes.ts'
 import { parseOr400 } from './parse.ts'
 
-const query = z.strictObject({ model: z.string().min(1).max(200).optional() })
+export const query = z.strictObject({ model: z.string().min(1).max(200).optional() })
 
 export function adviceRoutes({ advise }: { advise: Advise }) {
   const app = new Hono<AppEnv>()

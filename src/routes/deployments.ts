@@ -27,7 +27,7 @@ export interface DeploymentRouteOptions {
 
 const modelName = z.string().min(1).max(200)
 const replicas = z.int().min(1).max(16)
-const body = z.strictObject({
+export const body = z.strictObject({
   model: modelName,
   name: z
     .string()
@@ -41,8 +41,8 @@ const body = z.strictObject({
   fallbacks: z.array(modelName).max(8).default([]),
   hugging_face_token: z.string().min(1).max(200).optional(),
 })
-const change = z.strictObject({ replicas })
-const page = z.strictObject({
+export const change = z.strictObject({ replicas })
+export const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(50).default(20),
   cursor: z.uuid().optional(),
 })

@@ -10,7 +10,7 @@ import { filterOf, queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 
-const query = z.strictObject({
+export const query = z.strictObject({
   ...queryFields,
   preference: preferenceName.optional(),
   sort: z.enum(offerSorts).optional(),

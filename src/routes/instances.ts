@@ -45,7 +45,7 @@ export const configFields = {
 }
 /** What to look for; a preference by its name. */
 export const searchFields = { filters: filters.optional(), preference: preferenceName.optional() }
-const body = z
+export const body = z
   .strictObject({ offer_id: z.string().min(1).max(100).optional(), ...searchFields, ...configFields })
   .refine(
     (asked) => (asked.offer_id === undefined) !== (asked.filters === undefined && asked.preference === undefined),
@@ -54,7 +54,7 @@ const body = z
       path: ['offer_id'],
     },
   )
-const page = z.strictObject({
+export const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z.uuid().optional(),
 })

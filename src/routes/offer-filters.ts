@@ -3,12 +3,12 @@ import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import { marketNames, type OfferFilter } from '../domain/offer.ts'
 
-const numeral = z
+export const numeral = z
   .string()
   .max(40)
   .regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
   .transform(Number)
-const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
+export const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
 
 function fieldsOf(number: (range: z.ZodNumber) => z.ZodType<number>, boolean: z.ZodType<boolean>) {
   const upTo = (most: number) => number(z.number().min(0).max(most)).optional()

@@ -17,7 +17,7 @@ export interface PreferenceRouteOptions {
   readJson: ReadJson
 }
 
-const body = z.strictObject({
+export const body = z.strictObject({
   name: z.string().optional(),
   models: z.array(z.string().min(1).max(100)).min(1).max(20),
   filters: preferenceFilters.default({}),

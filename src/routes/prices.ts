@@ -8,7 +8,7 @@ import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 
-const query = z
+export const query = z
   .strictObject({
     gpu_model: queryFields.gpu_model,
     provider: queryFields.provider,
@@ -54,19 +54,21 @@ const priceJson = (look: PriceLook, days: number) => ({
 })
 
 function summaryOf({ percentile, hours, asOf, isCurrent }: PriceLook, days: number): string {
-  const known = `${hours} ${hours === 1 ? 'hour is' : 'hours are'} known`
+  const known = `${countOf(hours)} known`
   if (!isCurrent)
     return `not offered today; at ${asOf.toISOString()} it was p${percentile} of ${days} days, of which ${known}`
   const stands = `today is p${percentile} of ${days} days, of which ${known}`
   return hours < fewestHours ? `${stands}: too few to rely on` : stands
 }
 
+const countOf = (hours: number) => `${hours} ${hours === 1 ? 'hour is' : 'hours are'}`
+
 function bidJson({ bid: { price, hours } }: PriceLook) {
   if (price === undefined) {
     const basis =
       hours === 0
         ? 'No bids were taken in the hours that are known.'
-        : `The lowest bid is known of ${hours} hours: too few, of ${fewestHours} that it takes.`
+        : `The lowest bid of ${countOf(hours)} known: too few, of ${fewestHours} that it takes.`
     return { price_per_gpu_hour: null, hours, basis }
   }
   return {

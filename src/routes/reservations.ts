@@ -11,7 +11,7 @@ import { withPreference } from './preference-filter.ts'
 
 export type ReservationRouteOptions = Omit<InstanceRouteOptions, 'desk'> & { reservations: Reservations }
 
-const body = z
+export const body = z
   .strictObject({
     count: z.int().min(1).max(maxReserved),
     ...searchFields,

@@ -14,14 +14,19 @@ test.each([
   ['a=path=/x', `a=path=/x; Path=${route}/`],
 ])('the cookie %s becomes %s', (from, to) => expect(cookies(from)).toEqual([to]))
 
-test.each(['gpuproxy=1', 'gpuproxy_session=1', ' GPUPROXY-x=1', '__Host-gpuproxy=1', '__secure-gpuproxy_a=1'])(
-  'the cookie %s is not set, and not sent',
-  (own) => {
-    expect(cookies(own, 'b=2')).toEqual([`b=2; Path=${route}/`])
-    expect(headersForMachine({ cookie: `a=1; ${own}; b=2` })).toEqual({ cookie: 'a=1; b=2' })
-    expect(headersForMachine({ cookie: own })).toEqual({})
-  },
-)
+test.each([
+  'gpuproxy=1',
+  '=gpuproxy_session=1',
+  ' = gpuproxy_session=1',
+  'gpuproxy_session=1',
+  ' GPUPROXY-x=1',
+  '__Host-gpuproxy=1',
+  '__secure-gpuproxy_a=1',
+])('the cookie %s is not set, and not sent', (own) => {
+  expect(cookies(own, 'b=2')).toEqual([`b=2; Path=${route}/`])
+  expect(headersForMachine({ cookie: `a=1; ${own}; b=2` })).toEqual({ cookie: 'a=1; b=2' })
+  expect(headersForMachine({ cookie: own })).toEqual({})
+})
 
 const credential = 'ak_live_canarycanarycanarycanary0001'
 

@@ -24,8 +24,8 @@ const notForCallers = new Set([
 const ownPrefix = 'x-gpuproxy-'
 /** Sent on as `authorization`, which is the gateway's: for machines that ask for a key of their own. */
 const theirAuthorization = 'x-gpuproxy-authorization'
-/** Cookies of such names are the gateway's: a machine neither gets nor sets one. */
-const ownCookie = /^\s*(?:__host-|__secure-)?gpuproxy/i
+/** Cookies of such names are the gateway's (0074): a machine neither gets nor sets one. Browsers leave out an empty name's `=`. */
+const ownCookie = /^[\s=]*(?:__host-|__secure-)?gpuproxy/i
 /** What a stranger's machine answers is shown under the gateway's own name: in a browser it may do nothing there. */
 const sandboxed = { 'content-security-policy': 'sandbox', 'x-content-type-options': 'nosniff' }
 

@@ -77,7 +77,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
-  const lastKeys = new WeakMap<OfferSearch, { found: readonly Snapshot[]; key: string }>()
+  const lastKeys = new WeakMap<OfferSearch, { of: string; key: string }>()
   const keys = new Map(markets.map(({ name }) => [name, publicKey(name)]))
 
   const numberOf = (snapshot: Snapshot): number => {
@@ -95,10 +95,12 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
 
   /** The snapshots' numbers are in it, so a new snapshot is a new entry. A text that was looked up before is found sooner. */
   const keyOf = (found: Snapshot[], search: OfferSearch): string => {
+    // Not the snapshots themselves: a search may be remembered for long.
+    const of = found.map(numberOf).join()
     const last = lastKeys.get(search)
-    if (last && last.found.length === found.length && last.found.every((each, i) => each === found[i])) return last.key
-    const key = `offer-page:${found.map(numberOf)}:${search.key}`
-    lastKeys.set(search, { found, key })
+    if (last?.of === of) return last.key
+    const key = `offer-page:${of}:${search.key}`
+    lastKeys.set(search, { of, key })
     return key
   }
 

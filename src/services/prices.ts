@@ -20,7 +20,7 @@ export interface Prices {
 }
 
 export interface PriceQuestion {
-  /** Whole words of a name. @default every GPU, fifty of them at most */
+  /** Whole words of a name. @default every GPU, a hundred of them at most */
   gpuModel: string | undefined
   market: MarketName | undefined
   /** A country, by its code or name. @default all together */
@@ -47,7 +47,7 @@ export const keptDays = 90
 /** Beyond, a history is told by the day. */
 const hourlyDays = 7
 /** GPUs in one answer. */
-const maxModels = 50
+const maxModels = 100
 
 export interface PricesOptions {
   clock: Clock

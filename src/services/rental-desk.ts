@@ -159,14 +159,13 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
 const sum = (amounts: readonly number[]) => amounts.reduce((total, each) => total + each, 0)
 
 /**
- * Enough for any of them, so that the next may be taken where one has gone. A preference may end in a model many times as
- * dear, for which nobody's credit is held: one of those that are taken is followed by others of its kind, or cheaper ones.
+ * Enough for any of them, so that the next may be taken where one has gone. A preference may end in a model ten times as
+ * dear, for which nobody's credit should be needed: then for those that cost at most twice what the first ones do.
  */
 function dearest(found: readonly RentalOffer[], count: number, { filter }: RentalSearch): number {
-  const near = found.slice(0, count + maxOffers)
-  const models = new Set(near.slice(0, count).map(({ gpuModel }) => gpuModel))
-  const next = filter.preferred ? near.filter(({ gpuModel }) => models.has(gpuModel)) : near
-  return Math.max(...next.map(({ pricePerHour }) => pricePerHour))
+  const prices = found.slice(0, count + maxOffers).map(({ pricePerHour }) => pricePerHour)
+  const most = filter.preferred ? 2 * Math.max(...prices.slice(0, count)) : Number.POSITIVE_INFINITY
+  return Math.max(...prices.filter((price) => price <= most))
 }
 
 const lower = (a: number | undefined, b: number | undefined) =>

@@ -151,15 +151,49 @@ describe('by the second', () => {
     expect(controls.bill()[0]!.microUsd).toBeGreaterThan(rental.offer.pricePerHour)
   })
 
-  it('meters by itself where the market does not tell what it charges', async () => {
+  it('waits for a bill that is drawn up hours later, and charges that', async () => {
+    const { rent, live, rows, desk, controls, spendable } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(hourMs / 2, 30_000)
+    controls.lie({ kind: 'no_charges', id: rental.marketId! })
+    await desk.end(rows()[0]!, 'owner')
+    await live(20 * hourMs, 60_000)
+    expect(controls.machines()).toEqual([])
+    expect(rows()).toMatchObject([{ state: 'ending', held: rental.held }])
+    controls.lie()
+    await live(20 * 60_000, 60_000)
+    const [bill] = controls.bill()
+    expect(rows()).toMatchObject([{ state: 'gone', held: 0, settled: bill!.microUsd }])
+    expect(spendable()).toBe(1e9 - bill!.microUsd)
+  })
+
+  it('meters by itself where the market has told no bill for two days', async () => {
     const { rent, live, rows, desk, controls } = rentalWorld('vastai', offers)
     const rental = await rent()
     await live(hourMs / 2, 30_000)
     controls.lie({ kind: 'no_charges', id: rental.marketId! })
     await desk.end(rows()[0]!, 'owner')
-    await live(15 * 60_000, 5_000)
+    await live(40 * hourMs, 5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    await live(10 * hourMs, 5 * 60_000)
     expect(rows()).toMatchObject([{ state: 'gone' }])
     expect(Math.abs(rows()[0]!.settled - rental.offer.pricePerHour / 2)).toBeLessThan(rental.offer.pricePerHour / 50)
+  })
+
+  it('waits for what the market charges, however long the end took', async () => {
+    const { rent, live, rows, desk, controls, market } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(hourMs / 2, 30_000)
+    controls.lie({ kind: 'no_charges', id: rental.marketId! })
+    market.setFaults([{ kind: 'status', status: 500, match: { method: 'DELETE' } }])
+    await desk.end(rows()[0]!, 'owner')
+    await live(10 * 60_000)
+    market.setFaults([])
+    await live(5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    controls.lie()
+    await live(2 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'gone', settled: controls.bill()[0]!.microUsd }])
   })
 
   it('replaces a lost machine once', async () => {

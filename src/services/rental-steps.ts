@@ -52,9 +52,12 @@ const minuteMs = 60_000
 const aheadMs = 5 * minuteMs
 /** An intent that nobody has gone on with for so long has lost its pod. */
 const abandonedMs = minuteMs
-/** Tries at the same thing: what is not to be had is given up; what a market does not charge for is metered by us. */
+/** Tries at the same thing: what is not to be had is given up. */
 const maxCreateTries = 20
-const maxBillTries = 8
+/** A bill that is not drawn up yet is asked for soon at first, then now and then, and no more after two days. */
+const soonBillTries = 8
+const billEveryMs = 15 * minuteMs
+const maxBillMs = 48 * 60 * minuteMs
 const restMs = 10_000
 /** Markets round. */
 const priceTolerance = 1.01
@@ -71,8 +74,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   const later = (rental: Rental, ms: number, also: RentalChange = {}) =>
     rentals.change(rental, { ...also, dueAt: inMs(ms) })
   /** Twice as long each time, a minute at most. */
-  const again = (rental: Rental) =>
-    later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { failures: Math.min(rental.failures + 1, 100) })
+  const again = (rental: Rental, also: RentalChange = {}) => {
+    const failures = Math.min(rental.failures + 1, 100)
+    return later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { ...also, failures })
+  }
 
   async function step(rental: Rental): Promise<unknown> {
     switch (rental.state) {
@@ -170,9 +175,13 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     if (!control || rental.marketId === undefined) return later(rental, minuteMs)
     await replace(rental)
     await control.destroy(rental.marketId, stopping.signal)
-    if (await control.show(rental.marketId, stopping.signal)) return again(rental)
+    if (await control.show(rental.marketId, stopping.signal)) return again(rental, { heardAt: now() })
     const total = await totalOf(rental, control)
-    if (total === undefined) return again(rental)
+    if (total === undefined) {
+      // The tries at ending it were other ones.
+      if (!rental.endedAt) return later(rental, 1_000, { endedAt: now(), failures: 0 })
+      return rental.failures < soonBillTries ? again(rental) : later(rental, billEveryMs)
+    }
     return rentals.end(rental, {
       at: now(),
       state: rental.reason === 'owner' || rental.reason === 'group' ? 'gone' : 'failed',
@@ -191,9 +200,17 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       return rental.accrued === 0 && (await isBought(rental, control)) ? own + rental.offer.pricePerHour : own
     }
     const bill = await control.bill(rental.marketId!, since, stopping.signal)
-    if (bill === undefined) return rental.failures < maxBillTries ? undefined : own
+    const endedAt = rental.endedAt?.getTime() ?? clock.wallNow()
+    if (bill === undefined) {
+      if (clock.wallNow() - endedAt < maxBillMs) return undefined
+      const { accountId: account_id, offer } = rental
+      log.warn('a market has drawn up no bill, so our metering stands', {
+        ...{ account_id, provider: offer.market, detail: rental.id },
+      })
+      return own
+    }
     // Whatever the market charges us, nobody pays more than the price that was agreed.
-    const agreed = priceOfTime(rental.offer.pricePerHour, clock.wallNow() - since.getTime()) + roundingMicroUsd
+    const agreed = priceOfTime(rental.offer.pricePerHour, endedAt - since.getTime()) + roundingMicroUsd
     return Math.min(bill, agreed)
   }
 

@@ -38,7 +38,7 @@ async function ask(path: string, options?: Parameters<typeof send>[1], body?: Ui
 }
 
 const megabyte = 1024 * 1024
-const total = 160 * megabyte
+const total = 112 * megabyte
 /** What sockets and streams on the way may hold together. */
 const onTheWay = 48 * megabyte
 const piece = Buffer.alloc(megabyte, 'a piece of no meaning ')

@@ -139,6 +139,17 @@ test('tried out it says what there is of each model and why, and finds and rents
   })
 })
 
+test('where an offer goes while it is asked for, the next one by preference is rented', async () => {
+  await ask('PUT', 'preferences/cards', { ...cards, models: ['RTX 6000 Ada', 'RTX 4090', 'B200'] })
+  const tried = (await ask('GET', 'preferences/cards/offers')).json
+  expect(tried).toMatchObject({ taken: 'RTX 6000 Ada', models: [{ found: 1 }, { outcome: 'next' }, {}] })
+  gateway.sandbox.vastai.setFaults([
+    { kind: 'status', status: 404, match: { method: 'PUT', path: '/asks/' }, times: 1, probability: 1 },
+  ])
+  const made = await ask('POST', 'instances', { image: 'a', preference: 'cards' })
+  expect(made).toMatchObject({ status: 201, json: { gpu_model: 'RTX 4090' } })
+})
+
 test('what is held is for the models that are taken, not for a far dearer one at the end of the list', async () => {
   await ask('PUT', 'preferences/cards', { models: ['RTX 4090', 'B200'] })
   const { models } = (await ask('GET', 'preferences/cards/offers')).json

@@ -1,11 +1,12 @@
 /** Rentals from the desk to the market, every part real but the database, by one fake clock. */
+import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { microUsd } from '../../src/domain/money.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
 import type { RentalOffer, RentalSpec } from '../../src/domain/rental.ts'
-import type { Sighting, Sightings } from '../../src/ports.ts'
 import type { OfferBook } from '../../src/services/offer-book.ts'
 import type { Payer } from '../../src/services/rental-desk.ts'
 import { createRenting } from '../../src/services/renting.ts'
+import type { LogFields } from '../../src/telemetry/log-fields.ts'
 import { FakeMetrics } from './fake-metrics.ts'
 import { marketControl, passUntil } from './market-control.ts'
 import { createTestRentals } from './test-rentals.ts'
@@ -42,20 +43,11 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
   let made = 0
   const newId = () => `0198c0de-${(++made).toString(16).padStart(4, '0')}-7000-8000-000000000000`
   const metrics = new FakeMetrics()
-  const log = { debug() {}, info() {}, warn() {}, error() {} }
-  const seen = new Map<string, Sighting>()
-  const sightings: Sightings = {
-    async note(_, all) {
-      return all.map(({ machineId, at }) => {
-        const before = seen.get(machineId)
-        const sighting = { machineId, firstSeenAt: before?.firstSeenAt ?? at, times: (before?.times ?? 0) + 1 }
-        seen.set(machineId, sighting)
-        return sighting
-      })
-    },
-    async forget() {},
-  }
-  const renting = createRenting({
+  const told: string[] = []
+  const tell = (message: string, { detail = '' }: LogFields = {}) => void told.push(`${message}: ${detail}`)
+  const log = { debug: tell, info: tell, warn: tell, error: tell }
+  const sightings = createMemorySightings()
+  const ports = {
     clock,
     random: () => 0,
     newId,
@@ -72,7 +64,8 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     mode: { readOnly: false },
     metrics,
     log,
-  })
+  } as const
+  const renting = createRenting(ports)
   const { desk, instances, step, watch } = renting
   const pass = <T>(work: Promise<T>) => passUntil(clock, work)
   return {
@@ -81,6 +74,10 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     desk,
     instances,
     metrics,
+    /** What was logged. */
+    told,
+    /** That has the same books and the same market, and knows nothing else. */
+    anotherPod: () => createRenting(ports),
     pass,
     step,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>

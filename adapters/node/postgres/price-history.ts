@@ -38,8 +38,18 @@ const upsertHours = (sql: Sql, hours: readonly PriceHour[]) => sql`
     samples = known.samples + 1, cheapest = least(known.cheapest, excluded.cheapest), median = excluded.median,
     lowest_bid = least(known.lowest_bid, excluded.lowest_bid)`
 
+/** From name to name by the primary key: there are some dozens, and of each some thousand rows. */
 const selectNames = (sql: Sql, since: Date) => sql<{ gpu_model: string }[]>`
-  select distinct gpu_model from price_hours where hour >= ${since} order by gpu_model limit 500`
+  with recursive names as (
+    (select gpu_model from price_hours order by gpu_model limit 1)
+    union all
+    select (select known.gpu_model from price_hours as known
+      where known.gpu_model > names.gpu_model order by known.gpu_model limit 1)
+    from names where names.gpu_model is not null
+  )
+  select gpu_model from names
+  where exists (select from price_hours as known where known.gpu_model = names.gpu_model and known.hour >= ${since})
+  order by gpu_model limit 500`
 
 interface HourRow {
   market: MarketName
