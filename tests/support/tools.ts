@@ -10,14 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-export type ToolName =
-  | 'promtool'
-  | 'prometheus'
-  | 'hey'
-  | 'nginx'
-  | 'wrk'
-  | 'redis-server'
-  | 'chromium-headless-shell'
+export type ToolName = 'promtool' | 'prometheus' | 'hey' | 'nginx' | 'wrk' | 'redis-server' | 'chromium-headless-shell'
 
 export interface Tool {
   path: string
