@@ -10,6 +10,7 @@ export interface Balancer {
   url: string
   /** Sends new requests to these only. Those that are under way end where they are. */
   pointTo(urls: readonly string[]): Promise<void>
+  stop(): Promise<void>
 }
 
 export async function startBalancer(folder: string, urls: readonly string[]): Promise<Balancer> {
@@ -18,7 +19,7 @@ export async function startBalancer(folder: string, urls: readonly string[]): Pr
   const file = join(folder, 'nginx.conf')
   await writeFile(file, configOf({ folder, port, urls }))
   const url = `http://127.0.0.1:${port}`
-  const { pid } = await startServer({
+  const { pid, stop } = await startServer({
     name: 'nginx',
     command: [tool.path, '-p', folder, '-e', join(folder, 'error.log'), '-c', file],
     env: tool.env,
@@ -27,6 +28,7 @@ export async function startBalancer(folder: string, urls: readonly string[]): Pr
   let generation = 1
   return {
     url,
+    stop,
     async pointTo(next) {
       await writeFile(file, configOf({ folder, port, urls: next, generation: ++generation }))
       process.kill(pid, 'SIGHUP')

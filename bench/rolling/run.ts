@@ -10,7 +10,7 @@ import { databaseEnv, startTestPostgres } from '../../tests/support/postgres.ts'
 import { type GatewayProcess, isAlive, startGatewayProcess } from '../../tests/support/process.ts'
 import { apiKey, startFakeProvider } from '../systems.ts'
 import { startLoad, type Tally } from './load.ts'
-import { startBalancer } from './nginx.ts'
+import { type Balancer, startBalancer } from './nginx.ts'
 
 export interface RollingOptions {
   pods: number
@@ -54,6 +54,7 @@ export async function runRolling(options: RollingOptions): Promise<RollingResult
   const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-rolling-'))
   const [database, provider] = await Promise.all([startTestPostgres(), startFakeProvider({ tokenIntervalMs })])
   const started: GatewayProcess[] = []
+  let balancer: Balancer | undefined
   const startPod = async () => {
     const dataDir = join(folder, `pod-${started.length}`)
     await mkdir(dataDir)
@@ -74,7 +75,7 @@ export async function runRolling(options: RollingOptions): Promise<RollingResult
   try {
     const serving: GatewayProcess[] = []
     while (serving.length < pods) serving.push(await startPod())
-    const balancer = await startBalancer(folder, urlsOf(serving))
+    balancer = await startBalancer(folder, urlsOf(serving))
     const load = startLoad({ ...options, url: balancer.url, key: apiKey })
     await sleep(calmMs)
     const stops: Promise<Stop>[] = []
@@ -96,6 +97,7 @@ export async function runRolling(options: RollingOptions): Promise<RollingResult
     for (const { pid, child } of started) {
       if (isAlive(pid) && child.exitCode === null) process.kill(pid, 'SIGKILL')
     }
+    await balancer?.stop()
     await provider.stop()
     await database.close()
     await rm(folder, { recursive: true, force: true })
