@@ -214,6 +214,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     namedTargets(router.table()).has(`${provider}:${model}`) ? `${provider}:${model}` : `${provider}:other`
   const router = createRouter({
     random,
+    maxAttempts: config.RETRY_MAX_ATTEMPTS,
     table: routing ?? defaultTable(rowsOf(providers), modelProviderNames),
     own: {
       rowsOf: (accountId) => deploying.targets.rowsOf(accountId),
