@@ -1,6 +1,6 @@
-/** The database is lost, and restored from a backup that was made under traffic. */
+/** The database is lost: restored from a backup that was made under traffic, or replaced by a replica in another region. */
 import { execFile } from 'node:child_process'
-import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
@@ -10,6 +10,7 @@ import { runAdmin } from '../support/admin-tool.ts'
 import { eventually } from '../support/gateway.ts'
 import { databaseEnv, makeDataDir } from '../support/postgres.ts'
 import { type GatewayProcess, isAlive, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
+import { startReplicatedPostgres } from '../support/replicated-postgres.ts'
 
 const exec = promisify(execFile)
 const quiet = { info() {}, warn() {} }
@@ -40,7 +41,7 @@ async function settled(sql: postgres.Sql): Promise<number> {
 }
 
 test('a base backup that was made under traffic is restored: the books check, and it serves', {
-  timeout: 120_000,
+  timeout: 90_000,
 }, async () => {
   const [dataDir, restoredDir] = [await makeDataDir(), await makeDataDir()]
   const servers: EmbeddedPostgres[] = []
@@ -101,3 +102,63 @@ async function copyCluster(sql: postgres.Sql, from: string, to: string): Promise
   await chown(join(to, 'backup_label'), uid, gid)
   for (const name of ['postmaster.pid', 'postmaster.opts']) await rm(join(to, name), { force: true })
 }
+
+test('a primary that is lost with what its replica had not received: pods that live enter it again, once', {
+  timeout: 90_000,
+}, async () => {
+  const servers = await startReplicatedPostgres()
+  onTestFinished(() => servers.close())
+  const { user, database } = servers.primary.connection
+  const gateway = await start({
+    DB_HOST: `${servers.primary.name},${servers.standby.name}`,
+    DB_USER: user,
+    DB_NAME: database,
+    DB_MAX_CONNS: '20',
+    DB_MIN_CONNS: '4',
+  })
+  for (let i = 0; i < 10; i++) expect(await chat(gateway)).toBe(200)
+  await eventually(async () => (await settled(servers.primary.sql)) === 10)
+  await servers.caughtUp()
+
+  // The other region hears no more from here on: that is the lag.
+  const [hba] = await servers.primary.sql<{ file: string }[]>`select current_setting('hba_file') as file`
+  const entries = await readFile(hba!.file, 'utf8')
+  await writeFile(hba!.file, `host replication all all reject\nlocal replication all reject\n${entries}`)
+  const [loaded] = await servers.primary.sql<{ at: Date }[]>`select pg_conf_load_time() as at`
+  await servers.primary.sql`select pg_reload_conf()`
+  await eventually(async () => {
+    const [row] = await servers.primary.sql<{ later: boolean }[]>`select pg_conf_load_time() > ${loaded!.at} as later`
+    return row!.later
+  })
+  // The postmaster reads who may connect just after it has told its children: one that slipped in is ended, too.
+  await eventually(async () => {
+    await servers.primary.sql`select pg_terminate_backend(pid) from pg_stat_replication`
+    const [{ n: senders }] = await servers.primary.sql<
+      [{ n: number }]
+    >`select count(*)::int as n from pg_stat_replication`
+    const [{ n: receivers }] = await servers.standby.sql<[{ n: number }]>`
+      select count(*)::int as n from pg_stat_wal_receiver`
+    return senders + receivers === 0
+  })
+  for (let i = 0; i < 7; i++) expect(await chat(gateway)).toBe(200)
+  await eventually(async () => (await settled(servers.primary.sql)) === 17)
+  expect(await settled(servers.standby.sql)).toBe(10)
+  await servers.primary.kill()
+  await eventually(async () => {
+    const response = await fetch(`${gateway.url}/api/v1/admin/mode`, {
+      headers: { authorization: `Bearer ${processKey}` },
+    })
+    return response.ok && ((await response.json()) as { read_only: boolean }).read_only
+  })
+  for (let i = 0; i < 5; i++) expect(await chat(gateway)).toBe(200)
+  await servers.promote()
+
+  // The seven that only the lost primary had, and the five of the outage: a pod that lives enters both from its journal.
+  await eventually(async () => (await settled(servers.standby.sql)) >= 22)
+  expect(await chat(gateway)).toBe(200)
+  await eventually(async () => (await settled(servers.standby.sql)) >= 23)
+  expect(await settled(servers.standby.sql)).toBe(23)
+  const env = { DB_HOST: servers.standby.name, DB_USER: user, DB_NAME: database }
+  const check = await runAdmin(env, 'ledger', 'check', '--json')
+  expect({ code: check.code, out: check.code === 0 ? '' : check.out }).toEqual({ code: 0, out: '' })
+})
