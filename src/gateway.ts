@@ -129,6 +129,8 @@ type OwnUpstreamOption = 'id' | 'maxConcurrent' | 'adaptive' | 'circuitName' | '
 
 const controlFactories = { vastai: createVastControl, ionet: createIonetControl }
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
+/** By the brownout's level: one line in so many, of requests that went well. */
+const logOneOf = [1, 10, 10, 100]
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
 const moneyConcurrency = 32
@@ -506,6 +508,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const recent = createRecentRequests()
   const context = createRequestContext({
     onEnded: recent.note,
+    logOneOf: () => logOneOf[admission.level()]!,
     clock,
     newId: ports.newId,
     metrics,

@@ -126,6 +126,8 @@ export class RequestInFlight {
     const { span } = trace
     if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
     if (!probes.has(route)) this.tell(method, route, status, ms)
+    const oneOf = status < 400 && !span?.trace.options.context.sampled ? (this.owner.options.logOneOf?.() ?? 1) : 1
+    if (oneOf > 1 && this.owner.unlogged++ % oneOf !== 0) return
     log[probes.has(route) ? 'debug' : 'info']('request', {
       request_id: this.id,
       caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
@@ -138,6 +140,7 @@ export class RequestInFlight {
       account_id: this.principal?.accountId,
       key_id: this.principal?.keyId,
       attempts: trace.attempts || undefined,
+      one_of: oneOf > 1 ? oneOf : undefined,
       ...this.log,
     })
   }
@@ -192,6 +195,8 @@ interface Owner {
   options: RequestContextOptions
   inFlight: number
   streams: number
+  /** Requests that went well while not all of them had a line. */
+  unlogged: number
 }
 
 /** What a runtime hands in with each request. */
@@ -218,6 +223,8 @@ export interface RequestContextOptions {
   isDraining: () => boolean
   /** @default nothing is traced */
   tracer?: Tracer | undefined
+  /** Of requests that went well one in so many has its line: writing them takes time that a busy pod lacks. @default 1 */
+  logOneOf?: () => number
   /** Told of each request that has ended, but for probes. */
   onEnded: (request: RecentRequest) => void
 }
@@ -228,7 +235,7 @@ const probes = new Set(['/livez', '/readyz', '/startupz', '/health', '/api/v1/he
 const printable = /^[\x21-\x7e]{1,128}$/
 
 export function createRequestContext(options: RequestContextOptions) {
-  const owner: Owner = { options, inFlight: 0, streams: 0 }
+  const owner: Owner = { options, inFlight: 0, streams: 0, unlogged: 0 }
 
   async function requestContext(c: AppContext, next: () => Promise<void>) {
     const request = new RequestInFlight(c, owner)
