@@ -1,4 +1,4 @@
-/** What one gateway's CPU per small completion is to another's, in one run, round by round in turns. */
+/** What one gateway's CPU per request is to another's, or for another request, in one run, round by round in turns. */
 import { chatRequest } from './answers.ts'
 import { measure, rate, type Sample } from './measure.ts'
 import type { Server } from './processes.ts'
@@ -6,12 +6,12 @@ import type { createProgress } from './progress.ts'
 import { table } from './rows.ts'
 import { median, roundRatios, type Spread, spread, total } from './statistics.ts'
 import { apiKey, otherCore } from './systems.ts'
-import { runWrk } from './wrk.ts'
+import { type LoadRequest, runWrk } from './wrk.ts'
 
 export interface CpuRatioOptions {
-  /** By the names of their rows. */
-  baseline: [name: string, server: Server]
-  tested: [name: string, server: Server]
+  /** By the names of their rows. @default a small completion */
+  baseline: [name: string, server: Server, request?: LoadRequest]
+  tested: [name: string, server: Server, request?: LoadRequest]
   rounds: number
   seconds: number
   progress: ReturnType<typeof createProgress>
@@ -21,29 +21,26 @@ export interface CpuRatioOptions {
 
 const connections = 32
 const warmUpSeconds = 10
-const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
+const completion: LoadRequest = {
+  method: 'POST',
+  path: '/v1/chat/completions',
+  body: chatRequest,
+  headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+}
 const cpu = ({ cpuSecondsPer1000 }: Sample) => cpuSecondsPer1000
 
 /** Prints both; answers the ratio of CPU per request, and what the tested one was sent. */
 export async function cpuRatio(options: CpuRatioOptions): Promise<{ ratio: Spread; sent: number }> {
   const { baseline, tested, rounds, seconds, progress } = options
-  const once = (server: Server, forSeconds: number) =>
-    measure(server, () =>
-      runWrk({
-        url: server.url,
-        request: { method: 'POST', path: '/v1/chat/completions', body: chatRequest, headers },
-        connections,
-        seconds: forSeconds,
-        core: otherCore,
-      }),
-    )
-  for (const [, server] of [baseline, tested]) await once(server, warmUpSeconds)
+  const once = ([, server, request = completion]: CpuRatioOptions['tested'], forSeconds: number) =>
+    measure(server, () => runWrk({ url: server.url, request, connections, seconds: forSeconds, core: otherCore }))
+  for (const each of [baseline, tested]) await once(each, warmUpSeconds)
   await options.onWarm?.()
   const samples: { baseline: Sample[]; tested: Sample[] } = { baseline: [], tested: [] }
   for (let round = 0; round < rounds; round++) {
     progress.show(`round ${round + 1} of ${rounds}`)
-    samples.baseline.push(await once(baseline[1], seconds))
-    samples.tested.push(await once(tested[1], seconds))
+    samples.baseline.push(await once(baseline, seconds))
+    samples.tested.push(await once(tested, seconds))
   }
   const row = (name: string, all: Sample[]) => [
     name,

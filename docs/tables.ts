@@ -3,13 +3,19 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { variables } from '../src/config.ts'
 import { errorTable } from '../src/errors.ts'
+import { openApiDocument } from '../src/reference/openapi.ts'
 import { instruments } from '../src/telemetry/instruments.ts'
 
 const row = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 const table = (head: string[], rows: string[][]) =>
   [row(...head), row(...head.map(() => '---')), ...rows.map((cells) => row(...cells))].join('\n')
 
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
+  version: string
+}
+
 export const pages: Record<string, string> = {
+  'openapi.json': `${JSON.stringify(openApiDocument(version), null, 2)}\n`,
   'configuration.md': `# Configuration
 
 Environment variables, all checked at start: a bad one ends the process with exit code 1 and one line that names the

@@ -25,8 +25,10 @@ import type { Log } from './ports.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admin-accounts.ts'
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
+import { adviceRoutes } from './routes/advice.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
+import { type ConsoleRouteOptions, consoleRoutes } from './routes/console-pages.ts'
 import { type DeploymentRouteOptions, deploymentRoutes } from './routes/deployments.ts'
 import { type ExportRouteOptions, exportRoutes } from './routes/export.ts'
 import { gpuRoutes } from './routes/gpu.ts'
@@ -35,13 +37,17 @@ import { type InstanceProxyRouteOptions, instanceProxyRoutes } from './routes/in
 import { type InstanceRouteOptions, instanceRoutes } from './routes/instances.ts'
 import { type OpenAiRouteOptions, openAiRoutes } from './routes/openai.ts'
 import { type PaymentRouteOptions, paymentRoutes } from './routes/payments.ts'
+import { type PreferenceRouteOptions, preferenceRoutes } from './routes/preferences.ts'
+import { priceRoutes } from './routes/prices.ts'
 import { type ProbeOptions, probeRoutes } from './routes/probes.ts'
 import { type ReceiptRouteOptions, receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts'
+import { type ReferenceRouteOptions, referenceRoutes } from './routes/reference.ts'
 import { type ReservationRouteOptions, reservationRoutes } from './routes/reservations.ts'
 import { type RouteRouteOptions, routeRoutes } from './routes/route.ts'
 import { type SignInRouteOptions, signInRoutes } from './routes/sign-in.ts'
 import { type UserRouteOptions, userRoutes } from './routes/user.ts'
 import { type WebhookRouteOptions, webhookRoutes } from './routes/webhooks.ts'
+import type { Advise } from './services/advice.ts'
 import type { Offers } from './services/offers.ts'
 import type { Prices } from './services/prices.ts'
 
@@ -49,6 +55,7 @@ export interface AppOptions {
   requestContext: MiddlewareHandler<AppEnv>
   log: Log
   probes: ProbeOptions
+  reference: ReferenceRouteOptions
   authenticate: AuthenticateOptions
   rateLimit: RateLimitOptions
   readOnly: ReadOnlyOptions
@@ -56,6 +63,8 @@ export interface AppOptions {
   openAi: OpenAiRouteOptions
   offers: Offers
   prices: Prices
+  advise: Advise
+  preferences: PreferenceRouteOptions
   instances: InstanceRouteOptions
   reservations: ReservationRouteOptions
   instanceProxy: InstanceProxyRouteOptions
@@ -74,6 +83,7 @@ export interface AppOptions {
   user: UserRouteOptions
   apiKeys: ApiKeyRouteOptions
   adminAccounts: AdminAccountRouteOptions
+  console: Omit<ConsoleRouteOptions, 'strangers'>
 }
 
 /** What changes an account, rents or pays, by any method but GET. */
@@ -90,6 +100,7 @@ const writing = [
   '/api/v1/gpu/deployments',
   '/api/v1/gpu/deployments/*',
   '/api/v1/gpu/reservations',
+  '/api/v1/gpu/preferences/*',
   '/api/v1/billing/payments',
   '/api/v1/guardrails',
 ]
@@ -104,14 +115,16 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.use(options.requestContext)
 
   app.route('/', probeRoutes(options.probes))
+  app.route('/', referenceRoutes(options.reference))
   app.route('/api/v1/receipts', receiptKeyRoutes(options.receipts))
 
   // Before authentication: a signature stands for the credential.
   app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly)))
   app.route('/api/v1/webhooks', webhookRoutes(options.webhooks))
 
-  const strangers = guard(refuseReadOnly(options.readOnly), addressLimit(options.addressLimit))
-  for (const path of signingIn) app.post(path, strangers)
+  const strangers = [refuseReadOnly(options.readOnly), addressLimit(options.addressLimit)]
+  for (const path of signingIn) app.post(path, guard(...strangers))
+  app.route('/', consoleRoutes({ ...options.console, strangers }))
   app.route('/api/v1/auth', signInRoutes(options.signIn))
 
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
@@ -129,7 +142,10 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   for (const path of ['apikey', 'apikeys', 'apikeys/*']) app.use(`/api/v1/auth/${path}`, guard(requireKeyManager))
   for (const path of writing) app.use(path, guard(refuseReadOnly(options.readOnly)))
   app.route('/v1', openAiRoutes(options.openAi))
-  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, prices: options.prices }))
+  app.route('/api/v1/gpu', gpuRoutes({ offers: options.offers, ...options.preferences }))
+  app.route('/api/v1/gpu/prices', priceRoutes({ prices: options.prices }))
+  app.route('/api/v1/gpu/advice', adviceRoutes({ advise: options.advise }))
+  app.route('/api/v1/gpu/preferences', preferenceRoutes(options.preferences))
   app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
   app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))

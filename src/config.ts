@@ -277,6 +277,11 @@ export const variables = {
   VASTAI_BASE_URL: optional(url, 'Vast.ai server, host root.'),
   IONET_API_KEY: optional(secret(1), "The gateway's own key at io.net."),
   IONET_BASE_URL: optional(url, 'io.net server, host root.'),
+  RENTAL_LEASE: required(
+    duration(1_000),
+    '3m',
+    'How long others wait for a pod that was at a rental, or at a list of a market, and may have died. Less than 3m may have two pods at one.',
+  ),
   BILLING_API_KEY: optional(secret(1), "The gateway's own key at the billing system, see `docs/billing-api.md`."),
   BILLING_BASE_URL: optional(url, 'Billing system, host root. Nobody else can know it: a key alone is not enough.'),
   STRIPE_SECRET_KEY: optional(secret(1), "The gateway's own key at Stripe. A live one is refused beside the sandbox."),
@@ -305,6 +310,31 @@ export const variables = {
     'Most that pods may cost a month: no more are asked for than it pays for. 0 = off.',
   ),
 
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    url,
+    'OpenTelemetry collector for traces, OTLP over HTTP, as in http://collector:4318; unset: nothing is traced. The other `OTEL_EXPORTER_OTLP_*` variables are read, too.',
+  ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optional(
+    url,
+    'The same with its whole path, as in http://collector:4318/v1/traces.',
+  ),
+  OTEL_SDK_DISABLED: required(flag, 'false', 'Nothing is traced, whatever is set.'),
+  OTEL_SERVICE_NAME: required(text, 'aiserve-gpuproxy', 'Name in traces.'),
+  OTEL_TRACES_SAMPLER: required(
+    oneOf(
+      'always_on',
+      'always_off',
+      'traceidratio',
+      'parentbased_always_on',
+      'parentbased_always_off',
+      'parentbased_traceidratio',
+    ),
+    'parentbased_always_on',
+    'Which traces are sampled. Failed (5xx) and slow requests are kept all the same.',
+  ),
+  OTEL_TRACES_SAMPLER_ARG: required(decimal(0, 1), '1', 'Share of the traces, for the samplers by ratio.'),
+  TRACE_SLOW: required(duration(1), '30s', 'A request that took so long is kept, sampled or not.'),
+
   DRAIN_DELAY: required(duration(), '5s', 'After SIGTERM: how long new requests are still taken.'),
   DRAIN_TIMEOUT: required(duration(), '600s', 'After that: how long running requests may take to end.'),
 } satisfies Record<string, Variable<unknown>>
@@ -325,9 +355,6 @@ export function operatorLimits(config: Config): WindowLimits {
 export function maxReplicas({ AUTOSCALER_SPEND_CAP_USD: cap, AUTOSCALER_POD_USD: pod }: Config): number {
   return cap > 0 ? Math.floor(cap / pod) : Number.POSITIVE_INFINITY
 }
-
-/** Variables that later work will read. Setting one changes nothing yet, which is worth a warning. */
-export const notYetRead = ['OTEL_EXPORTER_OTLP_ENDPOINT'] as const
 
 /** One line: which variable, its value (never a secret's), and what is allowed. */
 export class ConfigError extends Error {

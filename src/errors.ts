@@ -173,6 +173,11 @@ export const errorTable = {
     type: bad,
     message: 'There are not enough offers that fit. Nothing was rented and nothing is charged.',
   },
+  bid_too_low: {
+    status: 409,
+    type: bad,
+    message: 'That offer takes no bid so low. Nothing was rented and nothing is charged.',
+  },
   market_refused: {
     status: 409,
     type: bad,
@@ -195,6 +200,11 @@ export const errorTable = {
     status: 409,
     type: bad,
     message: 'This account has as many deployments as it may. End one that is not needed.',
+  },
+  too_many_preferences: {
+    status: 409,
+    type: bad,
+    message: 'This account has saved as many preferences as it may. Delete one that is not needed.',
   },
   email_taken: { status: 409, type: bad, message: 'There is an account with this email. Sign in, or use another.' },
   own_account: {

@@ -1,6 +1,6 @@
 /** Composition root of the origin: wires the rooms together from a config and a runtime's ports. */
 import { createApp } from './app.ts'
-import { createCache } from './cache/cache.ts'
+import { type Cached, createCache } from './cache/cache.ts'
 import { createMemoryTier } from './cache/memory-tier.ts'
 import { createSharedTier } from './cache/shared-tier.ts'
 import { createStore } from './cache/store.ts'
@@ -26,11 +26,13 @@ import { createVastControl } from './providers/vast-control.ts'
 import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
+import type { ReferenceRouteOptions } from './routes/reference.ts'
 import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
 import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
 import { createEndRentals } from './services/account-rentals.ts'
+import { createAdvise } from './services/advice.ts'
 import { createAnswers, type KeptAnswer } from './services/answers.ts'
 import { createApiKeys } from './services/api-keys.ts'
 import { createAutoscaler } from './services/autoscaler.ts'
@@ -47,22 +49,29 @@ import { createInstanceProxy } from './services/instance-proxy.ts'
 import { createKeyUse } from './services/key-use.ts'
 import { createLedger } from './services/ledger.ts'
 import { createLedgerRecovery } from './services/ledger-recovery.ts'
+import { createLive } from './services/live.ts'
+import { createMarketLists } from './services/market-lists.ts'
 import { createNoteKept } from './services/meter.ts'
 import { createModels } from './services/models.ts'
 import { createOfferBook } from './services/offer-book.ts'
-import { createOffers, type Snapshot } from './services/offers.ts'
+import { createOffers, type Snapshot, untilTurn } from './services/offers.ts'
+import { createOpenCalls } from './services/open-calls.ts'
 import { createOutbox } from './services/outbox.ts'
 import { createOutcomeOf } from './services/outcome.ts'
 import { createPayments } from './services/payments.ts'
-import { createPrices } from './services/prices.ts'
+import { createSavedPreferences } from './services/preferences.ts'
+import { createPriceWatch } from './services/price-watch.ts'
+import { createPrices, type PriceLook } from './services/prices.ts'
 import { createReceiptSigner } from './services/receipt-signer.ts'
 import { createReceipts } from './services/receipts.ts'
+import { createRecentRequests } from './services/recent-requests.ts'
 import { type RentedMachine, rentedName } from './services/rented-targets.ts'
 import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
 import { instruments } from './telemetry/instruments.ts'
+import { createTracer, withSpans } from './telemetry/trace.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
 import { createProviderLimit } from './upstream/provider-limit.ts'
@@ -120,6 +129,8 @@ type OwnUpstreamOption = 'id' | 'maxConcurrent' | 'adaptive' | 'circuitName' | '
 
 const controlFactories = { vastai: createVastControl, ionet: createIonetControl }
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
+/** By the brownout's level: one line in so many, of requests that went well. */
+const logOneOf = [1, 10, 10, 100]
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }
 const moneyConcurrency = 32
@@ -146,13 +157,13 @@ const strangersBodyBytes = 8 * 1024
 
 export function createGateway(options: GatewayOptions): Gateway {
   const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
-  const { clock, random, metrics, log, http, accounts, digest, fleet } = ports
+  const { clock, random, metrics, log, http, accounts, digest, fleet, tracing } = ports
   const pods = fleet?.pods ?? (() => 1)
   let draining = false
 
   const localLimits = createLocalLimits({ clock })
-  const leasedLimits =
-    ports.limitStore && createLeasedLimits({ clock, store: ports.limitStore, local: localLimits, pods })
+  const limitStore = ports.limitStore && withSpans(ports.limitStore, tracing, 'redis', ['lease'])
+  const leasedLimits = limitStore && createLeasedLimits({ clock, store: limitStore, local: localLimits, pods })
   const limits = leasedLimits ?? localLimits
 
   const guardedCall = createGuardedCall({
@@ -166,6 +177,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }),
     maxAttempts: config.RETRY_MAX_ATTEMPTS,
     maxHintWaitMs: config.RETRY_AFTER_MAX_WAIT,
+    currentSpan: tracing?.current,
   })
 
   /** Providers that a reloaded routing table names keep their breakers and limits. */
@@ -204,6 +216,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     namedTargets(router.table()).has(`${provider}:${model}`) ? `${provider}:${model}` : `${provider}:other`
   const router = createRouter({
     random,
+    maxAttempts: config.RETRY_MAX_ATTEMPTS,
     table: routing ?? defaultTable(rowsOf(providers), modelProviderNames),
     own: {
       rowsOf: (accountId) => deploying.targets.rowsOf(accountId),
@@ -250,8 +263,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       guardedCall,
       upstream: guarded,
       priceFactor: () => faultInjection.priceFactor(name),
+      pace: ports.pace,
     }
-    machines.push(controlFactories[name]({ ...market, pace: ports.pace }))
+    machines.push(controlFactories[name]({ ...market, elsewhereHttp: ports.instanceHttp }))
     return [marketFactories[name](market)]
   })
 
@@ -287,7 +301,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const memory = createMemoryTier({ maxBytes: config.CACHE_LOCAL_SIZE_MB * megabyte })
   const lookups = (cache: string) => (result: string) => metrics.count(instruments.cacheRequests, { cache, result })
-  const sharedTier = ports.sharedCache && createSharedTier({ cache: ports.sharedCache, clock })
+  const sharedCache = ports.sharedCache && withSpans(ports.sharedCache, tracing, 'redis', ['read', 'write'])
+  const sharedTier = sharedCache && createSharedTier({ cache: sharedCache, clock })
+  const traced = <C extends object>(cache: C, name: string, method: keyof C & string) =>
+    withSpans(cache, tracing, 'cache', [method], (found) => ({
+      'gpuproxy.cache': name,
+      'gpuproxy.cache_result': (found as Cached<unknown> | undefined)?.result ?? 'miss',
+    }))
   const shared = (layout: number) => sharedTier && { tier: sharedTier, layout, ttlMs: config.CACHE_REDIS_TTL }
   const tiers = { clock, random, memory, localTtlMs: config.CACHE_LOCAL_TTL }
   const principals = createCache<Principal | null, 'credential'>({
@@ -318,28 +338,51 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...tiers,
     name: 'offers',
     scope: 'public',
-    shared: shared(2),
+    shared: shared(3),
     freshMs: 30_000,
     staleWhileRevalidateMs: 2 * 60_000,
     staleIfErrorMs: 10 * 60_000,
     // After a failed search the market gets a rest: Vast.ai allows ten searches a minute.
     retryAfterErrorMs: 15_000,
-    bytesOf: ({ offers }) => offers.length * 600,
+    ownWaitMs: untilTurn,
+    bytesOf: ({ offers }) => offers.length * 900,
     onLookup: lookups('offers'),
   })
 
-  const prices = createPrices({ clock, history: ports.priceHistory, log })
+  const priceLooks = createCache<PriceLook[], 'public'>({
+    ...tiers,
+    name: 'prices',
+    scope: 'public',
+    freshMs: 60_000,
+    staleWhileRevalidateMs: 10 * 60_000,
+    staleIfErrorMs: 60 * 60_000,
+    isNegative: (looks) => looks.length === 0,
+    bytesOf: (looks) => looks.reduce((sum, { history }) => sum + 600 + 60 * history.length, 0),
+    onLookup: lookups('prices'),
+  })
+  const prices = createPrices({ clock, history: ports.priceHistory, looks: priceLooks, log })
   const offers = createOffers({
     clock,
     markets,
     absent: marketNames.filter((name) => !providers[name]),
-    snapshots,
+    snapshots: traced(snapshots, 'offers', 'get'),
     memory,
-    pace: ports.pace,
     onList(market, list) {
       if (!ports.writeMode.readOnly) void prices.note(market, list)
     },
   })
+  const priceWatch = createPriceWatch({
+    ...{ clock, random, offers, markets: markets.map(({ name }) => name), turns: ports.turns },
+    holder: ports.identity.processId,
+    mode: ports.writeMode,
+    log,
+  })
+  const readMarketLists = createMarketLists({
+    offers,
+    markets: markets.map(({ name }) => name),
+    absent: marketNames.filter((name) => !providers[name]),
+  })
+  const preferences = createSavedPreferences({ clock, store: ports.preferences, lists: readMarketLists })
   const { rentals } = ports
   const renting = createRenting({
     ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
@@ -348,6 +391,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     fleet: ports.fleetId,
     holder: ports.identity.processId,
     pods,
+    leaseMs: config.RENTAL_LEASE,
     mode: ports.writeMode,
     metrics,
     log,
@@ -377,6 +421,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     })
     return provider
   }
+  const openCalls = createOpenCalls({ clock, rentals, log })
   const deploying: Deploying = createDeploying({
     desk: renting.desk,
     rentals,
@@ -422,18 +467,22 @@ export function createGateway(options: GatewayOptions): Gateway {
   const answers = createAnswers({
     inference,
     router,
-    store: createStore<KeptAnswer, 'account'>({
-      name: 'answers',
-      scope: 'account',
-      clock,
-      memory,
-      shared: shared(1),
-      localTtlMs: config.CACHE_LOCAL_TTL,
-      ttlMs: config.CACHE_REDIS_TTL,
-      // Two bytes for a character, at most.
-      bytesOf: ({ body }) => 2 * body.length + 400,
-      onLookup: lookups('answers'),
-    }),
+    store: traced(
+      createStore<KeptAnswer, 'account'>({
+        name: 'answers',
+        scope: 'account',
+        clock,
+        memory,
+        shared: shared(1),
+        localTtlMs: config.CACHE_LOCAL_TTL,
+        ttlMs: config.CACHE_REDIS_TTL,
+        // Two bytes for a character, at most.
+        bytesOf: ({ body }) => 2 * body.length + 400,
+        onLookup: lookups('answers'),
+      }),
+      'answers',
+      'find',
+    ),
   })
 
   const keyedExecutions = createKeyedExecutions({
@@ -456,13 +505,17 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
 
+  const recent = createRecentRequests()
   const context = createRequestContext({
+    onEnded: recent.note,
+    logOneOf: () => logOneOf[admission.level()]!,
     clock,
     newId: ports.newId,
     metrics,
     log,
     reply: ports.reply,
     isDraining: () => draining,
+    tracer: tracing && createTracer(tracing, clock.now),
   })
   const admission = createAdmission({ clock, random, metrics, load: ports.load })
   const bodies = createBodyBudget({
@@ -499,6 +552,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
   })
   const trustedHops = config.TRUSTED_PROXY_HOPS
+  let reference: Promise<ReferenceRouteOptions['file']> | undefined
+  const breakers = createBreakers({
+    clock,
+    names: breakerNames,
+    upstreams: () => all(),
+    pod: config.HOSTNAME,
+    fleet,
+  })
+  const live = createLive({ clock, metrics, breakers, writeMode: ports.writeMode, version, pod: config.HOSTNAME })
   const app = createApp({
     requestContext: context.middleware,
     log,
@@ -515,13 +577,25 @@ export function createGateway(options: GatewayOptions): Gateway {
       sameSecret: (a, b) => digest(a) === digest(b),
       isDraining: () => draining,
     },
-    authenticate: { accounts, sessions, tokens, keyUse, principals, digest },
+    reference: {
+      // Read when somebody asks for it: a start needs none of it.
+      async file(name) {
+        reference ??= import('./reference/reference.ts').then(({ createReference }) => createReference(version))
+        return (await reference)(name)
+      },
+    },
+    authenticate: {
+      ...{ accounts, sessions, tokens, keyUse, digest },
+      principals: traced(principals, 'principals', 'get'),
+    },
     rateLimit: { limits, perMinute: config.RATE_LIMIT_PER_MINUTE, metrics },
     readOnly: { mode: ports.writeMode },
     admission,
     openAi: {
       answers,
-      models: createModels(router, modelLists, (accountId) => deploying.targets.namesOf(accountId)),
+      models: createModels(router, traced(modelLists, 'models', 'get'), (accountId) =>
+        deploying.targets.namesOf(accountId),
+      ),
       readJson,
       readForm: createReadForm(bodies),
       noteKept: createNoteKept({ ledger }),
@@ -540,6 +614,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
     signIn: { signIn, readJson: createReadJson(bodies, strangersBodyBytes), trustedHops },
+    console: {
+      files: ports.consoleFiles,
+      signIn,
+      readJson: createReadJson(bodies, strangersBodyBytes),
+      trustedHops,
+      secure: config.NODE_ENV === 'production',
+    },
     user: { users, signIn, readJson },
     apiKeys: {
       apiKeys: createApiKeys({ accounts, requestsPerMinute: config.RATE_LIMIT_PER_MINUTE }),
@@ -548,13 +629,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     adminAccounts: { accounts: createAccountAdmin({ users, passwords, clock }), readJson, log },
     admin: {
-      breakers: createBreakers({
-        clock,
-        names: breakerNames,
-        upstreams: () => all(),
-        pod: config.HOSTNAME,
-        fleet,
-      }),
+      breakers,
+      live,
+      recent,
       faults: createFaults({ injection: faultInjection, allowed: faultsAllowed(config) }),
       writeMode: ports.writeMode,
       readJson,
@@ -568,19 +645,22 @@ export function createGateway(options: GatewayOptions): Gateway {
     export: { accountExport: createAccountExport({ clock, sections: exportSections(ports) }) },
     adminMoney: { users, grants: createGrants(ports), guardrails, readJson, log },
     instanceProxy: {
-      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp }),
-      bodies,
+      proxy: createInstanceProxy({ clock, rentals, http: instanceHttp, tunnel: ports.tunnel, openCalls }),
+      streamBody: ports.streamBody,
     },
     deployments: {
       deployments: deploying.desk,
       instances: renting.instances,
+      preferences,
       idempotent,
       readJson,
     },
     offers,
     prices,
-    reservations: { ...renting, idempotent, readJson },
-    instances: { instances: renting.instances, desk: renting.desk, idempotent, readJson },
+    advise: createAdvise({ clock, statements: ports.statements, lists: readMarketLists }),
+    preferences: { preferences, readJson },
+    reservations: { ...renting, preferences, idempotent, readJson },
+    instances: { instances: renting.instances, desk: renting.desk, preferences, idempotent, readJson },
   })
 
   const all = () => [...upstreams.values(), ...deploying.targets.upstreams()]
@@ -604,6 +684,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.buildInfo, () => [[{ version }, 1]])
   metrics.gauge(instruments.httpInFlight, () => [[{}, context.inFlight()]])
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
+  metrics.gauge(instruments.gpuProxyOpen, () => openCalls.counts().map(([kind, count]) => [{ kind }, count]))
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
@@ -629,9 +710,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     beginDrain() {
       draining = true
       for (const { stop } of all()) stop()
+      live.stop()
       void stopMoney()
     },
-    stopStreams: inference.stopStreams,
+    stopStreams() {
+      inference.stopStreams()
+      openCalls.stop()
+    },
     inFlight: context.inFlight,
     async start() {
       await recovery.endJournalled()
@@ -640,12 +725,14 @@ export function createGateway(options: GatewayOptions): Gateway {
       await upkeep.start()
       renting.start()
       deploying.start()
+      priceWatch.start()
     },
     async close() {
       recovery.stop()
       autoscaler.stop()
       keyedExecutions.stop()
       upkeep.stop()
+      priceWatch.stop()
       await Promise.all([
         leasedLimits?.close(),
         keyUse.close(),

@@ -11,6 +11,8 @@ import type { Terms } from './domain/ledger.ts'
 import type { MicroUsd } from './domain/money.ts'
 import type { MarketName } from './domain/offer.ts'
 import type { NewPayment, Payment, PaymentState } from './domain/payment.ts'
+import type { Preference } from './domain/preference.ts'
+import type { PriceAt } from './domain/price-history.ts'
 import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
 import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalState } from './domain/rental.ts'
@@ -23,6 +25,7 @@ import type { FleetBoard } from './resilience/fleet-board.ts'
 import type { LimitStore } from './resilience/leased-limits.ts'
 import type { Counter, Gauge, Histogram, Labels } from './telemetry/instruments.ts'
 import type { LogFields } from './telemetry/log-fields.ts'
+import type { Tracing } from './telemetry/trace.ts'
 
 export type { Clock, FleetBoard, LimitStore, Load }
 
@@ -37,6 +40,7 @@ export interface Ports {
   http: HttpClient
   reply: Reply
   readBody: ReadBody
+  streamBody: StreamBody
   accounts: Accounts
   users: Users
   sessions: Sessions
@@ -68,31 +72,43 @@ export interface Ports {
   /** Of what the fleet may do only once in a while. */
   pace: Pace
   priceHistory: PriceHistory
+  preferences: Preferences
   /** Eight hexadecimal digits, of all pods that share a database, for ever: in the labels of machines. */
   fleetId: string
   deployments: Deployments
   /** Calls rented machines, whose addresses strangers chose: it connects to public ones alone. */
   instanceHttp: HttpClient
+  /** Joins callers with rented machines, under the same rule. */
+  tunnel: Tunnel
   metrics: Metrics
   log: Log
   /** Absent where the runtime cannot tell: then nothing is shed for its sake. */
   load?: LoadProbe
+  /** Absent: nothing is traced, which costs nothing. */
+  tracing?: Tracing | undefined
+  /** Absent where the runtime has no pages for people. */
+  consoleFiles?: ConsoleFiles | undefined
   /** What the pods of a fleet tell each other. Absent where this pod is alone. */
   fleet?: FleetBoard
 }
+
+/** A file of the console by its name; undefined = there is none. */
+export type ConsoleFiles = (name: string) => { type: string; etag: string; bytes: Uint8Array } | undefined
 
 /** How busy the process was since the last call. */
 export type LoadProbe = () => Load
 
 /** An outgoing call as a plain record. */
 export interface HttpCall {
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** In capitals. */
+  method: string
   /** Scheme, host and port, as in `https://api.example.com`. */
   origin: string
   /** Path and query, beginning with `/`. */
   path: string
   headers: Record<string, string>
-  body?: string | Uint8Array
+  /** An iterable is sent as it is read: with `content-length` where the headers have one, else in chunks. */
+  body?: string | Uint8Array | AsyncIterable<Uint8Array>
   /** Made for this call alone. Aborting it ends the call at once, whatever its phase, and closes its socket. */
   signal: AbortSignal
   /** Longest wait for the response's headers once the request is sent, in ms; 0 = none. */
@@ -101,6 +117,8 @@ export interface HttpCall {
   idleTimeoutMs: number
   /** Most bytes of body accepted, counted after decoding. */
   maxBytes: number
+  /** Of a stream: an answer in whatever encoding is passed on, its bytes as they came. @default an encoded one is malformed */
+  anyEncoding?: boolean
 }
 
 export interface HttpReply<Body> {
@@ -149,10 +167,39 @@ export type ReplyBody = string | Uint8Array | AsyncIterable<string | Uint8Array>
  * time as the client reads, and closed (`return()`) when the client leaves. It is always begun, also where the client
  * has left already: a generator that was never begun would never reach its `finally`.
  */
-export type Reply = (status: number, headers: Record<string, string>, body: ReplyBody) => Response
+export type Reply = (status: number, headers: AnswerHeaders, body: ReplyBody) => Response
+
+/** A list is a header that stands several times, as `set-cookie` does. */
+export type AnswerHeaders = Record<string, string | readonly string[]>
 
 /** Reads a whole request body; throws ApiError `body_too_large` past `maxBytes`, without keeping what came before. */
 export type ReadBody = (request: Request, bindings: unknown, maxBytes: number) => Promise<Uint8Array>
+
+/**
+ * The body of a request as it comes, read no faster than it is taken; undefined = it has none. However long it takes as
+ * a whole: its iteration throws ApiError `body_timeout` after a silence of `idleMs`, `client_closed` where its sender left.
+ */
+export type StreamBody = (
+  request: Request,
+  bindings: unknown,
+  options: { idleMs: number },
+) => AsyncIterable<Uint8Array> | undefined
+
+/**
+ * Asks a machine for a WebSocket in the caller's name. Where it agrees, the answer is its 101: once that has been sent,
+ * bytes pass both ways untouched, each side read no faster than the other takes it. Fails as `HttpClient` does.
+ */
+export type Tunnel = (
+  bindings: unknown,
+  call: Omit<HttpCall, 'method' | 'body' | 'maxBytes'>,
+) => Promise<HttpReply<AsyncIterable<Uint8Array>> | OpenTunnel>
+
+/** Ends with either side, after `idleTimeoutMs` of silence on both, and with the call's signal. */
+export interface OpenTunnel {
+  status: 101
+  headers: HttpReply<unknown>['headers']
+  closed: Promise<void>
+}
 
 export interface Accounts {
   /** The principal that an API key stands for; undefined when it is unknown, expired or revoked. */
@@ -737,6 +784,8 @@ export interface RentalChange {
   createSentAt?: Date | undefined
   startedAt?: Date | undefined
   heardAt?: Date | undefined
+  /** Nothing of it is left at the market, which has not told yet what it came to. */
+  endedAt?: Date | undefined
   dueAt?: Date | undefined
   failures?: number | undefined
   accrued?: MicroUsd | undefined
@@ -798,23 +847,41 @@ export interface Turns {
 
 /** What GPUs cost, by hours of UTC. Nobody's own: the markets'. */
 export interface PriceHistory {
-  /** An hour that is there already keeps the lower of the two cheapest prices, and the later median. */
+  /** An hour that is there already keeps the lower of the two cheapest prices and lowest bids, and the later median. */
   note(hours: readonly PriceHour[]): Promise<void>
   /** GPUs of which there is an hour since then, at most 500. */
   names(since: Date): Promise<string[]>
-  /** Of all markets and regions together, the oldest first; at most 2,200 hours. */
-  cheapest(gpuModel: string, since: Date): Promise<{ hour: Date; price: MicroUsd }[]>
+  /** Of each market, over its regions together or of one, the oldest first; at most 4,400. */
+  hours(ask: {
+    gpuModel: string
+    since: Date
+    market?: MarketName | undefined
+    /** In capitals or not. */
+    region?: string | undefined
+  }): Promise<(PriceAt & { market: MarketName })[]>
   forget(before: Date): Promise<void>
 }
 
 /** Prices of one GPU and hour. */
-export interface PriceHour {
+export interface PriceHour extends PriceAt {
   market: MarketName
   gpuModel: string
   region: string
-  hour: Date
-  cheapest: MicroUsd
   median: MicroUsd
+}
+
+/** What accounts have saved to look for machines by. Gone with the account. */
+export interface Preferences {
+  /**
+   * In the place of the one of that name. `too_many`: the account has 50 others.
+   * @throws ApiError `unknown_account` where it was closed a moment ago
+   */
+  save(accountId: string, preference: Preference): Promise<'created' | 'replaced' | 'too_many'>
+  find(accountId: string, name: string): Promise<Preference | undefined>
+  /** All of them, by name. */
+  list(accountId: string): Promise<Preference[]>
+  /** False: there was none. */
+  remove(accountId: string, name: string): Promise<boolean>
 }
 
 /** What the whole fleet together may do only once in a while, as the markets want it. */
@@ -826,7 +893,10 @@ export interface Pace {
   take(key: string, intervalMs: number, burst?: number): Promise<number>
 }
 
-/** Machines that markets list and no rental accounts for: what is known of them outlives the pod that saw them. */
+/**
+ * Machines that markets list and no rental accounts for, and those that rentals have and no list shows: what is known of
+ * them outlives the pod that read the lists.
+ */
 export interface Sightings {
   /** Notes that each was seen now; answers what is known of them. */
   note(

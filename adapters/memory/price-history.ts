@@ -1,4 +1,6 @@
 /** Prices of one process, for tests. */
+import type { MarketName } from '../../src/domain/offer.ts'
+import type { PriceAt } from '../../src/domain/price-history.ts'
 import type { PriceHistory, PriceHour } from '../../src/ports.ts'
 
 export function createMemoryPriceHistory(): PriceHistory {
@@ -8,21 +10,30 @@ export function createMemoryPriceHistory(): PriceHistory {
     async note(seen) {
       for (const each of seen) {
         const key = JSON.stringify([each.gpuModel, each.hour, each.market, each.region])
-        const cheapest = Math.min(each.cheapest, hours.get(key)?.cheapest ?? Number.POSITIVE_INFINITY)
-        hours.set(key, { ...each, cheapest })
+        hours.set(key, { ...each, ...lower(each, hours.get(key)) })
       }
     },
     names: async (at) => [...new Set(since(at).map(({ gpuModel }) => gpuModel))].sort(),
-    async cheapest(gpuModel, at) {
-      const prices = new Map<number, number>()
-      for (const { gpuModel: name, hour, cheapest } of since(at)) {
-        if (name !== gpuModel) continue
-        prices.set(hour.getTime(), Math.min(cheapest, prices.get(hour.getTime()) ?? Number.POSITIVE_INFINITY))
+    async hours({ gpuModel, since: at, market, region }) {
+      const found = new Map<string, PriceAt & { market: MarketName }>()
+      for (const each of since(at)) {
+        if (each.gpuModel !== gpuModel || (market !== undefined && each.market !== market)) continue
+        if (region !== undefined && each.region.toLowerCase() !== region.toLowerCase()) continue
+        const key = `${each.market} ${each.hour.toISOString()}`
+        found.set(key, { market: each.market, hour: each.hour, ...lower(each, found.get(key)) })
       }
-      return [...prices].sort(([a], [b]) => a - b).map(([hour, price]) => ({ hour: new Date(hour), price }))
+      return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, hour]) => hour)
     },
     async forget(before) {
       for (const [key, { hour }] of hours) if (hour < before) hours.delete(key)
     },
   }
 }
+
+const lower = (a: PriceAt, b: PriceAt | undefined) => ({
+  cheapest: Math.min(a.cheapest, b?.cheapest ?? a.cheapest),
+  lowestBid:
+    a.lowestBid === undefined || b?.lowestBid === undefined
+      ? (a.lowestBid ?? b?.lowestBid)
+      : Math.min(a.lowestBid, b.lowestBid),
+})

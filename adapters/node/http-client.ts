@@ -2,13 +2,21 @@
  * The HTTP port over undici's `dispatch`: plain records in and out, no web streams, no redirects. One pool for each
  * origin; how many calls run at once is the bulkheads' business.
  */
+import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { type HttpCall, type HttpClient, HttpFailure, type HttpFailureKind, type HttpReply } from '../../src/ports.ts'
 
 export interface NodeHttpClient extends HttpClient {
+  /** Asks for a WebSocket: resolves with the socket where the other end agrees, else with its answer. */
+  upgrade(call: HttpCall): Promise<Upgraded | HttpReply<AsyncIterable<Uint8Array>>>
   close(): Promise<void>
+}
+
+export interface Upgraded {
+  headers: Headers
+  socket: Duplex
 }
 
 export interface HttpClientOptions {
@@ -59,14 +67,15 @@ export function createHttpClient(options: HttpClientOptions): NodeHttpClient {
     return pool
   }
 
-  const dispatch = (call: HttpCall, handler: CallHandler) => {
+  const dispatch = (call: HttpCall, handler: CallHandler, upgrade: string | null = null) => {
     if (refuses(call.origin)) return handler.refuse()
     poolOf(call.origin).dispatch(
       {
-        method: call.method,
+        method: call.method as Dispatcher.HttpMethod,
         path: call.path,
         headers: call.headers,
-        body: call.body ?? null,
+        body: (call.body as string | Uint8Array | undefined) ?? null,
+        upgrade,
         headersTimeout: call.headersTimeoutMs,
         bodyTimeout: call.idleTimeoutMs,
       },
@@ -78,6 +87,8 @@ export function createHttpClient(options: HttpClientOptions): NodeHttpClient {
     bytes: (call) => new Promise((resolve, reject) => dispatch(call, new BytesHandler(call, resolve, reject))),
     stream: (call) =>
       new Promise((resolve, reject) => dispatch(call, new StreamHandler(call, batchMs, resolve, reject))),
+    upgrade: (call) =>
+      new Promise((resolve, reject) => dispatch(call, new UpgradeHandler(call, batchMs, resolve, reject), 'websocket')),
     async close() {
       await Promise.all([...pools.values()].map((pool) => pool.destroy()))
       pools.clear()
@@ -239,7 +250,7 @@ class StreamHandler extends CallHandler {
 
   onHeaders() {
     const encoding = this.headers['content-encoding']
-    if (encoding !== undefined && encoding !== 'identity') return this.stop('malformed')
+    if (encoding !== undefined && encoding !== 'identity' && !this.call.anyEncoding) return this.stop('malformed')
     const iterator: AsyncIterableIterator<Uint8Array, undefined> = {
       [Symbol.asyncIterator]: () => iterator,
       next: () => this.next(),
@@ -317,5 +328,24 @@ class StreamHandler extends CallHandler {
       }, lingerMs).unref()
     }
     return Promise.resolve({ done: true, value: undefined })
+  }
+}
+
+class UpgradeHandler extends StreamHandler {
+  private readonly upgraded: (upgraded: Upgraded) => void
+
+  constructor(
+    call: HttpCall,
+    batchMs: () => number,
+    resolve: (reply: Upgraded | HttpReply<AsyncIterable<Uint8Array>>) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    super(call, batchMs, resolve, reject)
+    this.upgraded = resolve
+  }
+
+  onRequestUpgrade(_controller: Dispatcher.DispatchController, _status: number, headers: Headers, socket: Duplex) {
+    // From here on it is nobody's but the taker's: undici has let go of it, and the call's signal no longer reaches it.
+    this.upgraded({ headers, socket })
   }
 }

@@ -6,13 +6,33 @@
 import { type LookupAddress, lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
+import { createHttpClient, type HttpClientOptions, type NodeHttpClient } from './http-client.ts'
 
-export interface InstanceConnectorOptions {
-  connectTimeoutMs: number
-  /** `127.0.0.1`, written just so, may be connected to: where the market itself is this machine's sandbox. */
-  allowLoopback: boolean
+export interface InstanceHttpOptions extends Pick<HttpClientOptions, 'connectTimeoutMs' | 'batchMs'> {
+  isProduction: boolean
+  /** Of the markets that there are. */
+  marketUrls: readonly (string | undefined)[]
   /** @default the system's */
   resolve?: typeof lookup
+}
+
+export function createInstanceHttp(options: InstanceHttpOptions): NodeHttpClient {
+  const { connectTimeoutMs, batchMs, isProduction, marketUrls, resolve = lookup } = options
+  // A market on this machine is a sandbox, and its machines are here, too.
+  const allowLoopback = !isProduction && marketUrls.some((url) => URL.parse(url ?? '')?.hostname === '127.0.0.1')
+  return createHttpClient({
+    connectTimeoutMs,
+    ...(batchMs && { batchMs }),
+    connector: createConnector({ connectTimeoutMs, allowLoopback, resolve }),
+    refuses: (origin) => !isPlainOrigin(origin),
+  })
+}
+
+interface ConnectorOptions {
+  connectTimeoutMs: number
+  /** `127.0.0.1`, written just so, may be connected to. */
+  allowLoopback: boolean
+  resolve: typeof lookup
 }
 
 const special = new BlockList()
@@ -59,7 +79,7 @@ class AddressRefused extends Error {
 }
 
 /** Looks a name up once; what it answers is what is connected to, or nothing is. */
-export function publicLookup(resolve: typeof lookup): LookupFunction {
+function publicLookup(resolve: typeof lookup): LookupFunction {
   return (hostname, wanted, callback) => {
     resolve(hostname, { ...wanted, all: true }, (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => {
       if (error) return callback(error, [])
@@ -73,9 +93,8 @@ export function publicLookup(resolve: typeof lookup): LookupFunction {
   }
 }
 
-export function createInstanceConnector(options: InstanceConnectorOptions): buildConnector.connector {
-  const { connectTimeoutMs, allowLoopback, resolve = lookup } = options
-
+function createConnector(options: ConnectorOptions): buildConnector.connector {
+  const { connectTimeoutMs, allowLoopback, resolve } = options
   const connect = buildConnector({ timeout: connectTimeoutMs, lookup: publicLookup(resolve) })
 
   return (target, callback) => {

@@ -5,29 +5,33 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { type Config, loadConfig, notYetRead } from '../../src/config.ts'
+import { type Config, loadConfig } from '../../src/config.ts'
+import { marketNames } from '../../src/domain/offer.ts'
 import { createGateway } from '../../src/gateway.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import { createMemoryPace } from '../memory/pace.ts'
 import { createBatching } from './batching.ts'
+import { readConsoleFiles } from './console-files.ts'
 import { createHttpClient } from './http-client.ts'
 import { digest, newId } from './identity.ts'
-import { createInstanceConnector, isPlainOrigin } from './instance-http.ts'
+import { createInstanceHttp } from './instance-http.ts'
 import { openJournal } from './journal.ts'
 import { createLoadProbe } from './load.ts'
 import { createLog, type NodeLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { createPasswords } from './passwords.ts'
-import { type FoundProviders, findProviders } from './providers.ts'
+import { findProviders } from './providers.ts'
 import { readBody } from './read-body.ts'
 import { openSharedState } from './redis/open.ts'
 import { reply } from './reply.ts'
 import { readRoutingFile, watchRoutingFile } from './routing-file.ts'
 import { startServer } from './server.ts'
 import { openStorage } from './storage.ts'
+import { streamBody } from './stream-body.ts'
+import { openTracing } from './tracing.ts'
+import { createTunnel } from './tunnel.ts'
 import { version } from './version.ts'
-
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
@@ -49,11 +53,11 @@ async function run(config: Config) {
   // Heard from the start on: a signal during start-up takes effect when there is something to stop.
   const stopSignal = firstSignal(log)
 
-  for (const name of notYetRead) if (process.env[name]) log.warn(`${name} is set but not read by this version`)
   const metrics = createMetrics()
+  const tracing = await openTracing({ config, version, clock, log })
   const shared = await openSharedState(config, { clock, random, log, metrics, pod: `${config.HOSTNAME}-${newId()}` })
   const pods = shared?.fleet.pods ?? (() => 1)
-  const storage = await openStorage(config, { clock, random, log, metrics, pods })
+  const storage = await openStorage(config, { clock, random, log, metrics, pods, tracing })
   const journal = await openJournal({
     folder: join(config.DATA_DIR, 'journal'),
     maxBytes: config.JOURNAL_MAX_MB * 1024 * 1024,
@@ -66,14 +70,11 @@ async function run(config: Config) {
     : undefined
   const routing = routingFile && (await readRoutingFile(routingFile))
   const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT, batchMs: createBatching().ms })
-  const instanceHttp = createHttpClient({
+  const instanceHttp = createInstanceHttp({
     connectTimeoutMs: config.CONNECT_TIMEOUT,
     batchMs: createBatching().ms,
-    connector: createInstanceConnector({
-      connectTimeoutMs: config.CONNECT_TIMEOUT,
-      allowLoopback: config.NODE_ENV !== 'production' && hasLocalMarket(providers),
-    }),
-    refuses: (origin) => !isPlainOrigin(origin),
+    isProduction: config.NODE_ENV === 'production',
+    marketUrls: marketNames.map((name) => providers[name]?.baseUrl),
   })
   const gateway = createGateway({
     config,
@@ -90,6 +91,7 @@ async function run(config: Config) {
       http,
       reply,
       readBody,
+      streamBody,
       metrics,
       log,
       load: createLoadProbe().probe,
@@ -112,8 +114,10 @@ async function run(config: Config) {
       paymentStore: storage.paymentStore,
       fleetId: storage.fleetId,
       priceHistory: storage.priceHistory,
+      preferences: storage.preferences,
       pace: shared?.pace ?? createMemoryPace({ clock }),
       instanceHttp,
+      tunnel: createTunnel({ http: instanceHttp }),
       deployments: storage.deployments,
       rentals: storage.rentals,
       turns: storage.turns,
@@ -121,6 +125,8 @@ async function run(config: Config) {
       limitStore: shared?.limitStore,
       sharedCache: shared?.cache,
       ...(shared && { fleet: shared.fleet }),
+      tracing,
+      consoleFiles: readConsoleFiles(),
       dependencies: {
         database: storage.ping,
         redis: shared ? (signal) => shared.redis.ping(signal) : 'in_process',
@@ -168,14 +174,9 @@ async function run(config: Config) {
   await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
   await gateway.stopMoney()
   await Promise.all([http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
-  await Promise.all([storage.close(), shared?.close()])
+  await Promise.all([storage.close(), shared?.close(), tracing?.close()])
   log.flush()
   process.exit(0)
-}
-
-/** A market on this machine: its machines are here, too. */
-function hasLocalMarket({ vastai, ionet }: FoundProviders['providers']) {
-  return [vastai, ionet].some((market) => URL.parse(market?.baseUrl ?? '')?.hostname === '127.0.0.1')
 }
 
 /** The first signal starts the drain; the second ends the process at once. */

@@ -3,13 +3,24 @@
  * which @hono/node-server's fast path accepts in place of a web stream (checked end to end by tests/flows).
  */
 import { isUtf8 } from 'node:buffer'
-import type { Reply } from '../../src/ports.ts'
+import type { AnswerHeaders, Reply } from '../../src/ports.ts'
 
-export const reply: Reply = (status, headers, body) => {
+export const reply: Reply = (status, answerHeaders, body) => {
+  const headers = (body === null ? singly(answerHeaders) : answerHeaders) as HeadersInit
   if (body === null || typeof body === 'string' || body instanceof Uint8Array) {
     return new Response((body instanceof Uint8Array ? textOf(body) : body) as BodyInit | null, { status, headers })
   }
   return new Response(readerBody(body) as unknown as BodyInit, { status, headers })
+}
+
+/** Without a body the answer may be made anew from this one, and then only the web's own headers keep a list apart. */
+function singly(headers: AnswerHeaders): AnswerHeaders | Headers {
+  if (!Object.values(headers).some(Array.isArray)) return headers
+  const single = new Headers()
+  for (const [name, value] of Object.entries(headers)) {
+    for (const each of typeof value === 'string' ? [value] : value) single.append(name, each)
+  }
+  return single
 }
 
 /** A small text that is in bytes: Node sends it in one piece with the headers, bytes in a piece of their own. */

@@ -2,22 +2,30 @@
  * Listens, and stops without anyone noticing: readiness goes first, requests are still taken while load balancers look
  * away, then the listener closes, running answers end, and only what outlasts the time allowed is cut, with a word.
  */
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { ConfigError } from '../../src/config.ts'
+import { parseProxiedTarget } from '../../src/domain/proxied-path.ts'
 import { ApiError, openAiError } from '../../src/errors.ts'
 import type { Gateway } from '../../src/gateway.ts'
 import type { Log } from '../../src/ports.ts'
 import { newId } from './identity.ts'
 import { listen } from './listeners.ts'
+import { handingOn } from './stream-body.ts'
+import type { CallerSocket } from './tunnel.ts'
 
 export interface ServerOptions {
   gateway: Gateway
   host: string
   port: number
   log: Log
+  /** Longest wait for a whole request, where its body is not handed on as it comes. @default 30_000 */
+  requestTimeoutMs?: number
+  /** Longest time in which a caller takes nothing of what an instance answers him. @default 300_000 */
+  readerTimeoutMs?: number
 }
 
 export interface NodeServer {
@@ -26,22 +34,33 @@ export interface NodeServer {
   drain(options: { delayMs: number; timeoutMs: number }): Promise<void>
 }
 
-const limits = {
+const connectionLimits = {
   maxHeaderSize: 16 * 1024,
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  connectionsCheckingInterval: 2_000,
   // Longer than load balancers keep idle connections: the side that closes first makes the other one fail.
   keepAliveTimeout: 75_000,
 }
 /** Of the drain's time, what is kept for telling the streams that outlast it. */
 const farewellMs = 5_000
 const pollMs = 20
+const headersTimeoutMs = 10_000
+/** What a refused caller has to take the answer. */
+const refusalMs = 5_000
+/** Of the time for a request, how often it is looked whether one is over it. */
+const checksPerRequestTimeout = 15
 
-export async function startServer({ gateway, host, port, log }: ServerOptions): Promise<NodeServer> {
+/** What the app is told of a request beside itself. */
+interface Incoming extends IncomingMessage {
+  proxiedPath?: string
+  callerSocket?: CallerSocket
+}
+
+export async function startServer(options: ServerOptions): Promise<NodeServer> {
+  const { gateway, host, port, log, requestTimeoutMs = 30_000, readerTimeoutMs = 300_000 } = options
   const listener = getRequestListener(
-    (request, { incoming }) =>
-      gateway.fetch(request, { incoming, headers: incoming.headers, remoteAddress: incoming.socket.remoteAddress }),
+    (request, { incoming }) => {
+      const { headers, socket, proxiedPath, callerSocket: upgrade } = incoming as Incoming
+      return gateway.fetch(request, { incoming, headers, remoteAddress: socket.remoteAddress, proxiedPath, upgrade })
+    },
     {
       // Requests that are no request (a bad Host, an impossible path) never reach the app.
       errorHandler: () => {
@@ -50,7 +69,24 @@ export async function startServer({ gateway, host, port, log }: ServerOptions): 
       },
     },
   )
-  const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing))
+  const answer = (incoming: Incoming, outgoing: ServerResponse) => {
+    const proxied = parseProxiedTarget(incoming.url ?? '')
+    if (proxied) {
+      // What belongs to the instance is not for the parsers of URLs on the way to the app.
+      incoming.url = proxied.route
+      incoming.proxiedPath = proxied.path
+      endWithReader(outgoing, incoming.socket, readerTimeoutMs)
+    }
+    void listener(incoming, outgoing)
+  }
+  const limits = {
+    ...connectionLimits,
+    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+    requestTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
+  }
+  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, answer)
+  server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
     if (cause.code === 'EADDRINUSE')
@@ -88,9 +124,47 @@ async function emptied(server: Server, gateway: Gateway, withinMs: number): Prom
   }
 }
 
+/** Longer than an instance may be silent: then it is the caller who takes nothing, and holds a connection to it. */
+function endWithReader(outgoing: ServerResponse, socket: Socket, timeoutMs: number) {
+  socket.setTimeout(timeoutMs)
+  outgoing.on('timeout', () => {
+    // Its own limit is a shorter one, and is told to the caller.
+    if (!handingOn.has(socket)) socket.destroy()
+  })
+}
+
+/** Whoever asks for another protocol, or where there is none, is answered as if he had not asked (RFC 9110, 7.8). */
+const isForTunnel = ({ method, headers, url = '' }: IncomingMessage) =>
+  method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && parseProxiedTarget(url) !== undefined
+
+/** Answered by the same app as any request: with its 101, after which the caller is joined with the machine, or a refusal. */
+function answerUpgrade(
+  incoming: Incoming,
+  duplex: Duplex,
+  head: Buffer,
+  answer: (incoming: Incoming, outgoing: ServerResponse) => void,
+) {
+  const socket = duplex as Socket
+  socket.on('error', () => socket.destroy())
+  const caller: CallerSocket = { socket, head }
+  const outgoing = new ServerResponse(incoming)
+  outgoing.shouldKeepAlive = false
+  outgoing.assignSocket(socket)
+  outgoing.on('finish', () => {
+    outgoing.detachSocket(socket)
+    if (caller.join) return caller.join()
+    socket.setTimeout(refusalMs, () => socket.destroy())
+    socket.destroySoon()
+  })
+  incoming.callerSocket = caller
+  answer(incoming, outgoing)
+}
+
 /** What Node's parser refuses: no request exists, so the answer is written on the socket itself. */
 function answerClientError(error: Error & { code?: string }, socket: Socket) {
   if (socket.destroyed || !socket.writable) return
+  // A body that is handed on as it comes has limits of its own.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && handingOn.has(socket)) return
   const [status, message] =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? ['431 Request Header Fields Too Large', 'The headers are too large. Send at most 16 KB of them.']

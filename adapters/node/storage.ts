@@ -12,6 +12,7 @@ import type {
   Log,
   Metrics,
   PaymentStore,
+  Preferences,
   PriceHistory,
   Rentals,
   Sessions,
@@ -24,6 +25,7 @@ import type {
   WriteMode,
 } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
+import type { Tracing } from '../../src/telemetry/trace.ts'
 import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
 import { createAccounts } from './postgres/accounts.ts'
@@ -41,6 +43,7 @@ import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
 import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
 import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { createPreferences } from './postgres/preferences.ts'
 import { createPriceHistory } from './postgres/price-history.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
 import { createRentals } from './postgres/rentals.ts'
@@ -74,6 +77,7 @@ export interface Storage {
   paymentStore: PaymentStore
   fleetId: string
   priceHistory: PriceHistory
+  preferences: Preferences
   deployments: Deployments
   rentals: Rentals
   turns: Turns
@@ -95,6 +99,8 @@ export interface StorageOptions {
   metrics: Metrics
   /** Pods that live, this one included. @default () => 1 */
   pods?: () => number
+  /** @default nothing is traced */
+  tracing?: Tracing | undefined
   /** The embedded server may be up already, for a gateway: then that one is used. @default false */
   beside?: boolean
 }
@@ -102,7 +108,7 @@ export interface StorageOptions {
 const closeTimeoutS = 5
 
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
-  const { clock, random, log, metrics, pods, beside = false } = options
+  const { clock, random, log, metrics, pods, tracing, beside = false } = options
   const { connection, stop } = await findServer(config, log, beside)
   const cluster = await connect({
     ...connection,
@@ -118,7 +124,10 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
     idleTimeoutS: config.DB_MAX_CONN_IDLE_TIME / 1000,
     pgbouncer: config.DB_PGBOUNCER,
-    onQuery: (role, seconds) => metrics.observe(instruments.dbDuration, { role }, seconds),
+    onQuery(role, seconds, label) {
+      metrics.observe(instruments.dbDuration, { role }, seconds)
+      tracing?.current()?.past(`postgres ${label}`, seconds * 1000, { 'db.system.name': 'postgresql', 'db.role': role })
+    },
   })
   const { pools, replicas } = cluster
   const database = pools.general
@@ -164,6 +173,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     billingOutbox: createBillingOutbox({ database }),
     paymentStore: createPaymentStore({ cluster }),
     priceHistory: createPriceHistory({ cluster }),
+    preferences: createPreferences({ cluster }),
     fleetId: await loadFleetId(database),
     deployments: createDeployments({ cluster }),
     rentals: createRentals({ cluster, clock, windowLimits }),

@@ -140,7 +140,7 @@ async function roundTripMs(market: Market): Promise<number> {
   return clock.now() - from
 }
 
-const forget = (fleet: Fleet) => fleet.forget('offers:2:vastai')
+const forget = (fleet: Fleet) => fleet.forget('offers:3:vastai')
 
 const p99 = (sent: readonly Sent[]) =>
   percentile(

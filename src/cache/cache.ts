@@ -46,6 +46,8 @@ export interface CacheOptions<T, S extends KeyScope> extends FreshnessOptions {
   isNegative?: (value: T) => boolean
   /** After a failed load, how long its stale value is answered without another. @default 1_000 */
   retryAfterErrorMs?: number
+  /** After an error that says nothing of the source, how long this pod waits, and no other one. @default none is such */
+  ownWaitMs?: (error: unknown) => number | undefined
   /** Size of a value in memory. */
   bytesOf: (value: T) => number
   /** Told of each look-up. */
@@ -123,6 +125,7 @@ const maxSharedChars = 4 * 1024 * 1024
 
 export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>): Cache<T, S> {
   const { name, clock, random, memory, freshMs, retryAfterErrorMs = 1_000, bytesOf, isNegative, onLookup } = options
+  const { ownWaitMs } = options
   const shared: SharedOptions | undefined = options.shared
   const tier = shared?.tier
   const sharedPrefix = `${name}:${shared?.layout}:`
@@ -189,7 +192,8 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
       try {
         value = await load()
       } catch (error) {
-        if (token !== undefined) void tier?.fail(sharedKey, token, retryAfterErrorMs)
+        const restMs = ownWaitMs?.(error) === undefined ? retryAfterErrorMs : 0
+        if (token !== undefined) void tier?.fail(sharedKey, token, restMs)
         throw error
       } finally {
         stopRenewing?.()
@@ -250,7 +254,8 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
         await (tier ? join(tier) : lead(undefined))
       } catch (error) {
         const now = clock.now()
-        const until = now + (error instanceof SourceResting ? error.forMs : retryAfterErrorMs)
+        const restMs = error instanceof SourceResting ? error.forMs : (ownWaitMs?.(error) ?? retryAfterErrorMs)
+        const until = now + restMs
         if (cover && now < cover.coverUntil) {
           cover.notBefore = until
           resolve({ stored: cover, result: 'stale' })

@@ -149,6 +149,17 @@ describe('a cache of two tiers', () => {
     expect(await later).toMatchObject({ value: 'value 3' })
   })
 
+  it('has a pod wait alone after an error that says nothing of the source', async () => {
+    const { clock, pods, source } = fleet(5, { ownWaitMs: () => 2_000 })
+    source.down = true
+    for (const pod of pods) await expect(pod.get()).rejects.toThrow('source down')
+    await expect(pods[0]!.get()).rejects.toThrow('source down')
+    expect(source.by).toEqual([0, 1, 2, 3, 4])
+    source.down = false
+    await clock.advance(2_000)
+    expect(await pods[0]!.get()).toMatchObject({ value: 'value 6' })
+  })
+
   it('covers a failure with what another pod has loaded', async () => {
     const { clock, a, b, source } = fleet()
     await a.get()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { microUsd, usd } from './money.ts'
-import { compareOffers, matches, type Offer, type OfferFilter, type OfferSort, vramGb } from './offer.ts'
+import { matches, type Offer, type OfferFilter, vramGb } from './offer.ts'
 
 const offer = (changes: Partial<Offer> = {}): Offer => ({
   id: 'vastai:1',
@@ -9,10 +9,15 @@ const offer = (changes: Partial<Offer> = {}): Offer => ({
   gpuCount: 2,
   vramMib: 24_564,
   priceMicroUsd: 800_000,
-  priceParts: { gpu: 800_000 },
   location: 'Texas, US',
   reliability: 0.99,
   available: true,
+  cuda: 12.8,
+  inetDown: 800,
+  gpuFraction: 0.25,
+  verified: true,
+  diskSpaceGb: 100,
+  minBid: 300_000,
   ...changes,
 })
 
@@ -23,9 +28,22 @@ describe('an offer', () => {
     [{ market: 'ionet' }, false],
     [{ minVramGb: 24 }, true],
     [{ minVramGb: 24.5 }, false],
-    [{ maxPriceMicroUsd: 800_000 }, true],
-    [{ maxPriceMicroUsd: 799_999 }, false],
-    [{ maxPriceMicroUsd: 0 }, false],
+    [{ minReliability: 0.99 }, true],
+    [{ minReliability: 0.991 }, false],
+    [{ minCuda: 12.8 }, true],
+    [{ minCuda: 12.9 }, false],
+    [{ minInetDown: 800 }, true],
+    [{ minInetDown: 801 }, false],
+    [{ minInetUp: 1 }, false],
+    [{ minGpuFraction: 0.25 }, true],
+    [{ minGpuFraction: 0.3 }, false],
+    [{ verified: true }, true],
+    [{ diskGb: 100 }, true],
+    [{ diskGb: 101 }, false],
+    [{ interruptible: true }, true],
+    [{ interruptible: false }, true],
+    [{ bid: 300_000 }, true],
+    [{ bid: 299_999 }, false],
     [{ gpuCount: 2 }, true],
     [{ gpuCount: 1 }, false],
     [{ location: 'texas' }, true],
@@ -46,6 +64,15 @@ describe('an offer', () => {
     ['Somewhere', 'XX', false],
   ])('%s is in %s: %s', (location, asked, found) => {
     expect(matches(offer({ location }), { location: asked })).toBe(found)
+  })
+
+  it('that takes no bids is found on demand alone', () => {
+    const fixed = offer({ minBid: undefined })
+    expect([{}, { interruptible: true }, { bid: 1e6 }].map((filter) => matches(fixed, filter))).toEqual([
+      true,
+      false,
+      false,
+    ])
   })
 
   it('without a location is found by no location', () => {
@@ -92,28 +119,6 @@ describe('an offer', () => {
     [23_034, 24, false],
   ])('%i MiB will do for %i GB: %s', (vramMib, minVramGb, found) => {
     expect(matches(offer({ vramMib }), { minVramGb })).toBe(found)
-  })
-
-  it.each<[OfferSort, string[]]>([
-    ['price', ['c', 'a', 'b', 'd']],
-    ['-price', ['d', 'a', 'b', 'c']],
-    ['price_per_gpu', ['d', 'c', 'a', 'b']],
-    ['vram', ['d', 'a', 'b', 'c']],
-    ['reliability', ['b', 'a', 'd', 'c']],
-  ])('sorted by %s stands in the same place every time, ties by id', (sort, order) => {
-    const offers = [
-      offer({ id: 'd', gpuCount: 8, priceMicroUsd: 900_000, reliability: 0.5 }),
-      offer({ id: 'b', reliability: 1 }),
-      offer({ id: 'a' }),
-      offer({ id: 'c', gpuCount: 1, priceMicroUsd: 300_000, reliability: null }),
-    ]
-    expect(offers.toSorted(compareOffers(sort)).map(({ id }) => id)).toEqual(order)
-    expect(
-      offers
-        .toReversed()
-        .sort(compareOffers(sort))
-        .map(({ id }) => id),
-    ).toEqual(order)
   })
 })
 

@@ -13,9 +13,8 @@ export interface Offer {
   gpuCount: number
   /** Memory of one GPU in MiB, as the market states it. */
   vramMib: number
-  /** All in, for the whole offer and hour; the sum of the parts. */
+  /** On demand, for the whole offer and hour, with the disk that it includes. What is asked for, `priceOf` prices. */
   priceMicroUsd: MicroUsd
-  priceParts: Record<string, MicroUsd>
   /** As the market writes it; null where it does not say. */
   location: string | null
   /** 0-1; null where the market does not say. */
@@ -27,16 +26,70 @@ export interface Offer {
   hostId?: string | undefined
   /** A disk of its own is paid for: micro-dollars a GB and hour, of which the price includes so many. @default included */
   disk?: { perGbHour: number; includedGb: number } | undefined
+  /** What there is room for, in GB; undefined = the market does not say. */
+  diskSpaceGb?: number | undefined
+  /** Micro-dollars a GB that leaves the machine. @default 0 */
+  egressPerGb?: number | undefined
+  /** The least that is taken for it when interruptible, an hour without disk; undefined = no bids are taken. */
+  minBid?: MicroUsd | undefined
+  /** Paid for in advance, and not given back. @default 0 */
+  minimumHours?: number | undefined
+  /** The newest CUDA that its driver knows. */
+  cuda?: number | undefined
+  /** Mb/s. */
+  inetDown?: number | undefined
+  inetUp?: number | undefined
+  /** The market has checked the machine; undefined = it makes no such difference. */
+  verified?: boolean | undefined
+  /** Of the machine's GPUs, those that the offer is of. */
+  gpuFraction?: number | undefined
 }
 
-export interface OfferFilter {
+/** What a price depends on, beside the offer. */
+export interface OfferTerms {
+  /** @default 10 */
+  diskGb?: number | undefined
+  /** What is expected to leave the machine. @default 0 */
+  egressGbPerHour?: number | undefined
+  /** For as long as nobody bids more; at `bid`, or without one at the least that is taken. @default on demand */
+  interruptible?: boolean | undefined
+  /** Micro-dollars an hour without disk. */
+  bid?: MicroUsd | undefined
+}
+
+/** What a market does not tell of an offer does not pass where it is asked for. */
+export interface OfferFilter extends OfferTerms {
   market?: MarketName | undefined
   gpuModel?: string | undefined
   minVramGb?: number | undefined
   maxPriceMicroUsd?: MicroUsd | undefined
   location?: string | undefined
   gpuCount?: number | undefined
+  /** 0-1 */
+  minReliability?: number | undefined
+  minCuda?: number | undefined
+  /** Mb/s. */
+  minInetDown?: number | undefined
+  minInetUp?: number | undefined
+  /** 0-1; 1 = whole machines. */
+  minGpuFraction?: number | undefined
+  /** False: those too that their market has not checked. @default true */
+  verified?: boolean | undefined
+  preferred?: Preferred | undefined
 }
+
+/** One of several GPUs, in the order in which they are wanted: preference.ts. */
+export interface Preferred {
+  models: readonly string[]
+  /**
+   * An offer of a model is passed over where it costs more than so many percent above the cheapest offer of any model that
+   * comes after its own. @default none is
+   */
+  fallbackPercent?: number | undefined
+}
+
+/** In GB. */
+export const defaultDiskGb = 10
 
 export const offerSorts = ['price', '-price', 'price_per_gpu', 'vram', 'reliability'] as const
 export type OfferSort = (typeof offerSorts)[number]
@@ -56,10 +109,15 @@ export function vramGb(mib: number): number {
 const countries = new Intl.DisplayNames(['en'], { type: 'region' })
 const countryCode = /^[a-z]{2}$/i
 
-/** Markets write `Texas, US` or `United States`: each is found by the code, by the country and by part of the name. */
-function isIn(place: string, asked: string): boolean {
+/** Markets write `Texas, US` or `United States`: both are in `United States`. */
+export function countryOf(place: string): string {
   const last = place.split(',').at(-1)!.trim()
-  const country = countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+  return countryCode.test(last) ? countries.of(last.toUpperCase())! : last
+}
+
+/** A place is found by the code, by the country and by part of the name. */
+function isIn(place: string, asked: string): boolean {
+  const country = countryOf(place)
   const wanted = asked.trim()
   if (!countryCode.test(wanted)) return `${place} ${country}`.toLowerCase().includes(wanted.toLowerCase())
   return country.toLowerCase() === countries.of(wanted.toUpperCase())!.toLowerCase()
@@ -68,26 +126,34 @@ function isIn(place: string, asked: string): boolean {
 /** A card of 24 GB tells 24,564 MiB, one of 80 tells 81,559; one that gives a sixteenth to error correction has less. */
 const hasVram = (mib: number, gb: number) => mib / 1024 >= 0.98 * gb
 
+/** But for the price, which depends on more: offer-price.ts. */
 export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (!offer.available) return false
   if (filter.market && offer.market !== filter.market) return false
   if (filter.gpuModel && !hasGpuWords(offer.gpuModel, filter.gpuModel)) return false
+  if (filter.preferred && !filter.preferred.models.some((model) => hasGpuWords(offer.gpuModel, model))) return false
   if (filter.minVramGb !== undefined && !hasVram(offer.vramMib, filter.minVramGb)) return false
-  if (filter.maxPriceMicroUsd !== undefined && offer.priceMicroUsd > filter.maxPriceMicroUsd) return false
   if (filter.gpuCount !== undefined && offer.gpuCount !== filter.gpuCount) return false
   if (filter.location && !isIn(offer.location ?? '', filter.location)) return false
-  return true
+  if (offer.verified === false && filter.verified !== false) return false
+  return (
+    hasRoom(offer, filter) &&
+    takesBid(offer, filter) &&
+    isAtLeast(offer.reliability, filter.minReliability) &&
+    isAtLeast(offer.cuda, filter.minCuda) &&
+    isAtLeast(offer.inetDown, filter.minInetDown) &&
+    isAtLeast(offer.inetUp, filter.minInetUp) &&
+    isAtLeast(offer.gpuFraction, filter.minGpuFraction)
+  )
 }
 
-/** Ties go by id, so that equal offers keep their order from answer to answer. */
-export function compareOffers(sort: OfferSort): (a: Offer, b: Offer) => number {
-  const key: Record<OfferSort, (offer: Offer) => number> = {
-    price: (offer) => offer.priceMicroUsd,
-    '-price': (offer) => -offer.priceMicroUsd,
-    price_per_gpu: (offer) => offer.priceMicroUsd / offer.gpuCount,
-    vram: (offer) => -offer.vramMib * offer.gpuCount,
-    reliability: (offer) => -(offer.reliability ?? 0),
-  }
-  const of = key[sort]
-  return (a, b) => of(a) - of(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+const isAtLeast = (value: number | null | undefined, least: number | undefined) =>
+  least === undefined || (value != null && value >= least)
+
+export const hasRoom = ({ diskSpaceGb }: Offer, { diskGb = defaultDiskGb }: OfferTerms): boolean =>
+  diskSpaceGb === undefined || diskGb <= diskSpaceGb
+
+export function takesBid({ minBid }: Offer, { interruptible, bid }: OfferTerms): boolean {
+  if (!interruptible && bid === undefined) return true
+  return minBid !== undefined && (bid ?? minBid) >= minBid
 }

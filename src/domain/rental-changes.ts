@@ -53,7 +53,7 @@ export function nextHourOf(rental: Rental, hour: { at: Date; settle: MicroUsd; n
   }
 }
 
-/** Its secrets are forgotten. @throws TypeError where the state may not follow, or more is given back than was paid */
+/** What may hold secrets is forgotten. @throws TypeError where the state may not follow, or more is given back than was paid */
 export function endedRental(
   rental: Rental,
   end: { at: Date; state: 'gone' | 'failed'; reason: EndReason; settle: MicroUsd; refund: MicroUsd },
@@ -65,11 +65,11 @@ export function endedRental(
     state: end.state,
     version: rental.version + 1,
     reason: end.reason,
-    endedAt: end.at,
+    endedAt: rental.endedAt ?? end.at,
     held: 0,
     accrued: 0,
     settled: rental.settled + end.settle - end.refund,
-    spec: { ...rental.spec, env: {} },
+    spec: { ...rental.spec, env: {}, args: [], onstart: undefined },
   }
 }
 

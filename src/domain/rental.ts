@@ -85,7 +85,7 @@ export const shownStatus: Record<RentalState, ShownStatus | undefined> = {
 export interface RentalSpec {
   image: string
   diskGb: number
-  /** Shown to nobody but its owner; may hold secrets. */
+  /** As `args` and `onstart`, it may hold secrets: shown to nobody, its owner's other keys neither, and forgotten at its end. */
   env: Readonly<Record<string, string>>
   /** TCP ports of the container to publish; the first is what the proxy leads to. */
   ports: readonly number[]
@@ -99,7 +99,7 @@ export interface RentalSpec {
   maxPrice: MicroUsd | undefined
   /** Undefined = until it is ended. */
   maxHours: number | undefined
-  /** Micro-dollars an hour, of an interruptible machine; undefined = on demand. */
+  /** An hour without disk, of an interruptible machine; undefined = on demand, or as the search says. */
   bid: MicroUsd | undefined
   /** A machine whose host is lost is replaced. */
   replace: boolean
@@ -127,6 +127,8 @@ export interface RentalOffer {
   pricePerHour: MicroUsd
   /** While it is stopped: its disk alone. */
   stoppedPerHour: MicroUsd
+  /** What is bid for it, an hour without disk; undefined = on demand. */
+  bid?: MicroUsd | undefined
 }
 
 export interface NewRental {
@@ -154,6 +156,8 @@ export interface Endpoint {
   /** Scheme, host and port, as the market published it: `http://203.0.113.7:41234`. */
   origin: string
 }
+
+export const sameEndpoint = (one: Endpoint, other: Endpoint) => one.port === other.port && one.origin === other.origin
 
 export interface Rental extends NewRental {
   state: RentalState

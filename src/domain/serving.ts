@@ -193,11 +193,24 @@ const argsOf = (model: string, repository: string, gpus: number): string[] => [
   ...(gpus > 1 ? ['--tensor-parallel-size', String(gpus)] : []),
 ]
 
-/** By how many billions of parameters the name says there are, as `7B` or `8x7B`, and how they are stored. */
+/** By how many parameters the name says there are, and how they are stored. */
 function weightsGbOf(model: string): number | undefined {
-  const [, experts = '1', billions] =
-    /(?:^|[-_/.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)b(?:$|[-_.])/i.exec(model) ?? []
+  const billions = billionsIn(model)
   if (billions === undefined) return undefined
   const bytes = /awq|gptq|int4|4bit|w4a16|nvfp4/i.test(model) ? 0.6 : /fp8|int8|8bit|w8a8/i.test(model) ? 1 : 2
-  return Number(experts) * Number(billions) * bytes
+  return billions * bytes
+}
+
+/** Of parameters; undefined: its name does not tell. */
+export function billionsOf(model: string): number | undefined {
+  const known = byName.get(model.toLowerCase())
+  return [model, ...(known ? [known.repository, ...known.names] : [])]
+    .map(billionsIn)
+    .find((each) => each !== undefined)
+}
+
+/** As `7B` or `8x7B`. */
+function billionsIn(name: string): number | undefined {
+  const [, experts = '1', billions] = /(?:^|[-_/.])(?:(\d{1,3})x)?(\d{1,4}(?:\.\d{1,3})?)b(?:$|[-_.])/i.exec(name) ?? []
+  return billions === undefined ? undefined : Number(experts) * Number(billions)
 }

@@ -6,6 +6,7 @@ import { ApiError } from '../errors.ts'
 import type { Accounts, Sessions } from '../ports.ts'
 import { type AccessTokens, plausibleToken } from '../services/access-tokens.ts'
 import type { KeyUse } from '../services/key-use.ts'
+import { sessionCookie } from './console-session.ts'
 import type { Check } from './guard.ts'
 import { type AppContext, header } from './request-context.ts'
 
@@ -106,6 +107,8 @@ export function credential(c: AppContext): string {
     return authorization.slice(space + 1).trim()
   }
   const key = header(c, 'x-api-key')
-  if (key === undefined) throw new ApiError('missing_credential')
-  return key
+  if (key !== undefined) return key
+  const session = sessionCookie(c)
+  if (session === undefined) throw new ApiError('missing_credential')
+  return session
 }

@@ -18,7 +18,7 @@ const reply: Reply = (status, headers, body) => {
   const isStream = body !== null && typeof body === 'object' && !(body instanceof Uint8Array)
   return new Response((isStream ? ReadableStream.from(bytesOf(body)) : body) as unknown as BodyInit, {
     status,
-    headers,
+    headers: headers as HeadersInit,
   })
 }
 async function* bytesOf(body: AsyncIterable<string | Uint8Array>) {
@@ -50,7 +50,7 @@ beforeEach(() => {
   const newId = () => `id-${++ids}`
   app = new Hono<AppEnv>()
   app.onError(createOnError({ log }))
-  app.use(createRequestContext({ clock, newId, metrics, log, reply, isDraining: () => false }).middleware)
+  app.use(createRequestContext({ clock, newId, metrics, log, reply, isDraining: () => false, onEnded() {} }).middleware)
   app.use(async (c, next) => {
     const limits = { key: {}, account: {} }
     c.get('request').principal = { accountId: 'a', keyId: 'k', role: 'user', scopes: [], limits }

@@ -4,7 +4,7 @@
  */
 import type { Ending } from '../domain/idempotency.ts'
 import { ApiError } from '../errors.ts'
-import type { ReplyBody } from '../ports.ts'
+import type { AnswerHeaders, ReplyBody } from '../ports.ts'
 import type { Execution } from '../services/idempotency.ts'
 import { createRecorder, type Recording } from '../services/recording.ts'
 import { heartbeat } from '../services/waits.ts'
@@ -149,10 +149,10 @@ function saysNothingCame(error: unknown): boolean {
 const isStream = (body: ReplyBody): body is AsyncIterable<Chunk> =>
   body !== null && typeof body !== 'string' && !(body instanceof Uint8Array)
 
-const pick = (headers: Readonly<Record<string, string>>) =>
+const pick = (headers: Readonly<AnswerHeaders>) =>
   Object.fromEntries(
     keptHeaders.flatMap((name) => {
       const value = headers[name]
-      return value === undefined ? [] : [[name, value]]
+      return typeof value === 'string' ? [[name, value]] : []
     }),
   )

@@ -5,9 +5,11 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import type { Principal } from '../domain/principal.ts'
-import type { Clock, Log, Metrics, Reply, ReplyBody } from '../ports.ts'
+import type { AnswerHeaders, Clock, Log, Metrics, Reply, ReplyBody } from '../ports.ts'
+import type { RecentRequest } from '../services/recent-requests.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
+import type { Tracer } from '../telemetry/trace.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 
 /** One request under way. A class, since one is made for each: methods cost nothing there, closures do. */
@@ -24,8 +26,7 @@ export class RequestInFlight {
   tokensUsed: number | undefined = undefined
   streaming = false
   /** Sees the answer before it leaves, with all its headers, and says which body leaves. */
-  onAnswer: ((status: number, headers: Readonly<Record<string, string>>, body: ReplyBody) => ReplyBody) | undefined =
-    undefined
+  onAnswer: ((status: number, headers: Readonly<AnswerHeaders>, body: ReplyBody) => ReplyBody) | undefined = undefined
   /** Ends what is done for this request, where that goes on without its caller. */
   ownSignal: AbortSignal | undefined = undefined
   /** The answer has come to its end and is kept, whether or not the caller was there to read it. */
@@ -44,6 +45,8 @@ export class RequestInFlight {
     this.startedAt = clock.now()
     this.id = newId()
     this.headers = { 'x-request-id': this.id }
+    const { tracer } = owner.options
+    if (tracer) this.trace.span = tracer.begin((name) => header(c, name))
     if (isDraining()) this.headers.connection = 'close'
     owner.inFlight++
   }
@@ -59,9 +62,9 @@ export class RequestInFlight {
     this.endings.push(fn)
   }
 
-  respond(status: number, headers: Record<string, string>, answer: ReplyBody): Response {
+  respond(status: number, headers: AnswerHeaders, answer: ReplyBody): Response {
     const { clock, reply } = this.owner.options
-    const all = Object.assign(this.headers, headers)
+    const all: AnswerHeaders = Object.assign(this.headers, headers)
     const body = this.onAnswer ? this.onAnswer(status, all, answer) : answer
     if (body === null || typeof body === 'string' || body instanceof Uint8Array) return reply(status, all, body)
     if (this.c.req.method === 'HEAD') {
@@ -91,6 +94,17 @@ export class RequestInFlight {
     }
   }
 
+  /** Its connection lives on after the answer, as a tunnel does: the request ends with it. */
+  outlive(closed: Promise<void>, status: number) {
+    this.streaming = true
+    this.overheadMs = this.owner.options.clock.now() - this.startedAt - this.trace.waitedMs
+    this.owner.streams++
+    void closed.then(() => {
+      this.owner.streams--
+      this.finish(status)
+    })
+  }
+
   /** Since it came, in ms. */
   elapsedMs(): number {
     return this.owner.options.clock.now() - this.startedAt
@@ -109,9 +123,15 @@ export class RequestInFlight {
     metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
     metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
     const caller = header(c, 'x-request-id')
+    const { span } = trace
+    if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
+    if (!probes.has(route)) this.tell(method, route, status, ms)
+    const oneOf = status < 400 && !span?.trace.options.context.sampled ? (this.owner.options.logOneOf?.() ?? 1) : 1
+    if (oneOf > 1 && this.owner.unlogged++ % oneOf !== 0) return
     log[probes.has(route) ? 'debug' : 'info']('request', {
       request_id: this.id,
       caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
+      trace_id: span?.trace.id,
       method,
       route,
       status,
@@ -120,8 +140,43 @@ export class RequestInFlight {
       account_id: this.principal?.accountId,
       key_id: this.principal?.keyId,
       attempts: trace.attempts || undefined,
+      one_of: oneOf > 1 ? oneOf : undefined,
       ...this.log,
     })
+  }
+
+  private tell(method: string, route: string, status: number, ms: number) {
+    const { principal, trace } = this
+    const { onEnded, clock } = this.owner.options
+    onEnded({
+      request_id: this.id,
+      at: clock.wallNow(),
+      method,
+      route,
+      status,
+      duration_ms: rounded(ms),
+      account_id: principal?.accountId,
+      key_id: principal?.keyId,
+      provider: this.log.provider as string | undefined,
+      attempts: trace.attempts,
+      code: this.log.code as string | undefined,
+    })
+  }
+
+  private described(route: string, status: number) {
+    const { c, principal, log } = this
+    const method = methods.has(c.req.method) ? c.req.method : '_OTHER'
+    const attributes = {
+      'http.request.method': method,
+      'http.route': route,
+      'http.response.status_code': status,
+      'gpuproxy.request_id': this.id,
+      'gpuproxy.account_id': principal?.accountId,
+      'gpuproxy.key_id': principal?.keyId,
+      'gpuproxy.code': log.code,
+      'gpuproxy.cache': this.headers['x-cache'],
+    }
+    return { name: `${method} ${route}`, attributes }
   }
 }
 
@@ -140,6 +195,8 @@ interface Owner {
   options: RequestContextOptions
   inFlight: number
   streams: number
+  /** Requests that went well while not all of them had a line. */
+  unlogged: number
 }
 
 /** What a runtime hands in with each request. */
@@ -148,6 +205,10 @@ export interface Bindings {
   headers?: Readonly<Record<string, string | string[] | undefined>>
   /** The other end of the connection: a caller, or a proxy in front. */
   remoteAddress?: string | undefined
+  /** What of the request target belongs to the instance it is for, byte for byte. */
+  proxiedPath?: string | undefined
+  /** There where the caller asks for a WebSocket: what `Tunnel` joins. */
+  upgrade?: unknown
   [own: string]: unknown
 }
 export type AppEnv = { Bindings: Bindings; Variables: { request: RequestInFlight } }
@@ -160,6 +221,12 @@ export interface RequestContextOptions {
   log: Log
   reply: Reply
   isDraining: () => boolean
+  /** @default nothing is traced */
+  tracer?: Tracer | undefined
+  /** Of requests that went well one in so many has its line: writing them takes time that a busy pod lacks. @default 1 */
+  logOneOf?: () => number
+  /** Told of each request that has ended, but for probes. */
+  onEnded: (request: RecentRequest) => void
 }
 
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
@@ -168,12 +235,13 @@ const probes = new Set(['/livez', '/readyz', '/startupz', '/health', '/api/v1/he
 const printable = /^[\x21-\x7e]{1,128}$/
 
 export function createRequestContext(options: RequestContextOptions) {
-  const owner: Owner = { options, inFlight: 0, streams: 0 }
+  const owner: Owner = { options, inFlight: 0, streams: 0, unlogged: 0 }
 
   async function requestContext(c: AppContext, next: () => Promise<void>) {
     const request = new RequestInFlight(c, owner)
     c.set('request', request)
-    await next()
+    const { span } = request.trace
+    await (span ? options.tracer!.run(span, next) : next())
     if (!request.streaming) request.finish(c.res.status)
   }
 
@@ -199,7 +267,7 @@ export function cacheControl(c: AppContext, directive: 'no-cache' | 'no-store'):
 /** Either of them: on what all callers share, they mean the same. */
 export const wantsFresh = (c: AppContext) => cacheControl(c, 'no-cache') || cacheControl(c, 'no-store')
 
-export function respond(c: AppContext, status: number, headers: Record<string, string>, body: ReplyBody): Response {
+export function respond(c: AppContext, status: number, headers: AnswerHeaders, body: ReplyBody): Response {
   return c.get('request').respond(status, headers, body)
 }
 

@@ -3,14 +3,18 @@
  * calls of a kind, of all pods together: each try waits for its turn first.
  */
 import { ApiError } from '../errors.ts'
-import type { HttpCall, Pace } from '../ports.ts'
+import type { HttpCall, HttpClient, Pace } from '../ports.ts'
 import { sleep } from '../resilience/clock.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import type { Target } from '../upstream/guarded-call.ts'
 import { checkStatus, failureFrom, UpstreamFailure } from '../upstream/outcome.ts'
 import type { CreateOutcome, MarketOptions } from './market.ts'
 
-export type ControlOptions = MarketOptions & { pace: Pace }
+export type ControlOptions = MarketOptions & {
+  pace: Pace
+  /** For what a market names that is not at its own address: it connects to public ones alone. */
+  elsewhereHttp: HttpClient
+}
 
 export interface ControlRequest<T> {
   request: Pick<HttpCall, 'method' | 'path'> & { headers: Record<string, string>; body?: string }

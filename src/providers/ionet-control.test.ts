@@ -52,6 +52,16 @@ it('buys an hour, then another, and what was paid is the bill', async () => {
   expect(await pass(control.list(signal))).toEqual([])
 })
 
+it('deploys nothing where the questions before took so long that its rental is given up', async () => {
+  const { create, controls, market } = world()
+  market.setFaults([
+    { kind: 'hang', times: 2 },
+    { kind: 'slow_headers', ms: 12_000 },
+  ])
+  expect(await create()).toMatchObject({ outcome: 'not_sent' })
+  expect(controls.machines()).toEqual([])
+})
+
 it('deploys nothing that costs more by now, that nobody has, or that it cannot do', async () => {
   const { create, controls } = world()
   expect(await create({ pricePerHour: microUsd(0.57) })).toEqual({ outcome: 'gone' })

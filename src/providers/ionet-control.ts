@@ -13,6 +13,9 @@ const enterprise = '/enterprise/v1/io-cloud/caas'
 const pageSize = 100
 const maxPages = 100
 const maxLogChars = 1024 * 1024
+/** What is asked before a deployment may take so long: a while later its rental is taken for lost. */
+const placeMs = 60_000
+const retryMs = 5_000
 
 const text = z.string().nullish().catch(undefined)
 const hardware = z.object({
@@ -103,6 +106,7 @@ export function createIonetControl(options: ControlOptions): MarketControl {
     async create(order, signal) {
       const unable = unableTo(order)
       if (unable) return { outcome: 'refused', message: unable }
+      const until = options.clock.now() + placeMs
       let place: Place | undefined
       try {
         place = await placeOf(order, signal)
@@ -110,6 +114,7 @@ export function createIonetControl(options: ControlOptions): MarketControl {
         return outcomeOf(error, false)
       }
       if (!place) return { outcome: 'gone' }
+      if (options.clock.now() > until) return { outcome: 'not_sent', retryAfterMs: retryMs }
       const body = JSON.stringify(bodyOf(order, place))
       const request = { method: 'POST', path: `${enterprise}/deploy`, headers, body } as const
       return createCall(options, { request, every, signal, read: readDeployed })
@@ -195,9 +200,9 @@ export function createIonetControl(options: ControlOptions): MarketControl {
   }
 }
 
-function unableTo({ spec }: MachineOrder): string | undefined {
+function unableTo({ spec, bid }: MachineOrder): string | undefined {
   if (spec.onstart !== undefined) return 'io.net runs no onstart script.'
-  if (spec.bid !== undefined) return 'io.net takes no bids.'
+  if (bid !== undefined) return 'io.net takes no bids.'
   if (spec.ports.length > 1) return 'io.net publishes one port.'
   return undefined
 }

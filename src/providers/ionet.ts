@@ -9,7 +9,7 @@ import type { Offer } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { listCall, type Market, type MarketOptions, parseOffers } from './market.ts'
 
-/** Memory in GB; dollars per hour. */
+/** Memory and storage in GB; dollars per hour. */
 const row = z.object({
   id: z.union([z.number(), z.string()]),
   name: z.string().min(1),
@@ -18,6 +18,7 @@ const row = z.object({
   location: z.string().nullish(),
   sold_out: z.boolean().default(false),
   available_replicas: z.number().optional(),
+  storage: z.number().nonnegative().nullish().catch(undefined),
   price: z.number().nonnegative(),
 })
 
@@ -39,17 +40,17 @@ export function createIonetMarket(options: MarketOptions): Market {
 }
 
 function toOffer(found: z.infer<typeof row>): Offer {
-  const price = microUsd(found.price)
   return {
     id: `ionet:${found.id}`,
     market: 'ionet',
     gpuModel: gpuName(found.name),
     gpuCount: found.num_cards,
     vramMib: found.vram_per_card * 1024,
-    priceMicroUsd: price,
-    priceParts: { configuration: price },
+    priceMicroUsd: microUsd(found.price),
     location: found.location || null,
     reliability: null,
+    diskSpaceGb: found.storage ?? undefined,
+    minimumHours: 1,
     replicas: found.available_replicas,
     available: !found.sold_out && found.available_replicas !== 0,
   }

@@ -3,7 +3,7 @@ import type * as z from 'zod'
 import type { MicroUsd } from '../domain/money.ts'
 import type { MarketName, Offer } from '../domain/offer.ts'
 import type { Endpoint, RentalSpec } from '../domain/rental.ts'
-import type { Clock, HttpCall, HttpClient } from '../ports.ts'
+import type { Clock, HttpCall, HttpClient, Pace } from '../ports.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import type { GuardedCall, Target } from '../upstream/guarded-call.ts'
 import { checkStatus, UpstreamFailure } from '../upstream/outcome.ts'
@@ -55,6 +55,8 @@ export interface MachineOrder {
   hours: number
   /** The price that it was offered for; the market's own may have risen since. */
   pricePerHour: MicroUsd
+  /** An hour without disk, for an interruptible machine; undefined = on demand. */
+  bid?: MicroUsd | undefined
   gpuCount: number
 }
 
@@ -92,6 +94,8 @@ export interface MarketOptions {
   clock: Clock
   upstream: Upstream
   guardedCall: GuardedCall
+  /** Of the fleet. @default searches are made as often as they are asked for */
+  pace?: Pace | undefined
   /** What prices are multiplied by, asked once a list; other than 1 in a game day only. @default 1 */
   priceFactor?: () => number
 }
@@ -99,6 +103,9 @@ export interface MarketOptions {
 const restHeadersMs = 10_000
 const slowMs = 2_000
 const listLimitMs = 25_000
+/** Of all pods together: one in 7.5 s and two at once after a rest are ten in any minute, which is what Vast.ai allows. */
+const searchEveryMs = 7_500
+const searchBurst = 2
 const maxListBytes = 32 * 1024 * 1024
 const decoder = new TextDecoder()
 
@@ -107,7 +114,7 @@ const nobody = new AbortController().signal
 
 /** A read of the market's list, guarded by the circuit `list`. */
 export async function listCall(
-  { baseUrl, http, clock, upstream, guardedCall }: MarketOptions,
+  { baseUrl, http, clock, upstream, guardedCall, pace }: MarketOptions,
   request: Pick<HttpCall, 'method' | 'path' | 'headers'> & { body?: string },
 ): Promise<unknown> {
   const { origin, pathname } = new URL(baseUrl)
@@ -117,6 +124,9 @@ export async function listCall(
     tryTimeoutMs: restHeadersMs,
     slowMs,
     async send(signal) {
+      // Each try: what has failed counts at the market as well.
+      const waitMs = (await pace?.take(`${upstream.name}:search`, searchEveryMs, searchBurst)) ?? 0
+      if (waitMs > 0) throw new UpstreamFailure('local', { reason: 'throttle_gate', retryAfterMs: waitMs })
       const reply = await http.bytes({
         ...request,
         origin,
@@ -154,8 +164,14 @@ export function parseOffers<T>(
 }
 
 function dearer(offer: Offer, factor: number): Offer {
-  const parts = Object.entries(offer.priceParts).map(([name, price]) => [name, price * factor])
-  return { ...offer, priceMicroUsd: offer.priceMicroUsd * factor, priceParts: Object.fromEntries(parts) }
+  const { priceMicroUsd, disk, egressPerGb, minBid } = offer
+  return {
+    ...offer,
+    priceMicroUsd: Math.round(priceMicroUsd * factor),
+    disk: disk && { ...disk, perGbHour: disk.perGbHour * factor },
+    egressPerGb: (egressPerGb ?? 0) * factor,
+    minBid: minBid === undefined ? undefined : Math.round(minBid * factor),
+  }
 }
 
 /** The rows that make sense. A market adds fields and oddities at any time; one odd row must not hide the others. */

@@ -82,7 +82,7 @@ describe('an answer in one piece', () => {
       path: '/v1/chat/completions',
       headers: { authorization: 'Bearer canary-key', 'accept-encoding': 'identity' },
     })
-    expect(text(http.calls[0]!.body!)).toBe('{"x":1}')
+    expect(text(http.calls[0]!.body as Uint8Array)).toBe('{"x":1}')
   })
 
   it.each([400, 404, 409, 413, 422])('is also an error %i that is the caller’s own', async (status) => {

@@ -145,12 +145,14 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
   /** Sends with the credential in use. One that is refused there is taken out, so that the next call has another. */
   async function send<Body>(
     make: (call: Pick<HttpCall, 'origin' | 'headers'>) => Promise<HttpReply<Body>>,
-    attempt: number,
+    { number, span }: Pick<Attempt, 'number' | 'span'>,
   ): Promise<HttpReply<Body>> {
     const credential = credentials.current()
     if (!credential) throw new UpstreamFailure('config')
     // For a gateway behind this one: it must not multiply our tries by its own.
-    const headers = attempt > 1 ? { ...credential.headers, 'x-gpuproxy-attempt': String(attempt) } : credential.headers
+    let { headers } = credential
+    if (number > 1) headers = { ...headers, 'x-gpuproxy-attempt': String(number) }
+    if (span) headers = { ...headers, ...span.headers() }
     const reply = await make({ origin, headers })
     // 403 may be about this one request; these two are about the key and the account behind it.
     if (reply.status === 401 || reply.status === 402) {
@@ -183,7 +185,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       idleTimeoutMs: 0,
       maxBytes: maxAnswerBytes,
     })
-    return whole(call, await send((to) => http.bytes(make(to)), attempt.number), clock.wallNow())
+    return whole(call, await send((to) => http.bytes(make(to)), attempt), clock.wallNow())
   }
 
   /** The reply to a call for a stream, whatever it is. */
@@ -195,7 +197,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       idleTimeoutMs: attempt.last ? Math.max(lastTargetSilenceMs, timeouts.idleMs) : timeouts.idleMs,
       maxBytes: Infinity,
     })
-    return send((to) => http.stream(make(to)), attempt.number)
+    return send((to) => http.stream(make(to)), attempt)
   }
 
   async function sendStream(call: InferenceCall, signal: AbortSignal, attempt: Attempt): Promise<InferenceAnswer> {
@@ -282,6 +284,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     complete: (call) => ({
       upstream,
       model: call.model,
+      operation: operationOf(call.endpoint),
       providerLimit,
       circuit: upstream.circuit(call.model),
       tryTimeoutMs: call.timeouts.totalMs,
@@ -298,6 +301,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       return {
         upstream,
         model: call.model,
+        operation: operationOf(call.endpoint),
         providerLimit,
         circuit: upstream.circuit(call.model),
         totalMs,
@@ -319,8 +323,8 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
         circuit: upstream.circuit(''),
         tryTimeoutMs: modelsTimeoutMs,
         slowMs: 2_000,
-        async send(trySignal, { number }) {
-          const ask = (callSignal: AbortSignal) => send((to) => http.bytes(modelsCall(to, callSignal)), number)
+        async send(trySignal, attempt) {
+          const ask = (callSignal: AbortSignal) => send((to) => http.bytes(modelsCall(to, callSignal)), attempt)
           const reply = await hedge.hedged(ask, { signal: trySignal, budget: upstream.budget })
           checkStatus(reply, clock.wallNow())
           if (reply.status !== 200) throw new UpstreamFailure('poison', { status: reply.status })
@@ -340,6 +344,15 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       return reply.status < 500 && reply.status !== 429
     },
   }
+}
+
+/** As OpenTelemetry's conventions name it; what they have no name for goes by the endpoint's own. */
+const operationOf = (endpoint: InferenceEndpoint) => operations[endpoint] ?? endpoint
+const operations: Partial<Record<InferenceEndpoint, string>> = {
+  'chat/completions': 'chat',
+  completions: 'text_completion',
+  responses: 'chat',
+  embeddings: 'embeddings',
 }
 
 type AnyEvent = StreamEvent | TypedStreamEvent

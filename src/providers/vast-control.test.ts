@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeHttp } from '../../tests/support/fake-http.ts'
 import { marketControl, passUntil } from '../../tests/support/market-control.ts'
 import type { RentalSpec } from '../domain/rental.ts'
 import type { MachineOrder } from './market.ts'
@@ -125,4 +127,16 @@ it('takes a machine that no longer runs as lost, in whatever case its status is'
   const id = 'machineId' in made ? made.machineId : ''
   controls.lie({ kind: 'status', id, status: 'EXITED' })
   expect((await pass(control.show(id, signal)))?.status).toBe('lost')
+})
+
+it('fetches logs that lie elsewhere by the client that connects to public addresses alone, and not without TLS', async () => {
+  const clock = new FakeClock()
+  const elsewhereHttp = new FakeHttp(clock, { body: 'a line' })
+  const http = new FakeHttp(clock, { body: { success: true, result_url: 'https://files.example/a.log?signed=1' } })
+  const { control } = marketControl('vastai', clock, { http, elsewhereHttp })
+  expect(await passUntil(clock, control.logs('1', signal))).toBe('a line')
+  expect(elsewhereHttp.calls).toMatchObject([{ origin: 'https://files.example', path: '/a.log?signed=1' }])
+  http.script({ body: { success: true, result_url: 'http://10.0.0.1/a.log' } })
+  await expect(passUntil(clock, control.logs('1', signal))).rejects.toThrow()
+  expect([http.calls.length, elsewhereHttp.calls.length]).toEqual([2, 1])
 })

@@ -53,7 +53,7 @@ const charges = z.object({
 const logsAsked = z.object({ result_url: z.url() })
 
 export function createVastControl(options: ControlOptions): MarketControl {
-  const { clock, http, apiKey, baseUrl } = options
+  const { clock, http, elsewhereHttp, apiKey, baseUrl } = options
   const headers: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }
   type Call<T> = Omit<ControlRequest<T>, 'request' | 'repeat'>
   const call = <T>(method: 'GET' | 'PUT' | 'DELETE', path: string, how: Call<T> & { body?: object }): Promise<T> => {
@@ -86,9 +86,10 @@ export function createVastControl(options: ControlOptions): MarketControl {
 
   /** The file comes into being a moment after it was asked for; it lies elsewhere, so our key stays here. */
   async function download(from: URL, signal: AbortSignal): Promise<string> {
-    if (from.protocol !== 'https:' && from.origin !== new URL(baseUrl).origin) throw new UpstreamFailure('poison')
+    const isItsOwn = from.origin === new URL(baseUrl).origin
+    if (from.protocol !== 'https:' && !isItsOwn) throw new UpstreamFailure('poison')
     for (let n = 0; n < logTries; n++) {
-      const reply = await http.bytes({
+      const reply = await (isItsOwn ? http : elsewhereHttp).bytes({
         method: 'GET',
         origin: from.origin,
         path: from.pathname + from.search,
@@ -151,7 +152,7 @@ export function createVastControl(options: ControlOptions): MarketControl {
 }
 
 /** Without a script the image's own entry point runs, with the arguments; a script needs one of the ssh kinds. */
-function bodyOf({ spec, label }: MachineOrder) {
+function bodyOf({ spec, label, bid }: MachineOrder) {
   const published = spec.ports.map((port) => [`-p ${port}:${port}`, '1'])
   return {
     client_id: 'me',
@@ -162,7 +163,7 @@ function bodyOf({ spec, label }: MachineOrder) {
     env: { ...spec.env, ...Object.fromEntries(published) },
     ...(spec.args.length > 0 && { args: spec.args }),
     ...(spec.onstart !== undefined && { onstart: spec.onstart }),
-    ...(spec.bid !== undefined && { price: usd(spec.bid) }),
+    ...(bid !== undefined && { price: usd(bid) }),
     cancel_unavail: true,
     target_state: 'running',
   }

@@ -5,25 +5,24 @@
 import * as z from 'zod'
 import { gpuName } from '../domain/gpu-names.ts'
 import { microUsd } from '../domain/money.ts'
-import type { Offer } from '../domain/offer.ts'
+import { defaultDiskGb, type Offer } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { listCall, type Market, type MarketOptions, parseOffers } from './market.ts'
 
-/** The disk that the price includes, in GB; a rental may ask for another. */
-const includedDiskGb = 10
 const hoursPerMonth = 720
 
+/** One search for all that anybody may look for: its rows tell on-demand prices and lowest bids, checked or not. */
 const search = {
   type: 'on-demand',
-  verified: { eq: true },
   external: { eq: false },
   rentable: { eq: true },
   rented: { eq: false },
   order: [['dph_total', 'asc']],
-  limit: 2_000,
-  allocated_storage: includedDiskGb,
+  limit: 4_000,
+  allocated_storage: defaultDiskGb,
 }
 
+const optional = z.number().nonnegative().nullish().catch(undefined)
 /** Money per hour in dollars; memory of one GPU in MiB. */
 const row = z.object({
   id: z.number(),
@@ -37,7 +36,17 @@ const row = z.object({
   rentable: z.boolean().default(true),
   host_id: z.number().nullish(),
   /** Dollars a GB and month of 30 days. */
-  storage_cost: z.number().nonnegative().nullish(),
+  storage_cost: optional,
+  /** GB. */
+  disk_space: optional,
+  min_bid: optional,
+  cuda_max_good: optional,
+  /** Mb/s, and dollars a GB. */
+  inet_down: optional,
+  inet_up: optional,
+  inet_up_cost: optional,
+  gpu_frac: optional,
+  verification: z.string().nullish().catch(undefined),
 })
 
 export function createVastMarket(options: MarketOptions): Market {
@@ -63,7 +72,9 @@ export function createVastMarket(options: MarketOptions): Market {
 
 function toOffer(found: z.infer<typeof row>): Offer {
   const total = microUsd(found.dph_total)
-  const gpu = Math.min(microUsd(found.dph_base ?? found.dph_total), total)
+  const beside = Math.max(0, total - microUsd(found.dph_base ?? found.dph_total))
+  const { storage_cost: perMonth } = found
+  const bid = found.min_bid ?? 0
   return {
     id: `vastai:${found.id}`,
     market: 'vastai',
@@ -71,12 +82,23 @@ function toOffer(found: z.infer<typeof row>): Offer {
     gpuCount: found.num_gpus,
     vramMib: found.gpu_ram,
     priceMicroUsd: total,
-    priceParts: { gpu, disk: total - gpu },
     // "Texas, US"; rows without a region begin with the comma.
     location: found.geolocation?.replace(/^[,\s]+/, '') || null,
     reliability: found.reliability2 ?? null,
     available: found.rentable,
     hostId: found.host_id == null ? undefined : String(found.host_id),
-    disk: { perGbHour: ((found.storage_cost ?? 0) * 1e6) / hoursPerMonth, includedGb: includedDiskGb },
+    disk: {
+      perGbHour: perMonth == null ? beside / defaultDiskGb : (perMonth * 1e6) / hoursPerMonth,
+      includedGb: defaultDiskGb,
+    },
+    diskSpaceGb: found.disk_space ?? undefined,
+    egressPerGb: (found.inet_up_cost ?? 0) * 1e6,
+    // Rounded up: a bid below it is refused.
+    minBid: bid > 0 ? Math.ceil(bid * 1e6) : undefined,
+    cuda: found.cuda_max_good ?? undefined,
+    inetDown: found.inet_down ?? undefined,
+    inetUp: found.inet_up ?? undefined,
+    verified: found.verification == null ? undefined : found.verification === 'verified',
+    gpuFraction: found.gpu_frac ?? undefined,
   }
 }

@@ -18,12 +18,12 @@ export interface AdminAccountRouteOptions {
   log: Log
 }
 
-const listQuery = z.strictObject({
+export const listQuery = z.strictObject({
   email: printable(z.string().min(1).max(254)).transform(normalisedEmail).optional(),
   cursor: z.uuid('must be the next_cursor of the page before').optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })
-const patchBody = z
+export const patchBody = z
   .strictObject({
     disabled: z.boolean().optional(),
     role: z.enum(['user', 'administrator']).optional(),

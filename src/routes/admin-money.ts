@@ -25,8 +25,8 @@ export interface AdminMoneyRouteOptions {
 
 const noteRule = 'must be 1 to 200 characters, none of them a control character'
 const note = z.string().regex(/^[^\p{Cc}]{1,200}$/u, noteRule)
-const creditBody = z.strictObject({ amount: usdAmount, note: note.optional() })
-const guardrailBody = z
+export const creditBody = z.strictObject({ amount: usdAmount, note: note.optional() })
+export const guardrailBody = z
   .strictObject({ reset: z.literal(true).optional(), shadow: z.boolean().optional() })
   .refine(({ reset, shadow }) => reset || shadow !== undefined, 'must hold "reset": true or "shadow"')
 const uuid = z.guid()

@@ -3,23 +3,27 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { Log, WriteMode, WriteModeStatus } from '../ports.ts'
 import type { BreakerRow, Breakers } from '../services/breakers.ts'
 import { type FaultInForce, type Faults, type FaultToSet, faultKinds } from '../services/faults.ts'
+import type { Live } from '../services/live.ts'
+import type { RecentRequests } from '../services/recent-requests.ts'
 import { parseOr400 } from './parse.ts'
 
 export interface AdminRouteOptions {
   breakers: Breakers
   faults: Faults
   writeMode: WriteMode
+  live: Live
+  recent: RecentRequests
   readJson: ReadJson
   log: Log
 }
 
-const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
+export const breakerBody = z.strictObject({ state: z.enum(['auto', 'open', 'closed']) })
 
-const modeBody = z.strictObject({ read_only: z.boolean() })
+export const modeBody = z.strictObject({ read_only: z.boolean() })
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000 }
 const maxFaultMs = unitMs.h
@@ -45,7 +49,7 @@ const everyFault = {
   expires_in: duration,
 }
 const events = z.int().min(0).max(1_000_000).optional()
-const faultBody = z.strictObject({
+export const faultBody = z.strictObject({
   faults: z
     .array(
       z.discriminatedUnion(
@@ -62,7 +66,12 @@ const faultBody = z.strictObject({
     .max(32),
 })
 
-export function adminRoutes({ breakers, faults, writeMode, readJson, log }: AdminRouteOptions) {
+export const requestsQuery = z.strictObject({
+  q: z.string().max(100).default(''),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+})
+
+export function adminRoutes({ breakers, faults, writeMode, live, recent, readJson, log }: AdminRouteOptions) {
   const app = new Hono<AppEnv>()
 
   app.get('/breakers', (c) => respondJson(c, 200, { breakers: breakers.list().map(breakerOut) }))
@@ -72,6 +81,18 @@ export function adminRoutes({ breakers, faults, writeMode, readJson, log }: Admi
     const row = breakers.set(c.req.param('name'), state)
     log.warn('circuit breaker set by an administrator', { ...who(c), breaker: row.name, state })
     return respondJson(c, 200, breakerOut(row))
+  })
+
+  app.get('/live', (c) => {
+    const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' }
+    return respond(c, 200, headers, live.watch(c.req.raw.signal))
+  })
+  app.get('/requests', (c) => {
+    const { q: text, limit } = parseOr400(requestsQuery, c.req.query(), 'invalid_query')
+    const requests = recent
+      .find({ text, limit })
+      .map(({ at, ...rest }) => ({ at: new Date(at).toISOString(), ...rest }))
+    return respondJson(c, 200, { requests })
   })
 
   app.get('/faults', (c) => respondJson(c, 200, { faults: faults.list().map(faultOut) }))

@@ -21,15 +21,16 @@ export interface ApiKeyRouteOptions {
 const dayMs = 86_400_000
 const longestMs = 3_650 * dayMs
 
-export function apiKeyRoutes({ apiKeys, readJson, wallNow }: ApiKeyRouteOptions) {
-  const app = new Hono<AppEnv>()
+export const rotateBody = z.strictObject({ overlap: duration(0, 30 * dayMs).default(dayMs) })
 
+/** Two of its rules are about now. */
+export function createKeyBody(wallNow: () => number) {
   const expiresAt = z.iso
     .datetime({ offset: true, error: 'must be a time as in "2030-01-31T12:00:00Z"' })
     .transform((text) => new Date(text))
     .refine((date) => date.getTime() > wallNow(), 'must be in the future')
     .refine((date) => date.getTime() <= wallNow() + longestMs, 'must be within ten years')
-  const createBody = z
+  return z
     .strictObject({
       name: nameRule,
       scopes: z.array(z.enum(scopes)).min(1).max(scopes.length).optional(),
@@ -41,7 +42,12 @@ export function apiKeyRoutes({ apiKeys, readJson, wallNow }: ApiKeyRouteOptions)
       path: ['expires_in'],
       message: 'must be left out where expires_at is given',
     })
-  const rotateBody = z.strictObject({ overlap: duration(0, 30 * dayMs).default(dayMs) })
+}
+
+export function apiKeyRoutes({ apiKeys, readJson, wallNow }: ApiKeyRouteOptions) {
+  const app = new Hono<AppEnv>()
+
+  const createBody = createKeyBody(wallNow)
 
   async function create(c: AppContext) {
     const body = parseOr400(createBody, (await readJson(c)).value)

@@ -18,12 +18,12 @@ export interface BillingRouteOptions {
 const maxDays = 400
 const defaultDays = 30
 
-const transactionsQuery = z.strictObject({
+export const transactionsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(400).optional(),
 })
 const day = z.iso.date().refine((text) => text >= '1970', 'must be in 1970 or later')
-const usageQuery = z.strictObject({
+export const usageQuery = z.strictObject({
   group_by: z.enum(usageGroupings).default('day'),
   from: day.optional(),
   to: day.optional(),

@@ -4,44 +4,56 @@ import * as z from 'zod'
 import { readyCount, statusOf } from '../domain/deployment.ts'
 import { microUsd, usd } from '../domain/money.ts'
 import { shownStatus } from '../domain/rental.ts'
+import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
 import type { DeploymentDesk, ShownDeployment } from '../services/deployments.ts'
 import type { Instances } from '../services/instances.ts'
-import { filterFields, filterOf, payerOf } from './instances.ts'
+import type { SavedPreferences } from '../services/preferences.ts'
+import { payerOf } from './instances.ts'
+import { filterFields, filterOf } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
+import { preferenceName, withPreference } from './preference-filter.ts'
 
 export interface DeploymentRouteOptions {
   deployments: DeploymentDesk
   instances: Pick<Instances, 'costOf'>
+  preferences: Pick<SavedPreferences, 'find'>
   idempotent: Idempotent
   readJson: ReadJson
 }
 
 const modelName = z.string().min(1).max(200)
 const replicas = z.int().min(1).max(16)
-const body = z.strictObject({
+export const body = z.strictObject({
   model: modelName,
   name: z
     .string()
     .regex(/^[A-Za-z0-9][\w.\-/:]{0,199}$/, 'must be 1 to 200 letters, digits and ._-/:')
     .optional(),
   ...filterFields,
-  max_price: z.number().positive().max(1_000).transform(microUsd),
+  max_price: z.number().positive().max(1_000).transform(microUsd).optional(),
+  preference: preferenceName.optional(),
   replicas: replicas.default(1),
   max_hours: z.number().positive().max(8_760).optional(),
   fallbacks: z.array(modelName).max(8).default([]),
   hugging_face_token: z.string().min(1).max(200).optional(),
 })
-const change = z.strictObject({ replicas })
-const page = z.strictObject({
+export const change = z.strictObject({ replicas })
+export const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(50).default(20),
   cursor: z.uuid().optional(),
 })
 
-export function deploymentRoutes({ deployments, instances, idempotent, readJson }: DeploymentRouteOptions) {
+export function deploymentRoutes({
+  deployments,
+  instances,
+  preferences,
+  idempotent,
+  readJson,
+}: DeploymentRouteOptions) {
   const app = new Hono<AppEnv>()
   const shape = (shown: ShownDeployment) => deploymentJson(shown, instances)
   const answer = (c: AppContext, status: number, shown: ShownDeployment): Response => {
@@ -53,12 +65,18 @@ export function deploymentRoutes({ deployments, instances, idempotent, readJson 
     '/',
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
       const asked = parseOr400(body, value)
+      const filter = await withPreference(preferences, principalOf(c).accountId, asked.preference, filterOf(asked))
+      const { maxPriceMicroUsd: maxPrice } = filter
+      if (maxPrice === undefined) {
+        const message = 'max_price: say what one machine may cost an hour, here or in the preference.'
+        throw new ApiError('invalid_body', { message, param: 'max_price' })
+      }
       const order = {
         model: asked.model,
         name: asked.name,
-        filter: filterOf(asked),
+        filter,
         replicas: asked.replicas,
-        maxPrice: asked.max_price,
+        maxPrice,
         maxHours: asked.max_hours,
         fallbacks: asked.fallbacks,
         huggingFaceToken: asked.hugging_face_token,

@@ -22,8 +22,8 @@ const limits = z.strictObject(
     z.ZodOptional<z.ZodNullable<typeof usdAmount>>
   >,
 )
-const limitsBody = z.strictObject({ limits })
-const checkBody = z.strictObject({ amount: usdAmount })
+export const limitsBody = z.strictObject({ limits })
+export const checkBody = z.strictObject({ amount: usdAmount })
 
 export function guardrailRoutes({ guardrails, readJson }: GuardrailRouteOptions) {
   const app = new Hono<AppEnv>()

@@ -1,58 +1,66 @@
-/** What an instance serves, for its owner. */
+/** What an instance serves, for its owner: by any method, and as a WebSocket. */
 import { Hono } from 'hono'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
-import type { BodyBudget } from '../middleware/body-budget.ts'
 import { type AppContext, type AppEnv, header, respond } from '../middleware/request-context.ts'
-import type { HttpCall, HttpReply } from '../ports.ts'
+import type { HttpReply, StreamBody } from '../ports.ts'
+import { headersForCaller, headersForMachine } from '../services/instance-headers.ts'
 import type { InstanceProxy } from '../services/instance-proxy.ts'
 
 export interface InstanceProxyRouteOptions {
   proxy: InstanceProxy
-  bodies: BodyBudget
+  streamBody: StreamBody
 }
 
-const methods: readonly HttpCall['method'][] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
-const maxBytes = 20 * 1024 * 1024
-/** Of one connection each (RFC 9110, 7.6.1), or the gateway's own business: credentials most of all. */
-const keptBack = new Set([
-  ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer'],
-  ...['transfer-encoding', 'upgrade', 'host', 'content-length', 'authorization', 'x-api-key', 'cookie', 'set-cookie'],
-  // Who the caller is, and what stands before the gateway, is no business of a stranger's machine.
-  ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded', 'x-real-ip', 'via'],
-  ...['accept-encoding', 'expect', 'x-gpuproxy-port', 'x-request-id', 'content-encoding'],
-])
-/** What a stranger's machine answers is shown under the gateway's own name: in a browser it may do nothing there. */
-const sandboxed = { 'content-security-policy': 'sandbox', 'x-content-type-options': 'nosniff' }
-
-export function instanceProxyRoutes({ proxy, bodies }: InstanceProxyRouteOptions) {
+export function instanceProxyRoutes({ proxy, streamBody }: InstanceProxyRouteOptions) {
   const app = new Hono<AppEnv>()
 
-  async function handle(c: AppContext): Promise<Response> {
-    const method = methods.find((each) => each === c.req.method)
-    if (!method) throw new ApiError('method_not_allowed', { headers: { allow: methods.join(', ') } })
-    if (header(c, 'upgrade') !== undefined) {
-      throw new ApiError('invalid_header', { message: 'Upgrade: only plain HTTP is passed on to an instance here.' })
-    }
+  app.all('/:id/proxy', async (c) => {
+    const { proxiedPath: path, upgrade } = c.env
+    // Another spelling of this route, whose rest nobody has kept apart.
+    if (path === undefined) throw new ApiError('unknown_route', { message: `There is no route ${c.req.path}.` })
     const request = c.get('request')
-    const body = method === 'GET' ? undefined : await bodies.read(c, maxBytes)
-    const port = portOf(header(c, 'x-gpuproxy-port'))
-    const answer = await proxy.ask(principalOf(c).accountId, c.req.param('id') ?? '', {
-      method,
-      path: pathOf(c.req.url),
-      headers: { ...passedOn(Object.fromEntries(c.req.raw.headers)), 'accept-encoding': 'identity' },
-      body: body && body.length > 0 ? body : undefined,
-      port,
+    const { accountId } = principalOf(c)
+    const id = c.req.param('id')
+    const asked = {
+      method: c.req.method,
+      path,
+      headers: headersForMachine(c.env.headers ?? Object.fromEntries(c.req.raw.headers)),
+      port: portOf(header(c, 'x-gpuproxy-port')),
       signal: request.signal,
-    })
-    const headers = { ...passedOn(answer.headers), ...sandboxed }
-    if (noBody.has(answer.status)) return respond(c, answer.status, headers, null)
-    return respond(c, answer.status, headers, answer.body)
-  }
-  app.all('/:id/proxy', handle)
-  app.all('/:id/proxy/:path{.*}', handle)
+      onEnd: (fn: () => void) => request.onEnd(fn),
+    }
+    if (upgrade === undefined) {
+      const body = streamBody(c.req.raw, c.env, { idleMs: proxy.idleTimeoutMs })
+      return passOn(c, await waitedFor(c, proxy.ask(accountId, id, { ...asked, body })))
+    }
+    const answer = await waitedFor(c, proxy.join(accountId, id, asked, c.env))
+    if (!('closed' in answer)) return passOn(c, answer)
+    request.outlive(answer.closed, answer.status)
+    const headers = { ...headersForCaller(answer.headers, c.req.path), connection: 'upgrade', upgrade: 'websocket' }
+    return respond(c, answer.status, headers, null)
+  })
   return app
 }
+
+/** The machine's time is not the gateway's. */
+async function waitedFor<T>(c: AppContext, work: Promise<T>): Promise<T> {
+  const request = c.get('request')
+  const from = request.elapsedMs()
+  try {
+    return await work
+  } finally {
+    request.trace.waitedMs += request.elapsedMs() - from
+  }
+}
+
+function passOn(c: AppContext, { status, headers, body }: HttpReply<AsyncIterable<Uint8Array>>): Response {
+  // Only what HTTP knows can be said in HTTP.
+  if (status > 599) throw new ApiError('instance_unreachable')
+  return respond(c, status, headersForCaller(headers, c.req.path), hasNoBody.has(status) ? null : body)
+}
+
+const hasNoBody = new Set([204, 205, 304])
 
 function portOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
@@ -60,26 +68,4 @@ function portOf(text: string | undefined): number | undefined {
   throw new ApiError('invalid_header', {
     message: 'x-gpuproxy-port: must be the number of a port that the instance publishes.',
   })
-}
-
-const noBody = new Set([204, 205, 304])
-
-/** What stands behind `/proxy`, as the server has it (`..` is resolved by then): whatever it says, it is a path at the instance. */
-function pathOf(url: string): string {
-  const rest = /^[^/]*\/\/[^/]*\/api\/v1\/gpu\/instances\/[^/?]*\/proxy([^#]*)/.exec(url)?.[1] ?? ''
-  return rest.startsWith('/') ? rest : `/${rest}`
-}
-
-function passedOn(headers: HttpReply<unknown>['headers']): Record<string, string> {
-  const ofThisHop = new Set(
-    String(headers.connection ?? '')
-      .toLowerCase()
-      .split(/[\s,]+/),
-  )
-  const passed: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !keptBack.has(name) && !ofThisHop.has(name))
-      passed[name] = Array.isArray(value) ? value.join(', ') : value
-  }
-  return passed
 }

@@ -20,6 +20,7 @@ function world() {
   const idempotent = {
     required: (body, handle) => async (c) => handle(c, await body.read(c)),
   } as Pick<Idempotent, 'required'> as Idempotent
+  const preferences = { find: () => Promise.reject(new ApiError('preference_not_found')) }
   const readJson = (async (c) => ({ value: await c.req.json() })) as ReadJson
   const app = new Hono<AppEnv>()
   app.use((c, next) => {
@@ -33,7 +34,7 @@ function world() {
   app.onError((error) =>
     Response.json({ code: error instanceof ApiError ? error.code : String(error) }, { status: 418 }),
   )
-  app.route('/', instanceRoutes({ instances, desk, idempotent, readJson }))
+  app.route('/', instanceRoutes({ instances, desk, preferences, idempotent, readJson }))
   async function call(method: string, path: string, body?: object) {
     const answer = await pass(
       Promise.resolve(app.request(path, { method, ...(body && { body: JSON.stringify(body) }) })),

@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { microUsd, usd } from '../domain/money.ts'
-import { marketNames, type OfferFilter } from '../domain/offer.ts'
+import { defaultDiskGb, type OfferFilter } from '../domain/offer.ts'
 import { type Rental, shownStatus } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
@@ -10,12 +10,16 @@ import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { Instances } from '../services/instances.ts'
+import type { SavedPreferences } from '../services/preferences.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
+import { filters } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
+import { preferenceName, withPreference } from './preference-filter.ts'
 
 export interface InstanceRouteOptions {
   instances: Instances
   desk: RentalDesk
+  preferences: Pick<SavedPreferences, 'find'>
   idempotent: Idempotent
   readJson: ReadJson
 }
@@ -23,35 +27,12 @@ export interface InstanceRouteOptions {
 const dollars = z.number().positive().max(1_000).transform(microUsd)
 const text = (most: number) => z.string().max(most)
 
-export const filterFields = {
-  provider: z
-    .string()
-    .transform((name) => name.toLowerCase().replace('.', ''))
-    .pipe(z.enum(marketNames))
-    .optional(),
-  gpu_model: z.string().min(1).max(100).optional(),
-  min_vram: z.number().positive().max(10_000).optional(),
-  max_price: dollars.optional(),
-  location: z.string().min(1).max(100).optional(),
-  gpu_count: z.int().min(1).max(1_000).optional(),
-}
-const filterShape = z.strictObject(filterFields)
-export const filterOf = (asked: z.output<typeof filterShape>): OfferFilter => ({
-  market: asked.provider,
-  gpuModel: asked.gpu_model,
-  minVramGb: asked.min_vram,
-  maxPriceMicroUsd: asked.max_price,
-  location: asked.location,
-  gpuCount: asked.gpu_count,
-})
-export const filters = filterShape.transform(filterOf)
-
 export const configFields = {
   image: z
     .string()
     .max(512)
     .regex(/^[\w][\w.\-/:@]*$/, 'must be the name of a container image'),
-  disk_gb: z.number().min(8).max(10_000).default(10),
+  disk_gb: z.number().min(8).max(10_000).optional(),
   env: z.record(z.string().regex(/^[A-Za-z_]\w{0,127}$/, 'must be names of variables'), text(8_192)).default({}),
   ports: z.array(z.int().min(1).max(65_535)).max(16).default([]),
   args: z.array(text(4_096)).max(256).default([]),
@@ -62,18 +43,23 @@ export const configFields = {
   bid: dollars.optional(),
   replace: z.boolean().default(false),
 }
-const body = z
-  .strictObject({ offer_id: z.string().min(1).max(100).optional(), filters: filters.optional(), ...configFields })
-  .refine((asked) => (asked.offer_id === undefined) !== (asked.filters === undefined), {
-    message: 'name an offer by offer_id, or say by filters what to look for; one of them',
-    path: ['offer_id'],
-  })
-const page = z.strictObject({
+/** What to look for; a preference by its name. */
+export const searchFields = { filters: filters.optional(), preference: preferenceName.optional() }
+export const body = z
+  .strictObject({ offer_id: z.string().min(1).max(100).optional(), ...searchFields, ...configFields })
+  .refine(
+    (asked) => (asked.offer_id === undefined) !== (asked.filters === undefined && asked.preference === undefined),
+    {
+      message: 'name an offer by offer_id, or say by filters or preference what to look for; one of them',
+      path: ['offer_id'],
+    },
+  )
+export const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(50),
   cursor: z.uuid().optional(),
 })
 
-export function instanceRoutes({ instances, desk, idempotent, readJson }: InstanceRouteOptions) {
+export function instanceRoutes({ instances, desk, preferences, idempotent, readJson }: InstanceRouteOptions) {
   const app = new Hono<AppEnv>()
   const shape = (rental: Rental) => instanceShape(instances, rental)
   const answer = (c: AppContext, status: number, rental: Rental): Response => {
@@ -85,8 +71,10 @@ export function instanceRoutes({ instances, desk, idempotent, readJson }: Instan
     '/',
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
       const asked = parseOr400(body, value)
-      const search = { filter: asked.filters ?? {}, spread: false }
-      const rental = await desk.rent(payerOf(c), { spec: specOf(asked), search, offerId: asked.offer_id })
+      const { accountId } = principalOf(c)
+      const filter = await withPreference(preferences, accountId, asked.preference, asked.filters ?? {})
+      const order = { spec: specOf(asked, filter), search: { filter, spread: false }, offerId: asked.offer_id }
+      const rental = await desk.rent(payerOf(c), order)
       return answer(c, rental.state === 'unknown' || rental.state === 'creating' ? 202 : 201, rental)
     }),
   )
@@ -120,9 +108,10 @@ export function instanceRoutes({ instances, desk, idempotent, readJson }: Instan
 }
 
 const configShape = z.strictObject(configFields)
-export const specOf = (asked: z.output<typeof configShape>) => ({
+/** What the configuration says of the disk goes before what was searched for. */
+export const specOf = (asked: z.output<typeof configShape>, filter: OfferFilter) => ({
   image: asked.image,
-  diskGb: asked.disk_gb,
+  diskGb: asked.disk_gb ?? filter.diskGb ?? defaultDiskGb,
   env: asked.env,
   ports: asked.ports,
   args: asked.args,

@@ -23,7 +23,7 @@ const amount = z.string().transform((text, context) => {
   context.addIssue({ code: 'custom', message: 'must be a whole number of cents as text, such as "25.00"' })
   return z.NEVER
 })
-const body = z.strictObject({
+export const body = z.strictObject({
   amount,
   currency: z.enum(currencies, `must be one of ${currencies.join(', ')}`),
   payment_method: z.string().regex(/^pm_\w{1,200}$/, 'must be the id of a Stripe PaymentMethod, "pm_…"'),

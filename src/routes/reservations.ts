@@ -5,20 +5,32 @@ import { principalOf } from '../middleware/authenticate.ts'
 import { keyedJson } from '../middleware/idempotency.ts'
 import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
 import { maxReserved, type Reservation, type Reservations } from '../services/reservations.ts'
-import { configFields, filters, type InstanceRouteOptions, instanceShape, payerOf, specOf } from './instances.ts'
+import { configFields, type InstanceRouteOptions, instanceShape, payerOf, searchFields, specOf } from './instances.ts'
 import { parseOr400 } from './parse.ts'
+import { withPreference } from './preference-filter.ts'
 
 export type ReservationRouteOptions = Omit<InstanceRouteOptions, 'desk'> & { reservations: Reservations }
 
-const body = z.strictObject({
-  count: z.int().min(1).max(maxReserved),
-  filters,
-  /** On as many hosts. */
-  spread: z.boolean().default(false),
-  config: z.strictObject({ ...configFields, image: configFields.image.default('ubuntu:24.04') }),
-})
+export const body = z
+  .strictObject({
+    count: z.int().min(1).max(maxReserved),
+    ...searchFields,
+    /** On as many hosts. */
+    spread: z.boolean().default(false),
+    config: z.strictObject({ ...configFields, image: configFields.image.default('ubuntu:24.04') }),
+  })
+  .refine((asked) => asked.filters !== undefined || asked.preference !== undefined, {
+    message: 'say by filters or preference what to look for',
+    path: ['filters'],
+  })
 
-export function reservationRoutes({ reservations, instances, idempotent, readJson }: ReservationRouteOptions) {
+export function reservationRoutes({
+  reservations,
+  instances,
+  preferences,
+  idempotent,
+  readJson,
+}: ReservationRouteOptions) {
   const app = new Hono<AppEnv>()
   const answer = (c: AppContext, status: number, { id, status: stands, rentals }: Reservation): Response => {
     if (status !== 200) c.get('request').headers.location = `/api/v1/gpu/reservations/${id}`
@@ -34,8 +46,9 @@ export function reservationRoutes({ reservations, instances, idempotent, readJso
   app.post(
     '/',
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
-      const { count, filters: filter, spread, config } = parseOr400(body, value)
-      const order = { spec: specOf(config), search: { filter, spread } }
+      const { count, filters = {}, preference, spread, config } = parseOr400(body, value)
+      const filter = await withPreference(preferences, principalOf(c).accountId, preference, filters)
+      const order = { spec: specOf(config, filter), search: { filter, spread } }
       const reservation = await reservations.reserve(payerOf(c), order, count)
       return answer(c, reservation.status === 'pending' ? 202 : 201, reservation)
     }),

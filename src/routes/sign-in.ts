@@ -29,9 +29,9 @@ export const passwordRule = z.string().refine(isGoodPassword, 'must have 12 to 2
 export const passwordGiven = z.string().min(1).max(800)
 const email = z.string().trim().max(254).pipe(z.email('must be an email address'))
 const refreshToken = z.string().min(1).max(400)
-const registerBody = z.strictObject({ email, name: nameRule.optional(), password: passwordRule })
-const loginBody = z.strictObject({ email: printable(z.string().min(1).max(254)), password: passwordGiven })
-const refreshBody = z.strictObject({ refresh_token: refreshToken })
+export const registerBody = z.strictObject({ email, name: nameRule.optional(), password: passwordRule })
+export const loginBody = z.strictObject({ email: printable(z.string().min(1).max(254)), password: passwordGiven })
+export const refreshBody = z.strictObject({ refresh_token: refreshToken })
 
 export function signInRoutes({ signIn, readJson, trustedHops }: SignInRouteOptions) {
   const app = new Hono<AppEnv>()

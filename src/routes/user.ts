@@ -16,8 +16,8 @@ export interface UserRouteOptions {
   readJson: ReadJson
 }
 
-const changeBody = z.strictObject({ password: passwordGiven, new_password: passwordRule })
-const closeBody = z.strictObject({ password: passwordGiven })
+export const changeBody = z.strictObject({ password: passwordGiven, new_password: passwordRule })
+export const closeBody = z.strictObject({ password: passwordGiven })
 
 export function userRoutes({ users, signIn, readJson }: UserRouteOptions) {
   const app = new Hono<AppEnv>()

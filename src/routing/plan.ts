@@ -22,6 +22,8 @@ export interface RouteState {
   firstTokenMs(provider: string, model: string): number | undefined
   /** Time until a call may be tried where the circuit is open; 0 = now. */
   openForMs(provider: string, model: string): number
+  /** Most of an account's own that are tried before what is bought. @default 8 */
+  maxOwnTargets?: number
 }
 
 export interface PlannedTarget {
@@ -39,7 +41,7 @@ export interface PlannedTarget {
 
 /** Longest plan. */
 const maxTargets = 16
-/** Of an account's own: room is left for those that are bought. */
+/** Of an account's own. */
 const maxOwnTargets = 8
 
 /** What one account has of its own beside the table, by the name that it asks for. */
@@ -70,10 +72,14 @@ export function planRoute(
 ): PlannedTarget[] {
   // One provider's one model stands in the plan once: where it first fits, else where it was first named.
   const found = new Map<string, PlannedTarget & { fits: boolean }>()
-  for (const [askedAs, row] of question.models.flatMap((name) => rowsFor(table, own, name))) {
-    const isOwn = own?.get(askedAs)?.row === row
+  const rows = question.models.flatMap((name) => rowsFor(table, own, name))
+  const isOwnRow = ([askedAs, row]: [name: string, row: ModelRow]) => own?.get(askedAs)?.row === row
+  // They may all be dead at once: a try is left for what is bought.
+  const maxOwn = rows.every(isOwnRow) ? maxOwnTargets : Math.min(state.maxOwnTargets ?? maxOwnTargets, maxOwnTargets)
+  for (const [askedAs, row] of rows) {
+    const isOwn = isOwnRow([askedAs, row])
     const targets = ordered(row, askedAs, state)
-    for (const { target, why } of isOwn ? targets.slice(0, maxOwnTargets) : targets) {
+    for (const { target, why } of isOwn ? targets.slice(0, maxOwn) : targets) {
       const model = target.model ?? askedAs
       const key = `${target.provider}\n${model}`
       const earlier = found.get(key)

@@ -9,7 +9,7 @@ export interface BackgroundOptions {
   everyMs: number | (() => number)
   /** True: the next round follows at once. */
   round(): Promise<boolean>
-  /** A round that failed is followed by the next as any other. */
+  /** Of failures in a row the first alone is told; each is followed by the next round as any other. */
   onError(error: unknown): void
 }
 
@@ -21,14 +21,17 @@ export interface Background {
 export function startBackground({ clock, random, everyMs, round, onError }: BackgroundOptions): Background {
   const stopping = new AbortController()
   const { signal } = stopping
+  let isFailing = false
 
   async function run() {
     while (!signal.aborted) {
       let again = false
       try {
         again = await round()
+        isFailing = false
       } catch (error) {
-        onError(error)
+        if (!isFailing) onError(error)
+        isFailing = true
       }
       if (again || signal.aborted) continue
       // Rejects when it is stopped, which the loop's head sees.

@@ -69,10 +69,11 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
     }
     const { accountId, keyId, purseId } = payer
     const { gpuCount, minVramGb } = serving
+    const diskGb = Math.max(serving.diskGb, filter.diskGb ?? 0)
     const secrets = { apiKey: newSecret(), huggingFaceToken }
     return {
-      ...{ id: newId(), accountId, keyId, purseId, name, model, serving, secrets },
-      filter: { ...filter, gpuCount, minVramGb, maxPriceMicroUsd: maxPrice },
+      ...{ id: newId(), accountId, keyId, purseId, name, model, serving: { ...serving, diskGb }, secrets },
+      filter: { ...filter, gpuCount, minVramGb, diskGb, maxPriceMicroUsd: maxPrice },
       ...{ replicas, maxPrice, maxHours, fallbacks },
     }
   }

@@ -2,6 +2,7 @@
 import type { Deployment } from '../domain/deployment.ts'
 import { formatUsd } from '../domain/money.ts'
 import type { Payment } from '../domain/payment.ts'
+import type { Preference } from '../domain/preference.ts'
 import type { LimitSettings } from '../domain/principal.ts'
 import type { Rental } from '../domain/rental.ts'
 import type { User } from '../domain/user.ts'
@@ -11,6 +12,7 @@ import type {
   Deployments,
   Guardrails,
   PaymentStore,
+  Preferences,
   Rentals,
   SessionRecord,
   Sessions,
@@ -33,6 +35,7 @@ export const exportSections = (ports: {
   guardrails: Guardrails
   deployments: Deployments
   rentals: Rentals
+  preferences: Preferences
 }): ExportSection[] => [
   {
     name: 'account',
@@ -80,6 +83,10 @@ export const exportSections = (ports: {
     async one(accountId) {
       return (await ports.deployments.list(accountId, { limit: maxDeployments })).map(deploymentOut)
     },
+  },
+  {
+    name: 'preferences',
+    one: async (accountId) => (await ports.preferences.list(accountId)).map(preferenceOut),
   },
   {
     name: 'rentals',
@@ -159,6 +166,15 @@ const deploymentOut = ({ id, name, model, replicas, maxPrice, fallbacks, created
   end_asked_at: endAskedAt ?? null,
 })
 
+const preferenceOut = ({ name, models, filters, maxPrice, fallbackPricePercent, updatedAt }: Preference) => ({
+  name,
+  models,
+  filters,
+  max_price: maxPrice === undefined ? null : formatUsd(maxPrice),
+  fallback_price_percent: fallbackPricePercent ?? null,
+  updated_at: updatedAt,
+})
+
 const paymentOut = (payment: Payment) => ({
   id: payment.id,
   status: payment.state,
@@ -171,7 +187,7 @@ const paymentOut = (payment: Payment) => ({
   created_at: payment.createdAt,
 })
 
-/** Of its environment the names alone: what they stand for may be secret. */
+/** Of what it was started with only how much there is, and the environment's names: all else may be secret. */
 const rentalOut = ({
   id,
   keyId,
@@ -200,8 +216,8 @@ const rentalOut = ({
   image: spec.image,
   disk_gb: spec.diskGb,
   ports: spec.ports,
-  args: spec.args,
-  onstart: spec.onstart ?? null,
+  arg_count: spec.args.length,
+  onstart_chars: spec.onstart?.length ?? 0,
   env_names: Object.keys(spec.env),
   label: spec.label ?? null,
   max_price: spec.maxPrice === undefined ? null : formatUsd(spec.maxPrice),

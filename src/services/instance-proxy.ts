@@ -1,41 +1,62 @@
 /**
  * A running instance, reached by its owner at the address that its market published. Where a connection may go is the
- * business of the client that is handed in (`instanceHttp`): it refuses whatever is not a public address.
+ * business of the client and the tunnel that are handed in: they refuse whatever is not a public address.
  */
 import type { Endpoint, Rental } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
-import { type Clock, type HttpCall, type HttpClient, HttpFailure, type HttpReply, type Rentals } from '../ports.ts'
+import {
+  type Clock,
+  type HttpCall,
+  type HttpClient,
+  HttpFailure,
+  type HttpReply,
+  type OpenTunnel,
+  type Rentals,
+  type Tunnel,
+} from '../ports.ts'
+import type { OpenCalls, OpenKind } from './open-calls.ts'
 
 export interface InstanceProxyOptions {
   clock: Clock
   rentals: Pick<Rentals, 'find'>
   http: HttpClient
+  tunnel: Tunnel
+  openCalls: OpenCalls
+  /** Longest wait for the headers of an answer, in ms. @default 120_000 */
+  headersTimeoutMs?: number
+  /** Longest silence within a body or a tunnel, in ms. @default 120_000 */
+  idleTimeoutMs?: number
 }
 
-export interface ProxyRequest {
-  method: HttpCall['method']
-  /** Path and query at the instance; begins with `/`. */
-  path: string
-  headers: Record<string, string>
-  body: Uint8Array | undefined
+export interface ProxyRequest extends Pick<HttpCall, 'method' | 'path' | 'headers' | 'signal'> {
   /** Of the container; undefined = the first that is published. */
   port: number | undefined
-  signal: AbortSignal
+  /** When the answer has ended, in whatever way. */
+  onEnd(fn: () => void): void
 }
 
+type Body = AsyncIterable<Uint8Array>
+
 export interface InstanceProxy {
+  readonly idleTimeoutMs: number
   /** @throws ApiError where it is not the account's, does not run, or cannot be reached */
-  ask(accountId: string, rentalId: string, request: ProxyRequest): Promise<HttpReply<AsyncIterable<Uint8Array>>>
+  ask(accountId: string, rentalId: string, request: ProxyRequest & { body: Body | undefined }): Promise<HttpReply<Body>>
+  /** Asks it for a WebSocket. `bindings`: of the caller, as the tunnel takes them. Throws as `ask` does. */
+  join(
+    accountId: string,
+    rentalId: string,
+    request: ProxyRequest,
+    bindings: unknown,
+  ): Promise<HttpReply<Body> | OpenTunnel>
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const headersMs = 120_000
-const idleMs = 120_000
 /** So old may be what is known of an instance. A destroyed one is out of reach after that. */
 const knownMs = 2_000
 const maxKnown = 10_000
 
-export function createInstanceProxy({ clock, rentals, http }: InstanceProxyOptions): InstanceProxy {
+export function createInstanceProxy(options: InstanceProxyOptions): InstanceProxy {
+  const { clock, rentals, http, tunnel, openCalls, headersTimeoutMs = 120_000, idleTimeoutMs = 120_000 } = options
   const known = new Map<string, { at: number; rental: Rental | undefined }>()
 
   async function find(accountId: string, rentalId: string): Promise<Rental | undefined> {
@@ -52,28 +73,40 @@ export function createInstanceProxy({ clock, rentals, http }: InstanceProxyOptio
     return rental
   }
 
+  /** What every call to a machine shares; it counts as open until the request has ended. */
+  async function begin(kind: OpenKind, accountId: string, rentalId: string, request: ProxyRequest) {
+    const { method, path, headers, port, signal, onEnd } = request
+    const rental = await find(accountId, rentalId)
+    if (!rental || rental.state === 'gone') throw new ApiError('instance_not_found')
+    const endpoint = endpointOf(rental, port)
+    if (rental.state !== 'running' || !endpoint) throw new ApiError('instance_not_running')
+    const open = openCalls.open(kind, rental, endpoint)
+    onEnd(open.end)
+    const { origin } = endpoint
+    const ends = AbortSignal.any([signal, open.signal])
+    return { method, path, headers, origin, signal: ends, headersTimeoutMs, idleTimeoutMs, anyEncoding: true }
+  }
+
   return {
-    async ask(accountId, rentalId, { port, body, ...request }) {
-      const rental = await find(accountId, rentalId)
-      if (!rental || rental.state === 'gone') throw new ApiError('instance_not_found')
-      const endpoint = endpointOf(rental, port)
-      if (rental.state !== 'running' || !endpoint) throw new ApiError('instance_not_running')
-      const call: HttpCall = {
-        ...request,
-        origin: endpoint.origin,
-        ...(body && { body }),
-        headersTimeoutMs: headersMs,
-        idleTimeoutMs: idleMs,
-        maxBytes: Number.POSITIVE_INFINITY,
-      }
-      try {
-        return await http.stream(call)
-      } catch (cause) {
-        if (!(cause instanceof HttpFailure)) throw cause
-        throw new ApiError(cause.kind === 'headers_timeout' ? 'headers_timeout' : 'instance_unreachable', { cause })
-      }
+    idleTimeoutMs,
+    async ask(accountId, rentalId, { body, ...request }) {
+      const call = await begin('calls', accountId, rentalId, request)
+      const sent = { ...call, ...(body && { body }), maxBytes: Number.POSITIVE_INFINITY }
+      return http.stream(sent).catch((cause) => fail(cause, request.signal))
+    },
+    async join(accountId, rentalId, request, bindings) {
+      const call = await begin('tunnels', accountId, rentalId, request)
+      return tunnel(bindings, call).catch((cause) => fail(cause, request.signal))
     },
   }
+}
+
+function fail(cause: unknown, caller: AbortSignal): never {
+  if (caller.aborted) throw new ApiError('client_closed', { cause })
+  if (!(cause instanceof HttpFailure)) throw cause
+  // The body that was being sent is what failed, and says how.
+  if (cause.cause instanceof ApiError) throw cause.cause
+  throw new ApiError(cause.kind === 'headers_timeout' ? 'headers_timeout' : 'instance_unreachable', { cause })
 }
 
 /** The port that is asked for; or of those its owner asked for the first that is published. */

@@ -76,6 +76,44 @@ describe('what a list tells', () => {
     expect(rows()).toMatchObject([{ state: 'failed', reason: 'market_ended' }])
   })
 
+  it('a machine that does not start is stopped again, after a while', async () => {
+    const { rent, watched, rows, controls, instances, pass } = rentalWorld('vastai', offers)
+    const { marketId, id } = await rent()
+    await watched(10_000)
+    if ('outbid' in controls) controls.outbid(marketId!)
+    await watched(40_000)
+    await pass(instances.setRunning('account', id, true, new AbortController().signal))
+    await watched(minuteMs)
+    expect(rows()).toMatchObject([{ state: 'starting' }])
+    await watched(3 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'stopped' }])
+  })
+
+  it('a machine that does not stop runs, after a while', async () => {
+    const { rent, watched, rows, control, instances, pass } = rentalWorld('vastai', offers)
+    const { marketId, id } = await rent()
+    await watched(10_000)
+    const { signal } = new AbortController()
+    await pass(instances.setRunning('account', id, false, signal))
+    await pass(control.setRunning(marketId!, true, signal))
+    await watched(minuteMs)
+    expect(rows()).toMatchObject([{ state: 'stopping' }])
+    await watched(3 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+  })
+
+  it('a machine that one pod has missed is missed by the next one, too', async () => {
+    const { rent, watched, rows, controls, clock, pass, anotherPod } = rentalWorld('vastai', offers)
+    const { marketId } = await rent()
+    await watched(10_000)
+    controls.lie({ kind: 'omits', id: marketId! })
+    await watched(40_000)
+    expect(rows()).toMatchObject([{ state: 'running' }])
+    await clock.advance(minuteMs)
+    await pass(anotherPod().watch())
+    expect(rows()).toMatchObject([{ state: 'ending', reason: 'market_ended' }])
+  })
+
   it('a price above what was agreed ends it at once', async () => {
     const { rent, watched, rows, controls } = rentalWorld('vastai', offers)
     const { marketId, offer } = await rent()
@@ -98,6 +136,24 @@ describe('machines that no rental accounts for', () => {
     expect(controls.machines().map(({ id }) => id)).toEqual([marketId])
     expect(metrics.counted(instruments.gpuOrphans, { action: 'destroyed' })).toBe(1)
     expect(rows()).toMatchObject([{ state: 'running' }])
+  })
+
+  it('what was saved by destroying them is told once a day', async () => {
+    const { rent, watched, controls, clock, told, rows } = rentalWorld('vastai', offers)
+    const { marketId } = await rent()
+    await watched(10_000)
+    controls.duplicateLabel(marketId!)
+    await watched(4 * minuteMs)
+    const saved = () => told.filter((line) => line.includes('a day saved'))
+    expect(saved()).toEqual([])
+    await clock.advance(24 * 60 * minuteMs)
+    await watched(minuteMs)
+    const perHour = /destroyed: \d+, \$([\d.]+) an hour/.exec(told.join('\n'))![1]
+    expect(Number(perHour)).toBeGreaterThan(0)
+    expect(saved()).toEqual([
+      `destroyed machines of nobody: $${(24 * Number(perHour)).toFixed(6).replace(/0{1,4}$/, '')} a day saved`,
+    ])
+    expect(rows()).toHaveLength(1)
   })
 
   it('a machine that lists show and is not there is not destroyed', async () => {

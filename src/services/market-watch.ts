@@ -4,7 +4,7 @@
  */
 import type { MarketName } from '../domain/offer.ts'
 import { accruedBy, type EndReason, endingBy, parseLabel, type Rental } from '../domain/rental.ts'
-import type { Clock, Log, Metrics, RentalChange, Rentals, Turns } from '../ports.ts'
+import type { Clock, Log, Metrics, RentalChange, Rentals, Sighting, Sightings, Turns } from '../ports.ts'
 import type { Machine, MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
@@ -16,6 +16,7 @@ export interface MarketWatchOptions {
   control: MarketControl
   rentals: Rentals
   turns: Turns
+  sightings: Sightings
   orphans: Orphans
   /** Eight hexadecimal digits, of all pods that share a database. */
   fleet: string
@@ -23,12 +24,15 @@ export interface MarketWatchOptions {
   holder: string
   /** Live pods, this one included. */
   pods: () => number
+  /** Of the market's turn: longer than a long list takes. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
 }
 
 export interface MarketWatch {
+  market: MarketName
   /** Lists the market where that is due and this pod's turn. */
   round(): Promise<void>
   start(): void
@@ -38,9 +42,7 @@ export interface MarketWatch {
 const everyMs = 3_000
 /** While nothing is on its way. */
 const quietMs = 30_000
-/** Longer than a long list takes. */
-const turnMs = 120_000
-/** Lists that began so long after the call that creates a machine would show it. */
+/** Lists that began so long after the call that creates, starts or stops a machine would show it. */
 const settledMs = 120_000
 /** Two lists that lack a machine count as two when they are so far apart. */
 const apartMs = 60_000
@@ -51,17 +53,18 @@ const maxShown = 5
 /** Markets round, and add what a machine's traffic costs: only what is more than that is another price. */
 const priceTolerance = 1.01
 
-const inTransition = new Set(['creating', 'unknown', 'starting', 'stopping', 'ending'])
+const inTransition = new Set(['creating', 'unknown', 'starting', 'stopping'])
+/** One that waits for the market's bill alone is looked at later than this. */
+const endingMs = 2 * 60_000
 const nobody = new AbortController().signal
 
 export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
-  const { clock, random, control, rentals, turns, orphans, fleet, holder, pods, mode, metrics, log } = options
+  const { clock, random, control, rentals, turns, sightings, orphans, fleet, holder, pods, leaseMs } = options
+  const { mode, metrics, log } = options
   const market: MarketName = control.name
   let listedAt = Number.NEGATIVE_INFINITY
   /** This pod has the market's turn: the others need not look often. */
   let isMine = false
-  /** Rentals whose machine a complete list lacked, and when that list began. Another pod that takes over begins anew. */
-  const missing = new Map<string, number>()
 
   const ending = (rental: Rental, reason: EndReason, at: Date) => endingBy(rental, reason, at, control.billing)
 
@@ -89,7 +92,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const costs = machine.pricePerHour ?? 0
     const isDearer = machine.status !== 'stopped' && state !== 'stopped' && costs > offer.pricePerHour * priceTolerance
     if (isDearer) return ending(rental, 'max_price', at)
-    const to = stateAfter(rental, machine)
+    const to = stateAfter(rental, machine, at)
     const endpoints = machine.endpoints.length > 0 ? machine.endpoints : rental.endpoints
     const isNew = to !== state || JSON.stringify(endpoints) !== JSON.stringify(rental.endpoints)
     const isOld = at.getTime() - (rental.heardAt?.getTime() ?? 0) >= heardMs
@@ -103,17 +106,25 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     if (change) await rentals.change(rental, change)
   }
 
-  /** No list shows it any more. */
-  async function miss(rental: Rental, began: number) {
-    const { id, marketId, state } = rental
-    const isUncertain = marketId === undefined && (state === 'unknown' || state === 'ending')
-    const isLive = marketId !== undefined && state !== 'ending'
-    if (!isUncertain && !isLive) return
-    const sentAt = rental.createSentAt?.getTime() ?? rental.createdAt.getTime()
-    if (isUncertain && began < sentAt + settledMs) return
-    const since = missing.get(id)
-    if (since === undefined) return void missing.set(id, began)
-    if (isLive && began - since < apartMs) return
+  /** A list that began then should show its machine. */
+  function isExpected({ marketId, state, createSentAt, createdAt }: Rental, began: number): boolean {
+    if (marketId !== undefined) return state !== 'ending'
+    const sentAt = (createSentAt ?? createdAt).getTime()
+    return (state === 'unknown' || state === 'ending') && began >= sentAt + settledMs
+  }
+
+  /** Machines that this list lacks. How often lists did is kept where a pod that takes over finds it. */
+  async function missAll(lacking: readonly Rental[], began: number) {
+    const expected = lacking.filter((rental) => isExpected(rental, began))
+    const absent = expected.map(({ id }) => ({ machineId: absenceOf(id), label: undefined, at: new Date(began) }))
+    const known = new Map((await sightings.note(market, absent)).map((each) => [each.machineId, each]))
+    for (const rental of expected) await miss(rental, known.get(absenceOf(rental.id))!, began)
+  }
+
+  async function miss(rental: Rental, { times, firstSeenAt }: Sighting, began: number) {
+    const { marketId, state } = rental
+    const isLive = marketId !== undefined
+    if (times < 2 || (isLive && began - firstSeenAt.getTime() < apartMs)) return
     const at = new Date(clock.wallNow())
     if (isLive) return rentals.change(rental, ending(rental, 'market_ended', at))
     // Its credit is free again: two lists say that there is no such machine.
@@ -154,20 +165,23 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
         strays.push(listed)
       }
     }
-    for (const rental of known) {
-      if (found.has(rental.id)) missing.delete(rental.id)
-      else await miss(rental, began)
-    }
-    for (const id of missing.keys()) if (!byId.has(id)) missing.delete(id)
+    const lacking = known.filter(({ id }) => !found.has(id))
+    await missAll(lacking, began)
     await orphans.consider(strays, new Date(began))
+    // What this list has shown again, or nobody misses any more, counts from the start.
+    await sightings.forget(market, new Date(began))
+  }
+
+  function isOnItsWay({ state, dueAt }: Rental): boolean {
+    return inTransition.has(state) || (state === 'ending' && dueAt.getTime() - clock.wallNow() < endingMs)
   }
 
   async function round() {
     if (mode.readOnly) return
     const known = await rentals.live(market)
-    const isBusy = known.some(({ state }) => inTransition.has(state))
+    const isBusy = known.some(isOnItsWay)
     if (!isBusy && clock.now() - listedAt < quietMs) return
-    isMine = await turns.take(`market:${market}`, holder, turnMs)
+    isMine = await turns.take(`market:${market}`, holder, leaseMs)
     if (!isMine) return
     await readList(known)
     listedAt = clock.now()
@@ -176,6 +190,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
   const others = sharedEvery(everyMs, pods)
   let background: Background | undefined
   return {
+    market,
     round,
     start() {
       background ??= startBackground({
@@ -196,10 +211,13 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
   }
 }
 
-/** The market's word; what we have asked for and it has not done yet stays as it is. */
-function stateAfter({ state }: Rental, { status }: Machine): Rental['state'] {
+/** Beside the machines that are seen and not accounted for: no market's id looks like it. */
+const absenceOf = (rentalId: string) => `absent:${rentalId}`
+
+/** The market's word; what we have asked for and it has not done yet stays as it is, for a while. */
+function stateAfter({ state, accruedAt }: Rental, { status }: Machine, at: Date): Rental['state'] {
   if (status === 'lost') return state
-  if (status === 'stopped') return state === 'starting' ? state : 'stopped'
-  if (state === 'stopping') return state
-  return status
+  const isAskedFor = at.getTime() - (accruedAt?.getTime() ?? 0) < settledMs
+  if (status === 'stopped') return state === 'starting' && isAskedFor ? state : 'stopped'
+  return state === 'stopping' && isAskedFor ? state : status
 }

@@ -162,6 +162,13 @@ export class Meter {
       ? none
       : (delivered.usage ?? { ...none, inputTokens: estimatedInput(job), outputTokens: delivered.outputTokens })
     const { inputTokens, cachedInputTokens, outputTokens } = usage
+    if (spent && request.trace.answered) {
+      Object.assign(request.trace.answered.attributes, {
+        'gen_ai.usage.input_tokens': inputTokens,
+        'gen_ai.usage.output_tokens': outputTokens,
+        'gpuproxy.cost_usd': cost / 1e6,
+      })
+    }
     return operation.end({
       cost,
       delivered: spent,

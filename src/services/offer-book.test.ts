@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
-import type { MarketName, Offer } from '../domain/offer.ts'
+import type { MarketName, Offer, OfferFilter } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { createOfferBook } from './offer-book.ts'
 
 const offer = (id: string, more: Partial<Offer> = {}): Offer => ({
   ...{ id, market: id.split(':')[0] as MarketName, gpuModel: 'RTX 4090', gpuCount: 1, vramMib: 24_564 },
-  ...{ priceMicroUsd: 400_000, priceParts: {}, location: null, reliability: null, available: true },
+  ...{ priceMicroUsd: 400_000, location: null, reliability: null, available: true },
   ...more,
 })
 const terms = { diskGb: 10 }
@@ -25,10 +25,14 @@ function world(lists: Partial<Record<MarketName, Offer[]>>) {
 
 test('prices are with the disk that is asked for, and at the bid', async () => {
   // A micro-dollar a GB and hour, ten of them in the price.
-  const { book } = world({ vastai: [offer('vastai:1', { disk: { perGbHour: 1_000, includedGb: 10 } })] })
+  const disk = { perGbHour: 1_000, includedGb: 10 }
+  const { book } = world({ vastai: [offer('vastai:1', { disk, minBid: 90_000 })] })
   expect(await book.find('vastai:1', terms)).toMatchObject({ pricePerHour: 400_000, stoppedPerHour: 10_000 })
   expect(await book.find('vastai:1', { diskGb: 50 })).toMatchObject({ pricePerHour: 440_000, stoppedPerHour: 50_000 })
-  expect(await book.find('vastai:1', { diskGb: 50, bid: 100_000 })).toMatchObject({ pricePerHour: 150_000 })
+  expect(await book.find('vastai:1', { diskGb: 50, bid: 100_000 })).toMatchObject({
+    pricePerHour: 150_000,
+    bid: 100_000,
+  })
   const pick = (maxPriceMicroUsd: number) =>
     book.pick({ maxPriceMicroUsd }, { diskGb: 50, limit: 5, without: [] }).then((found) => found.length)
   expect([await pick(439_999), await pick(440_000)]).toEqual([0, 1])
@@ -60,4 +64,40 @@ test('what was taken is not offered for a minute, where there is no other machin
   expect(await left()).toEqual([])
   await clock.advance(60_000)
   expect(await left()).toEqual(['ionet:1', 'vastai:1'])
+})
+
+test('what a market would refuse is refused before it is asked', async () => {
+  const { book } = world({
+    vastai: [offer('vastai:1', { minBid: 90_000, diskSpaceGb: 64 })],
+    ionet: [offer('ionet:1')],
+  })
+  await expect(book.find('vastai:1', { ...terms, bid: 89_999 })).rejects.toMatchObject({
+    code: 'bid_too_low',
+    options: { param: 'bid' },
+  })
+  await expect(book.find('vastai:1', { ...terms, bid: 89_999 })).rejects.toThrow('0.09 dollars')
+  await expect(book.find('ionet:1', { ...terms, bid: 1e6 })).rejects.toMatchObject({ code: 'unsupported_by_market' })
+  await expect(book.find('vastai:1', { diskGb: 65 })).rejects.toMatchObject({
+    code: 'invalid_body',
+    options: { param: 'disk_gb' },
+  })
+  expect(await book.find('vastai:1', { diskGb: 64, bid: 90_000 })).toMatchObject({ bid: 90_000 })
+})
+
+test('a search goes by its own terms, and by those of what is to run before them', async () => {
+  const { book } = world({
+    vastai: [offer('vastai:1', { minBid: 90_000, diskSpaceGb: 64, egressPerGb: 10_000 }), offer('vastai:2')],
+  })
+  const pick = async (filter: OfferFilter, own: { diskGb?: number } = terms) =>
+    (await book.pick(filter, { ...own, limit: 5, without: [] })).map(({ id, pricePerHour, bid }) => [
+      id,
+      pricePerHour,
+      bid,
+    ])
+  expect(await pick({ interruptible: true })).toEqual([['vastai:1', 90_000, 90_000]])
+  expect(await pick({ egressGbPerHour: 2, maxPriceMicroUsd: 420_000 })).toEqual([
+    ['vastai:2', 400_000, undefined],
+    ['vastai:1', 420_000, undefined],
+  ])
+  expect(await pick({ diskGb: 10 }, { diskGb: 65 })).toEqual([['vastai:2', 400_000, undefined]])
 })

@@ -1,24 +1,25 @@
 /** Offers as they are rented by: one by its id, or the cheapest that fit. From the same snapshots as the list. */
-import { type MarketName, matches, type Offer, type OfferFilter } from '../domain/offer.ts'
+import { usd } from '../domain/money.ts'
+import { hasRoom, type MarketName, type Offer, type OfferFilter, type OfferTerms, takesBid } from '../domain/offer.ts'
+import { compareOffers, type PricedOffer, pricedOffers, priceOf } from '../domain/offer-price.ts'
+import { byPreference } from '../domain/preference.ts'
 import type { RentalOffer } from '../domain/rental.ts'
+import { ApiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { toApiError } from '../upstream/api-error.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import type { Offers } from './offers.ts'
 
 export interface OfferBook {
-  /** Priced with that disk. Undefined: no market lists it (any more). @throws ApiError where its market cannot be asked */
+  /**
+   * Undefined: no market lists it (any more).
+   * @throws ApiError where its market cannot be asked, or it is not to be had like that
+   */
   find(offerId: string, terms: OfferTerms): Promise<RentalOffer | undefined>
-  /** The cheapest that fit, at most `limit`. A market that is down shortens the list. */
+  /** The cheapest or preferred that fit, at most `limit`; the terms of `ask` go before the filter's. A market that is down shortens the list. */
   pick(filter: OfferFilter, ask: OfferTerms & { limit: number; without: readonly string[] }): Promise<RentalOffer[]>
   /** A machine of it was rented, or somebody else has it: where it has no other it is not offered for a minute. */
   taken(offerId: string): void
-}
-
-export interface OfferTerms {
-  diskGb: number
-  /** Interruptible machines at what is bid for them, micro-dollars an hour; undefined = on demand. */
-  bid?: number | undefined
 }
 
 export interface OfferBookOptions {
@@ -47,19 +48,19 @@ export function createOfferBook({ clock, offers, markets }: OfferBookOptions): O
         throw error instanceof UpstreamFailure ? toApiError(error) : error
       })
       const found = snapshot.offers.find(({ id }) => id === offerId)
-      return found?.available && !isTaken(found) ? rentalOffer(found, terms) : undefined
+      if (!found?.available || isTaken(found)) return undefined
+      checkTerms(found, terms)
+      return rentalOffer({ offer: found, price: priceOf(found, terms) })
     },
     async pick(filter, { limit, without, ...terms }) {
       const asked = markets.filter((name) => filter.market === undefined || filter.market === name)
       const found = await Promise.allSettled(asked.map((name) => offers.snapshot(name)))
-      const { maxPriceMicroUsd: most = Number.POSITIVE_INFINITY, ...fits } = filter
-      return found
+      const listed = found
         .flatMap((each) => (each.status === 'fulfilled' ? each.value.offers : []))
-        .filter((offer) => matches(offer, fits) && !without.includes(offer.id) && !isTaken(offer))
-        .map((offer) => rentalOffer(offer, terms))
-        .filter(({ pricePerHour }) => pricePerHour <= most)
-        .sort((a, b) => a.pricePerHour - b.pricePerHour || (a.id < b.id ? -1 : 1))
-        .slice(0, limit)
+        .filter((offer) => !without.includes(offer.id) && !isTaken(offer))
+      const fits = pricedOffers(listed, { ...filter, ...terms })
+      const { preferred } = filter
+      return (preferred ? byPreference(fits, preferred) : fits.sort(byPrice)).slice(0, limit).map(rentalOffer)
     },
     taken(offerId) {
       const machines = takenOf(offerId) + 1
@@ -70,11 +71,24 @@ export function createOfferBook({ clock, offers, markets }: OfferBookOptions): O
   }
 }
 
-/** With the disk that was asked for, and at the bid where there is one. */
-function rentalOffer(offer: Offer, { diskGb, bid }: OfferTerms): RentalOffer {
-  const { perGbHour, includedGb } = offer.disk ?? { perGbHour: 0, includedGb: diskGb }
-  const disk = Math.round(perGbHour * diskGb)
-  const gpu = bid ?? offer.priceMicroUsd - Math.round(perGbHour * includedGb)
+const byPrice = compareOffers('price')
+
+function rentalOffer({ offer, price }: PricedOffer): RentalOffer {
   const { id, market, gpuModel, gpuCount, vramMib, hostId, location } = offer
-  return { id, market, gpuModel, gpuCount, vramMib, hostId, location, pricePerHour: gpu + disk, stoppedPerHour: disk }
+  const { perHour: pricePerHour, parts, bid } = price
+  return { id, market, gpuModel, gpuCount, vramMib, hostId, location, pricePerHour, stoppedPerHour: parts.disk, bid }
+}
+
+/** The market would refuse it, in words of its own. */
+function checkTerms(offer: Offer, terms: OfferTerms): void {
+  if (!hasRoom(offer, terms)) {
+    const message = `disk_gb: that machine has ${Math.floor(offer.diskSpaceGb ?? 0)} GB.`
+    throw new ApiError('invalid_body', { message, param: 'disk_gb' })
+  }
+  if (takesBid(offer, terms)) return
+  if (offer.minBid === undefined) throw new ApiError('unsupported_by_market', { message: 'That offer takes no bids.' })
+  throw new ApiError('bid_too_low', {
+    message: `That offer takes no bid below ${usd(offer.minBid)} dollars an hour. Nothing was rented and nothing is charged.`,
+    param: 'bid',
+  })
 }

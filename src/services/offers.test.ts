@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createMemoryPace } from '../../adapters/memory/pace.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeHttp, type Scripted } from '../../tests/support/fake-http.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
@@ -23,6 +24,10 @@ const vastRow = (changes: object = {}) => ({
   geolocation: 'Texas, US',
   reliability2: 0.995,
   rentable: true,
+  min_bid: 0.12,
+  cuda_max_good: 12.8,
+  // Odd, and what it says nothing of.
+  inet_up: '12',
   ...changes,
 })
 const ionetRow = (changes: object = {}) => ({
@@ -43,16 +48,19 @@ interface WorldOptions {
   vast?: Scripted[]
   ionet?: Scripted[]
   apiKey?: string | undefined
+  paced?: boolean
 }
 
 function world({
   vast = [vastList(vastRow())],
   ionet = [ionetList(ionetRow())],
   apiKey = 'canary-key',
+  paced = false,
 }: WorldOptions = {}) {
   const clock = new FakeClock({ wallMs: Date.UTC(2030, 0, 1) })
   const metrics = new FakeMetrics()
   const random = () => 0.5
+  const pace = createMemoryPace({ clock })
   const guardedCall = createGuardedCall({
     clock,
     metrics,
@@ -66,6 +74,7 @@ function world({
     http,
     clock,
     guardedCall,
+    ...(paced && { pace }),
     upstream: createUpstream({
       name,
       clock,
@@ -113,7 +122,7 @@ function world({
     const { offers: found, providers } = JSON.parse(json) as { offers: Found[]; providers: Told[] }
     return { found, ids: found.map(({ id }) => id), providers, result, json }
   }
-  return { clock, vastHttp, ionetHttp, ask, memory, offers }
+  return { clock, vastHttp, ionetHttp, ask, memory, offers, pace }
 }
 
 interface Found {
@@ -139,9 +148,14 @@ describe('a search', () => {
         gpu_count: 1,
         vram_gb: 24,
         price_per_hour: 0.35,
-        price_parts: { gpu: 0.3, disk: 0.05 },
+        price_parts: { gpu: 0.3, disk: 0.05, egress: 0 },
+        stopped_per_hour: 0.05,
+        min_bid: 0.12,
+        minimum_hours: 0,
+        interruptible: false,
         location: 'Texas, US',
         reliability: 0.995,
+        cuda: 12.8,
         available: true,
         as_of: '2030-01-01T00:00:00.000Z',
       },
@@ -152,7 +166,9 @@ describe('a search', () => {
         gpu_count: 8,
         vram_gb: 80,
         price_per_hour: 16,
-        price_parts: { configuration: 16 },
+        price_parts: { gpu: 16, disk: 0, egress: 0 },
+        minimum_hours: 1,
+        interruptible: false,
         location: 'Germany',
         reliability: null,
         available: true,
@@ -188,6 +204,8 @@ describe('a search', () => {
     expect((await ask({ gpuCount: 8 })).ids).toEqual(['ionet:a'])
     expect((await ask({ maxPriceMicroUsd: 350_000 })).ids).toEqual(['vastai:1'])
     expect((await ask({ gpuModel: 'none' })).found).toEqual([])
+    const [bid] = (await ask({ interruptible: true, diskGb: 20 })).found
+    expect(bid).toMatchObject({ id: 'vastai:1', price_per_hour: 0.22, interruptible: true, stopped_per_hour: 0.1 })
   })
 
   it('asks only the market that was named', async () => {
@@ -283,6 +301,32 @@ describe('a market that is down', () => {
     await clock.advance(200_000)
     for (let i = 0; i < 10; i++) await ask({ market: 'vastai' })
     expect(vastHttp.calls).toHaveLength(2)
+  })
+
+  it('is asked ten times a minute at most, each try counted, whatever it answers and whoever insists', async () => {
+    const failing: Scripted[] = [{ status: 502 }, { status: 429 }, new HttpFailure('reset'), { status: 401 }]
+    const { offers, vastHttp, clock } = world({ vast: failing, paced: true })
+    const asked: number[] = []
+    let statuses = ''
+    for (let second = 0; second < 300; second++) {
+      const search = { filter: { market: 'vastai' }, sort: 'price', limit: 1, key: String(second) } as const
+      const answer = offers.search(search, true)
+      await clock.advance(1_000)
+      statuses += (await Promise.race([answer.then(({ json }) => json), settled()])) ?? ''
+      while (asked.length < vastHttp.calls.length) asked.push(second)
+    }
+    expect(asked.length).toBeGreaterThan(10)
+    for (const at of asked) expect(asked.filter((each) => each >= at && each < at + 60).length).toBeLessThan(11)
+    expect(statuses).toContain('down')
+  })
+
+  it('is said to be throttled where other pods have the turns, and is not asked', async () => {
+    const { ask, clock, vastHttp, pace } = world({ paced: true })
+    for (let turn = 0; turn < 2; turn++) await pace.take('vastai:search', 7_500, 2)
+    expect((await ask({ market: 'vastai' })).providers).toMatchObject([{ status: 'throttled' }])
+    expect(vastHttp.calls).toEqual([])
+    await clock.advance(30_000)
+    expect((await ask({ market: 'vastai' })).providers).toMatchObject([{ status: 'ok' }])
   })
 
   it('is tried again where that may help', async () => {

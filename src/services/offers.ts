@@ -6,23 +6,18 @@ import { type Cache, type Cached, type CacheResult, farthest } from '../cache/ca
 import { publicKey } from '../cache/keys.ts'
 import type { MemoryTier } from '../cache/memory-tier.ts'
 import { usd } from '../domain/money.ts'
-import {
-  compareOffers,
-  type MarketName,
-  matches,
-  type Offer,
-  type OfferFilter,
-  type OfferSort,
-  vramGb,
-} from '../domain/offer.ts'
+import { type MarketName, type Offer, type OfferFilter, type OfferSort, vramGb } from '../domain/offer.ts'
+import { compareOffers, type PricedOffer, pricedOffers } from '../domain/offer-price.ts'
+import { byPreference } from '../domain/preference.ts'
 import { ApiError } from '../errors.ts'
-import type { Clock, Pace } from '../ports.ts'
+import type { Clock } from '../ports.ts'
 import type { Market } from '../providers/market.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 
 export interface OfferSearch {
   filter: OfferFilter
-  sort: OfferSort
+  /** @default by preference where there is one, else by price */
+  sort: OfferSort | undefined
   limit: number
   /** Equal for equal searches. */
   key: string
@@ -52,8 +47,6 @@ export interface OffersOptions {
   snapshots: Cache<Snapshot, 'public'>
   /** Holds what was filtered, sorted and written out for the same snapshots before. */
   memory: MemoryTier
-  /** Of searches over the fleet. @default as often as the cache wants */
-  pace?: Pace | undefined
   /** Told of each list that a search brought. */
   onList?: ((market: MarketName, offers: readonly Offer[]) => void) | undefined
 }
@@ -68,7 +61,8 @@ interface MarketStatus {
 /** The offers of a search written out, and the whole answer as it was last given. */
 interface Page {
   list: string
-  providers: string
+  /** What it said of the markets, in short. */
+  told: string | undefined
   json: string
   bytes: number
 }
@@ -77,15 +71,13 @@ interface Page {
 const ageStepMs = 100
 /** Callers who want no cached list get one that is younger than this: four searches a minute, of the ten that Vast.ai allows. */
 const leastIntervalMs = 15_000
-/** Of all pods together: one in 7.5 s and two at once after a rest are ten in any minute, which is what Vast.ai allows. */
-const searchEveryMs = 7_500
-const searchBurst = 2
 const encoder = new TextEncoder()
 
-export function createOffers({ clock, markets, absent, snapshots, memory, pace, onList }: OffersOptions): Offers {
+export function createOffers({ clock, markets, absent, snapshots, memory, onList }: OffersOptions): Offers {
   /** Each snapshot of this process has a number, wherever it came from. */
   const numbers = new WeakMap<Snapshot, number>()
   let lastNumber = 0
+  const lastKeys = new WeakMap<OfferSearch, { of: string; key: string }>()
   const keys = new Map(markets.map(({ name }) => [name, publicKey(name)]))
 
   const numberOf = (snapshot: Snapshot): number => {
@@ -96,34 +88,45 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
   }
 
   const load = async (market: Market): Promise<Snapshot> => {
-    const waitMs = (await pace?.take(`${market.name}:search`, searchEveryMs, searchBurst)) ?? 0
-    if (waitMs > 0) throw new UpstreamFailure('throttled', { retryAfterMs: waitMs })
     const offers = await market.offers()
     onList?.(market.name, offers)
     return { offers, asOf: new Date(clock.wallNow()).toISOString() }
   }
 
-  /** The snapshots' numbers are in the key, so a new snapshot is a new entry. */
-  const pageOf = (found: Snapshot[], { filter, sort, limit, key: searchKey }: OfferSearch): Page => {
-    const key = `offer-page:${found.map(numberOf)}:${searchKey}`
+  /** The snapshots' numbers are in it, so a new snapshot is a new entry. A text that was looked up before is found sooner. */
+  const keyOf = (found: Snapshot[], search: OfferSearch): string => {
+    // Not the snapshots themselves: a search may be remembered for long.
+    const of = found.map(numberOf).join()
+    const last = lastKeys.get(search)
+    if (last?.of === of) return last.key
+    const key = `offer-page:${of}:${search.key}`
+    lastKeys.set(search, { of, key })
+    return key
+  }
+
+  const pageOf = (found: Snapshot[], search: OfferSearch): Page => {
+    const key = keyOf(found, search)
     const known = memory.get(key)?.value as Page | undefined
     if (known) return known
+    const { filter, sort, limit } = search
     const rows = found.flatMap(({ offers, asOf }) =>
-      offers.filter((offer) => matches(offer, filter)).map((offer) => ({ offer, asOf })),
+      pricedOffers(offers, filter).map((priced) => ({ ...priced, asOf })),
     )
-    const compare = compareOffers(sort)
-    rows.sort((a, b) => compare(a.offer, b.offer))
-    const list = JSON.stringify(rows.slice(0, limit).map(({ offer, asOf }) => toJson(offer, asOf)))
-    const page: Page = { list, providers: '', json: '', bytes: 0 }
+    const { preferred } = filter
+    const sorted =
+      preferred && sort === undefined ? byPreference(rows, preferred) : rows.sort(compareOffers(sort ?? 'price'))
+    const list = JSON.stringify(sorted.slice(0, limit).map(offerJson))
+    const page: Page = { list, told: undefined, json: '', bytes: 0 }
     memory.set(key, { value: page, bytes: 4 * list.length + key.length })
     return page
   }
 
   const answerOf = (page: Page, statuses: MarketStatus[]): Page => {
-    const providers = JSON.stringify(statuses)
-    if (page.providers !== providers) {
-      page.providers = providers
-      page.json = `{"offers":${page.list},"providers":${providers}}`
+    let told = ''
+    for (const { status, age_ms: ageMs } of statuses) told += `${status} ${ageMs} `
+    if (page.told !== told) {
+      page.told = told
+      page.json = `{"offers":${page.list},"providers":${JSON.stringify(statuses)}}`
       page.bytes = encoder.encode(page.json).length
     }
     return page
@@ -165,28 +168,44 @@ export function createOffers({ clock, markets, absent, snapshots, memory, pace, 
   }
 }
 
+/** A search that was not made, for want of a turn: when the next one is, in ms. */
+export function untilTurn(error: unknown): number | undefined {
+  const isOwn = error instanceof UpstreamFailure && error.details.reason === 'throttle_gate'
+  return isOwn ? error.details.retryAfterMs : undefined
+}
+
 function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | PromiseSettledResult<Cached<Snapshot>>) {
   if ('status' in answer) return answer.status === 'fulfilled' ? answer.value : undefined
   return 'value' in answer ? answer : undefined
 }
 
-function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
+export function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
   const reason: unknown = 'reason' in answer ? answer.reason : undefined
-  return reason instanceof UpstreamFailure && reason.class === 'throttled'
+  return (reason instanceof UpstreamFailure && reason.class === 'throttled') || untilTurn(reason) !== undefined
     ? { status: 'throttled', error: 'The market asks for fewer searches.' }
     : { status: 'down', error: 'The market could not be reached.' }
 }
 
-const toJson = (offer: Offer, asOf: string) => ({
+export const offerJson = ({ offer, price, asOf }: PricedOffer & { asOf: string }) => ({
   id: offer.id,
   provider: offer.market,
   gpu_model: offer.gpuModel,
   gpu_count: offer.gpuCount,
   vram_gb: vramGb(offer.vramMib),
-  price_per_hour: usd(offer.priceMicroUsd),
-  price_parts: Object.fromEntries(Object.entries(offer.priceParts).map(([part, micro]) => [part, usd(micro)])),
+  price_per_hour: usd(price.perHour),
+  price_parts: { gpu: usd(price.parts.gpu), disk: usd(price.parts.disk), egress: usd(price.parts.egress) },
+  ...(offer.disk && { stopped_per_hour: usd(price.parts.disk) }),
+  ...(offer.minBid !== undefined && { min_bid: usd(offer.minBid) }),
+  minimum_hours: offer.minimumHours ?? 0,
+  interruptible: price.bid !== undefined,
   location: offer.location,
   reliability: offer.reliability,
+  verified: offer.verified,
+  gpu_frac: offer.gpuFraction,
+  cuda: offer.cuda,
+  inet_down: offer.inetDown,
+  inet_up: offer.inetUp,
+  disk_space_gb: offer.diskSpaceGb,
   available: offer.available,
   as_of: asOf,
 })

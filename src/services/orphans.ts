@@ -64,9 +64,13 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
   async function destroy(machine: Machine) {
     if (!(await isConfirmed(machine))) return
     await control.destroy(machine.id, nobody)
-    saved += 24 * (machine.pricePerHour ?? 0)
+    const perHour = machine.pricePerHour ?? 0
+    saved += 24 * perHour
     metrics.count(instruments.gpuOrphans, { provider, action: 'destroyed' })
-    log.warn('a machine that no rental accounts for was destroyed', { provider, detail: machine.id })
+    log.warn('a machine that no rental accounts for was destroyed', {
+      provider,
+      detail: `${machine.id}, $${formatUsd(perHour)} an hour`,
+    })
   }
 
   function report({ id, label }: Machine) {
@@ -87,7 +91,6 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
       tellSaved()
       const seen = strays.map(({ id, label }) => ({ machineId: id, label, at: listBegan }))
       const known = new Map((await sightings.note(provider, seen)).map((each) => [each.machineId, each]))
-      await sightings.forget(provider, listBegan)
       const whoseIs = await accountFor(strays)
       let destroyed = 0
       for (const machine of strays) {

@@ -1,38 +1,81 @@
 /** What GPUs cost by the hour, from the lists that searches bring, and where today's price stands among them. */
+import type { Cache } from '../cache/cache.ts'
+import { publicKey } from '../cache/keys.ts'
 import { hasGpuWords } from '../domain/gpu-names.ts'
-import type { MicroUsd } from '../domain/money.ts'
-import type { MarketName, Offer } from '../domain/offer.ts'
+import { countryOf, type MarketName, type Offer } from '../domain/offer.ts'
+import {
+  byDay,
+  type PriceAt,
+  type PricePoint,
+  type PriceSummary,
+  percentileOf,
+  summaryOf,
+} from '../domain/price-history.ts'
 import type { Clock, Log, PriceHistory, PriceHour } from '../ports.ts'
 
 export interface Prices {
   /** A market's list as it is now. Noted every few minutes at most; what cannot be noted is left out. */
   note(market: MarketName, offers: readonly Offer[]): Promise<void>
-  look(ask: { gpuModel: string | undefined; days: number }): Promise<PriceLook[]>
+  look(ask: PriceQuestion): Promise<PriceLook[]>
 }
 
-/** Of one GPU and hour, over all markets and regions. */
-export interface PriceLook {
+export interface PriceQuestion {
+  /** Whole words of a name. @default every GPU, a hundred of them at most */
+  gpuModel: string | undefined
+  market: MarketName | undefined
+  /** A country, by its code or name. @default all together */
+  region: string | undefined
+  days: number
+}
+
+/** Of one GPU in one market. */
+export interface PriceLook extends PriceSummary {
   gpuModel: string
-  /** The cheapest of the latest hour that is known. */
-  current: MicroUsd
-  asOf: Date
-  /** Of the hours of the time asked for, the share in which it was cheaper than now, in percent. */
-  percentile: number
-  hours: number
-  quantiles: Record<'min' | 'p25' | 'p50' | 'p75' | 'max', MicroUsd>
-  history: { hour: Date; price: MicroUsd }[]
+  market: MarketName
+  /** Of one region; undefined = over all of them. */
+  region: string | undefined
+  /** The latest hour is no older than a day. */
+  isCurrent: boolean
+  interval: 'hour' | 'day'
+  history: PricePoint[]
 }
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 const noteEveryMs = 5 * 60_000
 export const keptDays = 90
+/** Beyond, a history is told by the day. */
+const hourlyDays = 7
 /** GPUs in one answer. */
-const maxModels = 50
+const maxModels = 100
 
-export function createPrices(options: { clock: Clock; history: PriceHistory; log: Log }): Prices {
-  const { clock, history, log } = options
+export interface PricesOptions {
+  clock: Clock
+  history: PriceHistory
+  /** Of answers: they are read from many hours, and change every few minutes. */
+  looks: Cache<PriceLook[], 'public'>
+  log: Log
+}
+
+export function createPrices({ clock, history, looks, log }: PricesOptions): Prices {
   const notedAt = new Map<MarketName, number>()
+
+  async function read({ gpuModel, market, region, days }: PriceQuestion): Promise<PriceLook[]> {
+    const now = clock.wallNow()
+    const since = new Date(now - days * dayMs)
+    const names = await history.names(since)
+    const asked = names.filter((name) => gpuModel === undefined || hasGpuWords(name, gpuModel)).slice(0, maxModels)
+    const found: PriceLook[] = []
+    for (const name of asked) {
+      const hours = await history.hours({ gpuModel: name, market, region, since })
+      for (const [each, own] of Map.groupBy(hours, ({ market }) => market)) {
+        const summary = summaryOf(own)
+        const isCurrent = now - summary.asOf.getTime() < dayMs
+        found.push({ ...summary, gpuModel: name, market: each, region, isCurrent, ...shown(own, days) })
+      }
+    }
+    return found
+  }
 
   return {
     async note(market, offers) {
@@ -47,56 +90,38 @@ export function createPrices(options: { clock: Clock; history: PriceHistory; log
         log.warn('prices could not be noted', { error: String(error) })
       }
     },
-    async look({ gpuModel, days }) {
-      const since = new Date(clock.wallNow() - days * dayMs)
-      const names = await history.names(since)
-      const asked = names.filter((name) => gpuModel === undefined || hasGpuWords(name, gpuModel)).slice(0, maxModels)
-      const looks: PriceLook[] = []
-      for (const name of asked) {
-        const found = await history.cheapest(name, since)
-        if (found.length > 0) looks.push(lookAt(name, found))
-      }
-      return looks
+    async look(question) {
+      const ask = { ...question, region: question.region && (countryOf(question.region) || question.region) }
+      const { gpuModel = '', market = '', region = '', days } = ask
+      const key = publicKey(gpuModel.toLowerCase(), market, region.toLowerCase(), String(days))
+      return (await looks.get(key, () => read(ask))).value
     },
   }
 }
 
+const shown = (hours: readonly PriceAt[], days: number): Pick<PriceLook, 'interval' | 'history'> =>
+  days > hourlyDays
+    ? { interval: 'day', history: byDay(hours) }
+    : { interval: 'hour', history: hours.map(({ hour, cheapest }) => ({ at: hour, price: cheapest })) }
+
 function hoursOf(market: MarketName, offers: readonly Offer[], hour: Date): PriceHour[] {
-  const groups = new Map<string, { gpuModel: string; region: string; prices: number[] }>()
-  for (const { available, gpuModel, gpuCount, location, priceMicroUsd } of offers) {
-    if (!available) continue
+  const groups = new Map<string, { gpuModel: string; region: string; prices: number[]; lowestBid?: number }>()
+  for (const { available, verified, gpuModel, gpuCount, location, priceMicroUsd, minBid } of offers) {
+    if (!available || verified === false) continue
     const region = regionOf(location)
     const key = `${gpuModel}\n${region}`
     const group = groups.get(key) ?? { gpuModel, region, prices: [] }
     group.prices.push(Math.round(priceMicroUsd / gpuCount))
+    if (minBid !== undefined) {
+      // Rounded up, since a bid below it is refused.
+      group.lowestBid = Math.min(Math.ceil(minBid / gpuCount), group.lowestBid ?? Number.POSITIVE_INFINITY)
+    }
     groups.set(key, group)
   }
-  return [...groups.values()].map(({ gpuModel, region, prices }) => {
+  return [...groups.values()].map(({ gpuModel, region, prices, lowestBid }) => {
     prices.sort((a, b) => a - b)
-    return { market, gpuModel, region, hour, cheapest: prices[0]!, median: quantile(prices, 0.5) }
+    return { market, gpuModel, region, hour, cheapest: prices[0]!, median: percentileOf(prices, 50), lowestBid }
   })
 }
 
-/** A place's country, as markets end them: `Texas, US`. */
-const regionOf = (location: string | null) => (location?.split(',').at(-1)?.trim() || 'unknown').slice(0, 60)
-
-function lookAt(gpuModel: string, history: PriceLook['history']): PriceLook {
-  const { hour: asOf, price: current } = history.at(-1)!
-  const sorted = history.map(({ price }) => price).sort((a, b) => a - b)
-  const cheaper = sorted.filter((price) => price < current).length
-  return {
-    ...{ gpuModel, current, asOf, history, hours: history.length },
-    percentile: Math.round((100 * cheaper) / sorted.length),
-    quantiles: {
-      min: sorted[0]!,
-      p25: quantile(sorted, 0.25),
-      p50: quantile(sorted, 0.5),
-      p75: quantile(sorted, 0.75),
-      max: sorted.at(-1)!,
-    },
-  }
-}
-
-/** Of sorted values: the nearest rank. */
-const quantile = (sorted: readonly number[], share: number): number =>
-  sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!
+const regionOf = (location: string | null) => ((location && countryOf(location)) || 'unknown').slice(0, 60)

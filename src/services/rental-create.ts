@@ -16,6 +16,8 @@ export interface RentalCreateOptions {
   controls: ReadonlyMap<MarketName, MarketControl>
   /** Eight hexadecimal digits, of all pods that share a database. */
   fleet: string
+  /** Longer than the wait for its turn and the call take: who finds it `creating` after it knows that its pod is gone. */
+  leaseMs: number
 }
 
 /** `failed`: nothing came of it; where the rental is `intended` still, it may be tried again later. */
@@ -27,15 +29,13 @@ export interface Creation {
 export type CreateRental = (rental: Rental) => Promise<Creation>
 
 export const maxOffers = 5
-/** Longer than the wait for its turn and the call can take: who finds it `creating` then knows that its pod is gone. */
-export const creatingMs = 120_000
 /** After it is known that it has come about, it is looked at as soon as that. */
 const soonMs = 1_000
 /** Nobody's leaving may cut off a call that creates: it bounds itself in time. */
 const nobody = new AbortController().signal
 
 export function createRentalCreate(options: RentalCreateOptions): CreateRental {
-  const { clock, rentals, offers, controls, fleet } = options
+  const { clock, rentals, offers, controls, fleet, leaseMs } = options
   const now = () => new Date(clock.wallNow())
   const inMs = (ms: number) => new Date(clock.wallNow() + ms)
 
@@ -56,6 +56,7 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
         spec,
         hours: 1,
         pricePerHour: offer.pricePerHour,
+        bid: offer.bid,
         gpuCount: offer.gpuCount,
       },
       nobody,
@@ -75,7 +76,7 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
   async function goOn(rental: Rental, next: RentalOffer | undefined, failed: ApiError): Promise<Creation> {
     const tried = [...rental.tried, rental.offer.id]
     if (next) {
-      return { rental: await change(rental, { state: 'intended', tried, offer: next, dueAt: inMs(creatingMs) }) }
+      return { rental: await change(rental, { state: 'intended', tried, offer: next, dueAt: inMs(leaseMs) }) }
     }
     const reason = failed.code === 'offer_gone' ? 'no_offer' : 'not_created'
     const ended = await rentals.end(rental, { at: now(), state: 'gone', reason, settle: 0, refund: 0 })
@@ -120,7 +121,7 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
         return { rental: await change(rental, back), failed: new ApiError(code, { retryAfterMs }) }
       }
       case 'unknown':
-        return { rental: await change(rental, { state: 'unknown', dueAt: inMs(creatingMs) }) }
+        return { rental: await change(rental, { state: 'unknown', dueAt: inMs(leaseMs) }) }
     }
   }
 
@@ -130,7 +131,7 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
       for (;;) {
         const control = controls.get(rental.offer.market)
         if (!control) return await goOn(rental, undefined, new ApiError('provider_not_configured'))
-        rental = await change(rental, { state: 'creating', createSentAt: now(), dueAt: inMs(creatingMs) })
+        rental = await change(rental, { state: 'creating', createSentAt: now(), dueAt: inMs(leaseMs) })
         const creation = await conclude(rental, control, await order(rental, control))
         if (creation.failed || creation.rental.state !== 'intended') return creation
         rental = creation.rental

@@ -128,8 +128,7 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
     end,
     async rent(payer, order) {
       const { search, found } = await choose(order)
-      // Enough for any of them, so that the next may be taken where the first has gone.
-      const most = Math.max(...found.map(({ pricePerHour }) => pricePerHour))
+      const most = dearest(found, 1, search)
       const rental = intent(payer, order, search, found[0]!)
       const [begun] = await hold(payer, [{ rental, hold: most }])
       const created = await create(begun!)
@@ -148,7 +147,7 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
       const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit, without: [] })
       const chosen = asked.spread ? oneOfEachHost(found) : found
       if (chosen.length < count) throw new ApiError('not_enough_offers')
-      const most = Math.max(...chosen.slice(0, count + maxOffers).map(({ pricePerHour }) => pricePerHour))
+      const most = dearest(chosen, count, search)
       const wanted = chosen
         .slice(0, count)
         .map((offer) => ({ rental: intent(payer, order, search, offer), hold: most }))
@@ -158,6 +157,16 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
 }
 
 const sum = (amounts: readonly number[]) => amounts.reduce((total, each) => total + each, 0)
+
+/**
+ * Enough for any of them, so that the next may be taken where one has gone. A preference may end in a model ten times as
+ * dear, for which nobody's credit should be needed: then for those that cost at most twice what the first ones do.
+ */
+function dearest(found: readonly RentalOffer[], count: number, { filter }: RentalSearch): number {
+  const prices = found.slice(0, count + maxOffers).map(({ pricePerHour }) => pricePerHour)
+  const most = filter.preferred ? 2 * Math.max(...prices.slice(0, count)) : Number.POSITIVE_INFINITY
+  return Math.max(...prices.filter((price) => price <= most))
+}
 
 const lower = (a: number | undefined, b: number | undefined) =>
   a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)

@@ -119,6 +119,17 @@ describe('by the second', () => {
     expect(spendable()).toBe(credit - controls.bill()[0]!.microUsd)
   })
 
+  it('destroys it before an hour begins that passes what may be spent in a day', async () => {
+    const [offer] = offers
+    const windowLimits = { '1440min': Math.round(offer!.pricePerHour * 2.5) }
+    const { rent, live, rows, controls } = rentalWorld('vastai', [offer!], { windowLimits })
+    await rent()
+    await live(2.5 * hourMs, 10_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'guardrail', hour: 1 }])
+    expect(controls.bill()).toMatchObject([{ ended: true, microUsd: rows()[0]!.settled }])
+    expect(rows()[0]!.settled).toBeLessThanOrEqual(2 * offer!.pricePerHour)
+  })
+
   it('ends after max_hours', async () => {
     const { rent, live, rows, controls } = rentalWorld('vastai', offers)
     await rent({ maxHours: 1 })
@@ -151,15 +162,49 @@ describe('by the second', () => {
     expect(controls.bill()[0]!.microUsd).toBeGreaterThan(rental.offer.pricePerHour)
   })
 
-  it('meters by itself where the market does not tell what it charges', async () => {
+  it('waits for a bill that is drawn up hours later, and charges that', async () => {
+    const { rent, live, rows, desk, controls, spendable } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(hourMs / 2, 30_000)
+    controls.lie({ kind: 'no_charges', id: rental.marketId! })
+    await desk.end(rows()[0]!, 'owner')
+    await live(20 * hourMs, 60_000)
+    expect(controls.machines()).toEqual([])
+    expect(rows()).toMatchObject([{ state: 'ending', held: rental.held }])
+    controls.lie()
+    await live(20 * 60_000, 60_000)
+    const [bill] = controls.bill()
+    expect(rows()).toMatchObject([{ state: 'gone', held: 0, settled: bill!.microUsd }])
+    expect(spendable()).toBe(1e9 - bill!.microUsd)
+  })
+
+  it('meters by itself where the market has told no bill for two days', async () => {
     const { rent, live, rows, desk, controls } = rentalWorld('vastai', offers)
     const rental = await rent()
     await live(hourMs / 2, 30_000)
     controls.lie({ kind: 'no_charges', id: rental.marketId! })
     await desk.end(rows()[0]!, 'owner')
-    await live(15 * 60_000, 5_000)
+    await live(40 * hourMs, 5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    await live(10 * hourMs, 5 * 60_000)
     expect(rows()).toMatchObject([{ state: 'gone' }])
     expect(Math.abs(rows()[0]!.settled - rental.offer.pricePerHour / 2)).toBeLessThan(rental.offer.pricePerHour / 50)
+  })
+
+  it('waits for what the market charges, however long the end took', async () => {
+    const { rent, live, rows, desk, controls, market } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    await live(hourMs / 2, 30_000)
+    controls.lie({ kind: 'no_charges', id: rental.marketId! })
+    market.setFaults([{ kind: 'status', status: 500, match: { method: 'DELETE' } }])
+    await desk.end(rows()[0]!, 'owner')
+    await live(10 * 60_000)
+    market.setFaults([])
+    await live(5 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    controls.lie()
+    await live(2 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'gone', settled: controls.bill()[0]!.microUsd }])
   })
 
   it('replaces a lost machine once', async () => {
@@ -171,6 +216,7 @@ describe('by the second', () => {
       { state: 'failed', reason: 'host_lost', replacedBy: rows()[1]!.id },
       { state: 'starting', replaces: rental.id },
     ])
+    expect(rows()[1]!.offer.hostId).not.toBe(rental.offer.hostId)
     expect(controls.machines()).toHaveLength(1)
   })
 })
@@ -195,6 +241,40 @@ describe('hours ahead', () => {
     await live(1.5 * hourMs, 10_000)
     expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
     expect(rows()).toMatchObject([{ hour: 1, accrued: 580_000, settled: 580_000 }])
+  })
+
+  it('does not buy an hour twice where two pods come to it', async () => {
+    const { rent, live, step, clock, pass, controls, market } = rentalWorld('ionet', [ionetOffer])
+    await rent()
+    await live(hourMs - 6 * 60_000, 10_000)
+    market.setFaults([{ kind: 'slow_headers', ms: 3_000 }])
+    for (let passed = 0; passed < 2 * 60_000; passed += 10_000) {
+      const first = step()
+      await clock.advance(1_000)
+      await pass(Promise.all([first, step()]))
+      await clock.advance(9_000)
+    }
+    expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
+  })
+
+  it('buys no more of what costs more than was agreed, and charges for none of it', async () => {
+    const { rent, live, rows, controls } = rentalWorld('ionet', [ionetOffer])
+    controls.lie({ kind: 'costs_more', id: ionetOffer.id.slice(6), factor: 1.7 })
+    await rent()
+    await live(1.5 * hourMs, 10_000)
+    expect(controls.bill()).toMatchObject([{ microUsd: 1.7 * 580_000 }])
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'max_price', settled: 580_000 }])
+  })
+
+  it('settles the hour that was being bought when its owner ended it', async () => {
+    const { rent, live, rows, desk, controls, market } = rentalWorld('ionet', [ionetOffer])
+    await rent()
+    market.setFaults([{ kind: 'swallow_reply', match: { path: '/extend' } }])
+    while (controls.bill()[0]!.microUsd < 2 * 580_000) await live(5_000, 5_000)
+    expect(rows()).toMatchObject([{ hour: 1, accrued: 0 }])
+    await desk.end(rows()[0]!, 'owner')
+    await live(60_000, 5_000)
+    expect(rows()).toMatchObject([{ state: 'gone', settled: 2 * 580_000 }])
   })
 
   it('buys no hour that it may not run', async () => {

@@ -18,7 +18,8 @@ import type { Accounts, Clock, Log, Metrics, RentalChange, Rentals } from '../po
 import type { MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
-import type { CreateRental } from './rental-create.ts'
+import type { OfferBook } from './offer-book.ts'
+import { type CreateRental, maxOffers } from './rental-create.ts'
 import { createTermsOf, isRefusal, reasonOf } from './rental-money.ts'
 
 export interface RentalStepsOptions {
@@ -26,11 +27,14 @@ export interface RentalStepsOptions {
   random: () => number
   newId: () => string
   rentals: Rentals
+  offers: Pick<OfferBook, 'pick'>
   accounts: Pick<Accounts, 'listApiKeys'>
   controls: ReadonlyMap<MarketName, MarketControl>
   create: CreateRental
   /** Live pods, this one included. */
   pods: () => number
+  /** Longer than a step may take, so that no two pods are at the same one. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
@@ -45,23 +49,27 @@ export interface RentalSteps {
 
 const everyMs = 1_000
 const maxAtOnce = 16
-/** Longer than a step may take, so that no two pods are at the same one. */
-const stepMs = 180_000
 const minuteMs = 60_000
-/** The next hour is held, or bought, so long before the one under way is over. */
-const aheadMs = 2 * minuteMs
+/** The next hour is held, or bought, so long before the one under way is over: longer than a pod that dies at it has it. */
+const aheadMs = 5 * minuteMs
 /** An intent that nobody has gone on with for so long has lost its pod. */
 const abandonedMs = minuteMs
-/** Tries at the same thing: what is not to be had is given up; what a market does not charge for is metered by us. */
+/** Tries at the same thing: what is not to be had is given up. */
 const maxCreateTries = 20
-const maxBillTries = 8
+/** A bill that is not drawn up yet is asked for soon at first, then now and then, and no more after two days. */
+const soonBillTries = 8
+const billEveryMs = 15 * minuteMs
+const maxBillMs = 48 * 60 * minuteMs
 const restMs = 10_000
+/** Markets round. */
+const priceTolerance = 1.01
 const countMs = 15_000
 /** Markets round the parts of a bill, one by one. */
 const roundingMicroUsd = 2
 
 export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
-  const { clock, random, newId, rentals, accounts, controls, create, pods, mode, metrics, log } = options
+  const { clock, random, newId, rentals, offers, accounts, controls, create, pods, leaseMs, mode, metrics, log } =
+    options
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
   const now = () => new Date(clock.wallNow())
@@ -69,15 +77,17 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   const later = (rental: Rental, ms: number, also: RentalChange = {}) =>
     rentals.change(rental, { ...also, dueAt: inMs(ms) })
   /** Twice as long each time, a minute at most. */
-  const again = (rental: Rental) =>
-    later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { failures: Math.min(rental.failures + 1, 100) })
+  const again = (rental: Rental, also: RentalChange = {}) => {
+    const failures = Math.min(rental.failures + 1, 100)
+    return later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { ...also, failures })
+  }
 
   async function step(rental: Rental): Promise<unknown> {
     switch (rental.state) {
       case 'intended':
         return begin(rental)
       case 'creating':
-        // Its pod had two minutes: the call may have left.
+        // Its pod has had its time: the call may have left.
         return rentals.change(rental, { state: 'unknown', dueAt: inMs(minuteMs) })
       case 'unknown':
         // The market's lists tell, and whoever reads them changes it.
@@ -124,8 +134,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function turnHour(rental: Rental, control: MarketControl) {
     const { accrued } = accruedBy(rental, now(), control.billing)
     const isAhead = control.billing === 'hours_ahead'
+    if (isAhead && (await costsMore(rental, control))) return toEnd(rental, control, 'max_price')
     const next = rental.offer.pricePerHour
-    const dueAt = isAhead ? now() : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
+    // Nobody else comes to it while this pod buys the hour: two would buy two.
+    const dueAt = isAhead ? inMs(leaseMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
     const hour = { at: now(), settle: accrued, next, dueAt }
     const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
     if (!turned) return undefined
@@ -135,13 +147,26 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
 
   /** The hour that is held and not bought. What was paid tells of a call before whose answer was lost. */
   async function buy(rental: Rental, control: MarketControl) {
-    const { marketId, offer, settled } = rental
+    const { marketId, offer } = rental
     const bought = () => rentals.change(rental, { accrued: offer.pricePerHour, failures: 0, dueAt: now() })
-    const paid = await control.bill(marketId!, rental.createdAt, stopping.signal)
-    if (paid !== undefined && paid > settled + offer.pricePerHour / 2) return bought()
+    if (await isBought(rental, control)) return bought()
     const outcome = await control.extend(marketId!, 1, stopping.signal)
     if (outcome === 'bought') return bought()
     return outcome === 'refused' ? toEnd(rental, control, 'market_ended') : later(rental, restMs)
+  }
+
+  /** Than was agreed: no list tells what an hour that is bought ahead costs. */
+  async function costsMore(
+    { marketId, createdAt, settled, accrued }: Rental,
+    control: MarketControl,
+  ): Promise<boolean> {
+    const paid = await control.bill(marketId!, createdAt, stopping.signal)
+    return paid !== undefined && paid > (settled + accrued) * priceTolerance
+  }
+
+  async function isBought({ marketId, createdAt, offer, settled }: Rental, control: MarketControl): Promise<boolean> {
+    const paid = await control.bill(marketId!, createdAt, stopping.signal)
+    return paid !== undefined && paid > settled + offer.pricePerHour / 2
   }
 
   const toEnd = (rental: Rental, { billing }: MarketControl, reason: EndReason) =>
@@ -153,9 +178,13 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     if (!control || rental.marketId === undefined) return later(rental, minuteMs)
     await replace(rental)
     await control.destroy(rental.marketId, stopping.signal)
-    if (await control.show(rental.marketId, stopping.signal)) return again(rental)
+    if (await control.show(rental.marketId, stopping.signal)) return again(rental, { heardAt: now() })
     const total = await totalOf(rental, control)
-    if (total === undefined) return again(rental)
+    if (total === undefined) {
+      // The tries at ending it were other ones.
+      if (!rental.endedAt) return later(rental, 1_000, { endedAt: now(), failures: 0 })
+      return rental.failures < soonBillTries ? again(rental) : later(rental, billEveryMs)
+    }
     return rentals.end(rental, {
       at: now(),
       state: rental.reason === 'owner' || rental.reason === 'group' ? 'gone' : 'failed',
@@ -169,12 +198,30 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function totalOf(rental: Rental, control: MarketControl): Promise<number | undefined> {
     const own = rental.settled + rental.accrued
     const since = rental.createSentAt ?? rental.createdAt
-    if (control.billing === 'hours_ahead') return own
+    if (control.billing === 'hours_ahead') {
+      // It may have been ended while the answer that told of its last hour was out.
+      return rental.accrued === 0 && (await isBought(rental, control)) ? own + rental.offer.pricePerHour : own
+    }
     const bill = await control.bill(rental.marketId!, since, stopping.signal)
-    if (bill === undefined) return rental.failures < maxBillTries ? undefined : own
+    const endedAt = rental.endedAt?.getTime() ?? clock.wallNow()
+    if (bill === undefined) {
+      if (clock.wallNow() - endedAt < maxBillMs) return undefined
+      const { accountId: account_id, offer } = rental
+      log.warn('a market has drawn up no bill, so our metering stands', {
+        ...{ account_id, provider: offer.market, detail: rental.id },
+      })
+      return own
+    }
     // Whatever the market charges us, nobody pays more than the price that was agreed.
-    const agreed = priceOfTime(rental.offer.pricePerHour, clock.wallNow() - since.getTime()) + roundingMicroUsd
+    const agreed = priceOfTime(rental.offer.pricePerHour, endedAt - since.getTime()) + roundingMicroUsd
     return Math.min(bill, agreed)
+  }
+
+  /** What was asked for, on another host where there is one: a market may offer the one that was lost again. */
+  async function otherOffer({ spec, search, offer }: Rental) {
+    const ask = { diskGb: spec.diskGb, bid: spec.bid, limit: 2 * maxOffers, without: [offer.id] }
+    const found = await offers.pick(search.filter, ask)
+    return found.find(({ hostId }) => hostId === undefined || hostId !== offer.hostId) ?? found[0] ?? offer
   }
 
   /** Its id is written down first, so that it is rented once, whoever does this again. */
@@ -189,7 +236,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       Object.assign(rental, noted)
     }
     if ((await rentals.byIds([replacedBy])).length > 0) return
-    const { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer } = rental
+    const { accountId, keyId, purseId, reservationId, deploymentId, spec, search } = rental
+    const offer = await otherOffer(rental)
     const of = { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer }
     const successor: NewRental = { ...of, id: replacedBy, replaces: rental.id }
     const begun = await rentals.begin([{ rental: successor, hold: offer.pricePerHour }], await termsOf(rental))
@@ -234,7 +282,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function round(): Promise<boolean> {
     await count()
     if (mode.readOnly) return false
-    const due = await rentals.takeDue({ now: now(), max: maxAtOnce, forMs: stepMs })
+    const due = await rentals.takeDue({ now: now(), max: maxAtOnce, forMs: leaseMs })
     await Promise.all(due.map(guarded))
     return due.length === maxAtOnce
   }

@@ -27,6 +27,8 @@ export interface RentingOptions {
   holder: string
   /** Live pods, this one included. */
   pods: () => number
+  /** How long what a pod is at is left to it, whether it lives or not. Longer than its calls to a market take together. */
+  leaseMs: number
   mode: { readOnly: boolean }
   metrics: Metrics
   log: Log
@@ -38,7 +40,8 @@ export interface Renting {
   reservations: Reservations
   /** One round of each thing that goes on in the background, for tests with a clock of their own. */
   step(): Promise<boolean>
-  watch(): Promise<void>
+  /** @default every market, one after the other */
+  watch(market?: MarketName): Promise<void>
   start(): void
   stop(options: { timeoutMs: number }): Promise<void>
 }
@@ -58,8 +61,8 @@ export function createRenting(options: RentingOptions): Renting {
     instances: createInstances({ ...all, desk }),
     reservations: createReservations({ ...all, desk }),
     step: steps.round,
-    async watch() {
-      for (const { round } of watches) await round()
+    async watch(market) {
+      for (const each of watches) if (market === undefined || each.market === market) await each.round()
     },
     start() {
       for (const each of [steps, ...watches]) each.start()

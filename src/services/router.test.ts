@@ -49,6 +49,26 @@ describe("an account's own machines", () => {
     expect(choose('stranger')).toEqual(['openai mine'])
   })
 
+  it('leave the last try to what is bought, and take all of them where nothing is', () => {
+    const machines = ['1', '2', '3', '4'].map((id) => target({ provider: `rented/${id}`, model: 'llama' }))
+    const rowsOf = (next: string[]): OwnRows =>
+      new Map([['mine', { row: { name: 'mine', strategy: 'least_busy', targets: machines }, next }]])
+    const chosen = (next: string[], maxAttempts?: number) =>
+      createRouter({
+        random: () => 0,
+        table: next.length > 0 ? table : { ...table, models: new Map() },
+        createProvider: ({ name }) => provider(name),
+        own: { rowsOf: () => rowsOf(next), provider: (name) => provider(name) },
+        ...(maxAttempts !== undefined && { maxAttempts }),
+      })
+        .choose(question, { accountId: 'owner' })
+        .map(({ provider: { name } }) => name)
+    expect(chosen(['gpt'], 3)).toEqual(['rented/1', 'rented/2', 'openai'])
+    expect(chosen(['gpt'], 1)).toEqual(['rented/1', 'openai'])
+    expect(chosen(['gpt'])).toEqual(['rented/1', 'rented/2', 'rented/3', 'rented/4', 'openai'])
+    expect(chosen([], 3)).toEqual(['rented/1', 'rented/2', 'rented/3', 'rented/4'])
+  })
+
   it('lead no key to models that it may not ask for', () => {
     expect(choose('owner', ['mine'])).toEqual(['rented llama'])
     expect(choose('owner', ['mine', 'gpt'])).toEqual(['rented llama', 'openai gpt'])

@@ -53,13 +53,21 @@ export interface RouterOptions {
   createProvider(row: ProviderRow): ModelProvider
   /** @default nobody serves anything */
   own?: OwnTargets | undefined
+  /** Tries of a request in all. @default as many as there are targets */
+  maxAttempts?: number
 }
 
 /** Machines come up within minutes; a look now and then finds them. */
 const noMachineRetryMs = 10_000
 const noMachine = 'No machine of this deployment answers at the moment, and nobody else is asked for it.'
 
-export function createRouter({ random, table: first, createProvider, own }: RouterOptions): Router {
+export function createRouter({
+  random,
+  table: first,
+  createProvider,
+  own,
+  maxAttempts = Infinity,
+}: RouterOptions): Router {
   let table = first
   let providers = new Map<string, { row: string; provider: ModelProvider }>()
 
@@ -83,6 +91,7 @@ export function createRouter({ random, table: first, createProvider, own }: Rout
     inFlight: (name) => upstreamOf(name).bulkhead.inUse,
     firstTokenMs: (name, model) => upstreamOf(name).circuit(model).firstTokenMs,
     openForMs: () => 0,
+    maxOwnTargets: Math.max(1, maxAttempts - 1),
   }
   const now: RouteState = {
     ...live,

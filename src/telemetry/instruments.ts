@@ -155,6 +155,7 @@ export const instruments = {
     ['provider', 'action'],
     'Machines whose creation nobody had heard of: adopted by their label; or that no rental accounts for: reported, destroyed.',
   ),
+  gpuProxyOpen: gauge('gpu_proxy_open', ['kind'], 'Calls and WebSockets (tunnels) under way to rented machines.'),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: counter(
     'redis_failures_total',

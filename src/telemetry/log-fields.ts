@@ -2,6 +2,8 @@
 export const logFields = [
   'request_id',
   'caller_request_id',
+  'trace_id',
+  'one_of',
   'method',
   'route',
   'status',

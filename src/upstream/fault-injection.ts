@@ -225,7 +225,7 @@ function comesBy(kind: FaultKind, way: Way): boolean {
 
 /** The model that a JSON body names; the empty name for any other body, which no fault of one model can mean. */
 function modelOf(body: HttpCall['body']): string {
-  if (body === undefined) return ''
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return ''
   try {
     const { model } = JSON.parse(typeof body === 'string' ? body : decoder.decode(body)) as { model?: unknown }
     return typeof model === 'string' ? model : ''

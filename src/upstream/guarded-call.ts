@@ -14,6 +14,7 @@ import type { CircuitBreaker, Verdict } from '../resilience/circuit-breaker.ts'
 import { sleep } from '../resilience/clock.ts'
 import type { Deadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
+import type { Span } from '../telemetry/trace.ts'
 import { type FailureClass, failureClasses, failureFrom, type Phase, UpstreamFailure } from './outcome.ts'
 import type { ProviderLimit } from './provider-limit.ts'
 import { type Circuit, noteStream, type Upstream } from './upstream.ts'
@@ -22,6 +23,8 @@ export interface Target<T> {
   upstream: Upstream
   /** What is asked there, for the trace. */
   model?: string
+  /** What it is asked for, as OpenTelemetry names it. @default it is no model */
+  operation?: string
   circuit: Circuit
   /** Makes the call. Rejects with `HttpFailure`, `UpstreamFailure`, or the signal's reason. */
   send(signal: AbortSignal, attempt: Attempt): Promise<T>
@@ -48,6 +51,8 @@ export interface Attempt {
   number: number
   /** No other target, or no further try, is left: silence is waited out longer. */
   last: boolean
+  /** Where the request is traced. */
+  span?: Span | undefined
 }
 
 export interface GuardedCallOptions {
@@ -82,6 +87,10 @@ export interface CallTrace {
   strikes?: Set<CircuitBreaker>
   /** In their order; of very many the first. */
   tries?: CallTry[]
+  /** Where the request is traced: its own span. */
+  span?: Span | undefined
+  /** Of the latest try that succeeded. */
+  answered?: Span | undefined
 }
 
 export interface CallTry {
@@ -119,6 +128,8 @@ export interface GuardedCallSettings {
   maxAttempts: number
   /** Longest Retry-After waited for while another target is untried, in ms. */
   maxHintWaitMs: number
+  /** For what is called in the course of a request without its own trace. @default there is none */
+  currentSpan?: (() => Span | undefined) | undefined
 }
 
 export type GuardedCall = <T>(targets: readonly Target<T>[], options: GuardedCallOptions) => Promise<Answer<T>>
@@ -135,6 +146,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
 
   return async function guardedCall<T>(targets: readonly Target<T>[], options: GuardedCallOptions): Promise<Answer<T>> {
     const { repeat, trace } = options
+    trace.span ??= settings.currentSpan?.()
     let failure: UpstreamFailure | undefined
 
     for (let i = 0; i < targets.length; i++) {
@@ -173,7 +185,9 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
 
         failure = worse(failure, outcome)
         if (outcome.class === 'local') {
-          noteTry(trace, target, 'refused', outcome.details.reason ?? 'local', 0)
+          const why = outcome.details.reason ?? 'local'
+          noteTry(trace, target, 'refused', why, 0)
+          if (trace.span) trySpan(trace.span, target, { number: trace.attempts + 1, last }, 'refused').end(why)
           break
         }
         triesHere++
@@ -215,11 +229,13 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
 
   async function pause(ms: number, signal: AbortSignal, trace: CallTrace) {
     const since = clock.now()
+    const span = trace.span?.child('wait', 'internal')
     try {
       await sleep(clock, ms, signal)
     } catch {
       throw new UpstreamFailure('client')
     } finally {
+      span?.end()
       trace.waitedMs += clock.now() - since
     }
   }
@@ -321,28 +337,33 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     })
 
     const since = clock.now()
+    const reason = retryOf ? `again after ${retryOf}` : attempt.number === 1 ? 'first choice' : 'next target'
+    const span = trace.span && trySpan(trace.span, target, attempt, reason)
     const end = (outcome: string) => {
       const ms = clock.now() - since
       stopTimer()
       endTry()
       trace.attempts++
       trace.waitedMs += ms
-      const reason = retryOf ? `again after ${retryOf}` : attempt.number === 1 ? 'first choice' : 'next target'
       noteTry(trace, target, outcome, reason, ms)
       metrics.count(instruments.upstreamRequests, { upstream: upstream.name, outcome })
       metrics.observe(instruments.upstreamDuration, { upstream: upstream.name }, ms / 1000)
     }
     try {
-      const value = await target.send(controller.signal, attempt)
+      const value = await target.send(controller.signal, span ? { ...attempt, span } : attempt)
       const ms = clock.now() - since
       const slow = target.slowMs !== undefined && ms > target.slowMs
       if (options.holds) noteStream(upstream, circuit, ms)
       end(slow ? 'slow_ok' : 'ok')
       tell(slow ? 'slow' : 'success')
+      if (span) trace.answered = span
       if (options.holds) {
         const leftMs = target.totalMs === undefined ? Infinity : target.totalMs - ms
-        return { value, target, attempt, hold: hold(options, leftMs, failedLater, controller, onAbort, release) }
+        const ended = span ? endsSpan(span, release) : release
+        const failed = span ? failsSpan(span, failedLater) : failedLater
+        return { value, target, attempt, hold: hold(options, leftMs, failed, controller, onAbort, ended) }
       }
+      span?.end()
       signal.removeEventListener('abort', onAbort)
       release()
       return { value, target, attempt, hold: released }
@@ -354,6 +375,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
           : failureFrom(error)
       if (options.holds && failureClasses[failure.class].verdict === 'failure') noteStream(upstream, circuit, 'dropped')
       end(failure.class)
+      span?.end(failure.class)
       tell(failureClasses[failure.class].verdict, failure.details.retryAfterMs)
       if (failure.class === 'config') metrics.count(instruments.credentialRejected, { upstream: upstream.name })
       signal.removeEventListener('abort', onAbort)
@@ -416,6 +438,34 @@ function isFirstStrike(trace: CallTrace, breaker: CircuitBreaker): boolean {
   if (trace.strikes.has(breaker)) return false
   trace.strikes.add(breaker)
   return true
+}
+
+/** Attributes after OpenTelemetry's conventions for calls of models, where it is one. */
+function trySpan(
+  parent: Span,
+  { upstream, circuit, model, operation }: Target<unknown>,
+  attempt: Attempt,
+  reason: string,
+) {
+  const isModel = operation !== undefined
+  return parent.child(isModel ? `${operation} ${model}` : `${upstream.name} ${circuit.key}`, 'client', {
+    'gen_ai.operation.name': operation,
+    'gen_ai.provider.name': isModel ? upstream.name : undefined,
+    'gen_ai.request.model': isModel ? model : undefined,
+    'gpuproxy.upstream': upstream.name,
+    'gpuproxy.try': attempt.number,
+    'gpuproxy.reason': reason,
+  })
+}
+
+const endsSpan = (span: Span, release: Release) => () => {
+  span.end()
+  release()
+}
+
+const failsSpan = (span: Span, failed: () => void) => () => {
+  span.end('stream_interrupted')
+  failed()
 }
 
 const maxTries = 32

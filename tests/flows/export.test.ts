@@ -9,12 +9,14 @@ import { createDeployments } from '../../adapters/node/postgres/deployments.ts'
 import { createGuardrails } from '../../adapters/node/postgres/guardrails.ts'
 import { migrate } from '../../adapters/node/postgres/migrations.ts'
 import { createPaymentStore } from '../../adapters/node/postgres/payments.ts'
+import { createPreferences } from '../../adapters/node/postgres/preferences.ts'
 import { createRentals } from '../../adapters/node/postgres/rentals.ts'
 import { createSessions } from '../../adapters/node/postgres/sessions.ts'
 import { createStatements } from '../../adapters/node/postgres/statements.ts'
 import { createUsers } from '../../adapters/node/postgres/users.ts'
 import type { Rental } from '../../src/domain/rental.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { newPreference } from '../contracts/preferences.ts'
 import { newDeployment } from '../support/deployment.ts'
 import { eventually, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { idAt, ledgerRows, receiptOf } from '../support/ledger-rows.ts'
@@ -44,6 +46,7 @@ beforeAll(async () => {
       rentals: createRentals({ cluster, clock, windowLimits: {} }),
       credits: createCredits({ cluster }),
       deployments: createDeployments({ cluster }),
+      preferences: createPreferences({ cluster }),
     },
   })
   const users = createUsers({ cluster, pepper, newId })
@@ -95,6 +98,8 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   for (const id of paid) await paymentStore.begin({ ...payment, id, idempotencyKey: id })
   const deployed = newDeployment({ accountId, secrets: { apiKey: 'a canary of a secret' } })
   await createDeployments({ cluster }).create(deployed, new Date(), new Date())
+  await createPreferences({ cluster }).save(accountId, newPreference())
+  await createPreferences({ cluster }).save(randomUUID(), newPreference({ name: 'of another' }))
   const rentals = createRentals({ cluster, clock, windowLimits: {} })
   const terms = { accountId, purseId: accountId, budgets: undefined }
   const rented = newRental({ accountId, keyId: randomUUID() })
@@ -112,7 +117,7 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   const exported = JSON.parse(text)
   expect(Object.keys(exported)).toEqual([
     ...['exported_at', 'account', 'keys', 'sessions', 'guardrails', 'balance', 'transactions', 'payments'],
-    ...['deployments', 'rentals', 'usage', 'receipts'],
+    ...['deployments', 'preferences', 'rentals', 'usage', 'receipts'],
   ])
   expect(exported.account).toMatchObject({
     id: accountId,
@@ -123,6 +128,7 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   })
   expect(exported.keys).toMatchObject([{ name: 'laptop', prefix: apiKey.slice(8, 12), scopes: ['billing'] }])
   expect(exported.deployments).toMatchObject([{ id: deployed.id, name: 'mine', max_price: '0.80' }])
+  expect(exported.preferences).toMatchObject([{ name: 'cheap-cards', max_price: '0.80', filters: { min_vram: 24 } }])
   expect(text).not.toContain('a canary of a secret')
   expect(exported.sessions).toMatchObject([{ id: sessionId, ended_at: null }])
   expect(exported.payments).toMatchObject(
@@ -132,7 +138,7 @@ test('all is in it, in its order, over as many pages as it takes; no other accou
   expect(exported.rentals).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ id: rented.id, state: 'gone', reason: 'owner', env_names: [], held: '0.00' }),
-      expect.objectContaining({ id: kept.id, state: 'intended', env_names: ['HF_TOKEN'], held: '0.40' }),
+      expect.objectContaining({ id: kept.id, state: 'intended', env_names: ['HF_TOKEN'], arg_count: 4, held: '0.40' }),
     ]),
   )
   expect(exported.balance).toEqual({ available: '4.60', held: '0.40001', currency: 'USD' })

@@ -1,5 +1,5 @@
-import { existsSync, globSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { globSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { manifests } from '../support/manifests.ts'
 
 const kustomizations = (below: string) =>
@@ -10,7 +10,4 @@ const kustomizations = (below: string) =>
 /** Below `manifests`, each a whole deployment. */
 export const overlays = kustomizations('overlays')
 /** Names below `manifests/components`. */
-export const components = kustomizations('components')
-  .map((path) => path.replace('components/', ''))
-  // Until its dashboard is written.
-  .filter((name) => name !== 'monitoring' || existsSync(join(manifests, 'components/monitoring/dashboard.json')))
+export const components = kustomizations('components').map((path) => path.replace('components/', ''))

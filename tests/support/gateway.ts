@@ -8,6 +8,7 @@ import { createMemoryIdempotency } from '../../adapters/memory/idempotency.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { MemoryLedgerStore } from '../../adapters/memory/ledger-store.ts'
 import { createMemoryPaymentStore } from '../../adapters/memory/payments.ts'
+import { createMemoryPreferences } from '../../adapters/memory/preferences.ts'
 import { createMemoryPriceHistory } from '../../adapters/memory/price-history.ts'
 import { createMemoryRentals } from '../../adapters/memory/rentals.ts'
 import { createMemorySightings } from '../../adapters/memory/sightings.ts'
@@ -22,6 +23,8 @@ import { createPasswords } from '../../adapters/node/passwords.ts'
 import { readBody } from '../../adapters/node/read-body.ts'
 import { reply } from '../../adapters/node/reply.ts'
 import { startServer } from '../../adapters/node/server.ts'
+import { streamBody } from '../../adapters/node/stream-body.ts'
+import { createTunnel } from '../../adapters/node/tunnel.ts'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../adapters/sandbox/sandbox.ts'
 import { loadConfig, operatorLimits } from '../../src/config.ts'
 import { createGateway, type GatewayOptions } from '../../src/gateway.ts'
@@ -76,6 +79,8 @@ export interface TestGatewayOptions {
   everyoneHas?: number
   /** Of the sandbox's GPU markets. @default as they are */
   market?: SandboxOptions['market']
+  /** That others use too, and close. @default one of its own */
+  sandbox?: Sandbox
 }
 
 export async function startTestGateway({
@@ -86,14 +91,11 @@ export async function startTestGateway({
   batchMs = () => 0,
   everyoneHas = 1_000_000_000_000,
   market = {},
+  sandbox: given,
 }: TestGatewayOptions = {}): Promise<TestGateway> {
   const config = loadConfig({ RATE_LIMIT_PER_MINUTE: '1000000', RETRY_INITIAL_BACKOFF: '5ms', ...env }, () => '')
-  const sandbox = (await startSandbox({
-    clock,
-    random: Math.random,
-    wordIntervalMs: 1,
-    market,
-  })) as TestGateway['sandbox'] & Sandbox
+  const started = given ?? (await startSandbox({ clock, random: Math.random, wordIntervalMs: 1, market }))
+  const sandbox = started as TestGateway['sandbox'] & Sandbox
   const accounts = createMemoryAccounts()
   accounts.add(testKey, {
     accountId: testAccountId,
@@ -141,6 +143,7 @@ export async function startTestGateway({
       http,
       reply,
       readBody,
+      streamBody,
       metrics,
       log,
       accounts,
@@ -164,8 +167,10 @@ export async function startTestGateway({
       pace: { take: async () => 0 },
       fleetId: '0123abcd',
       priceHistory: createMemoryPriceHistory(),
+      preferences: createMemoryPreferences(),
       deployments: createMemoryDeployments(),
       instanceHttp: http,
+      tunnel: createTunnel({ http }),
       rentals,
       turns: createMemoryTurns({ clock: ports.clock ?? clock }),
       sightings: createMemorySightings(),
@@ -176,7 +181,7 @@ export async function startTestGateway({
   await gateway.start()
   const server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { url } = server
-  sandbox.stripe.webhooks.sendTo(`${url}/api/v1/webhooks/stripe`)
+  if (!given) sandbox.stripe.webhooks.sendTo(`${url}/api/v1/webhooks/stripe`)
   const headers = (more?: HeadersInit) => ({ authorization: `Bearer ${testKey}`, ...(more as Record<string, string>) })
   const metricsText = async () => (await metrics.render()).text
 
@@ -216,7 +221,7 @@ export async function startTestGateway({
     stop,
     async close() {
       await stop()
-      await sandbox.close()
+      if (!given) await sandbox.close()
     },
   }
 }

@@ -140,7 +140,8 @@ const lowerCased = (headers: Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 
 function parse(body: HttpCall['body']): unknown {
-  if (body === undefined || body.length === 0) return undefined
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return undefined
+  if (body.length === 0) return undefined
   const text = typeof body === 'string' ? body : new TextDecoder().decode(body)
   try {
     return JSON.parse(text)

@@ -2,8 +2,9 @@
 import { createIonet } from '../../adapters/sandbox/ionet.ts'
 import { createVast } from '../../adapters/sandbox/vast.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
-import type { Pace } from '../../src/ports.ts'
+import type { Clock, HttpClient, Metrics, Pace } from '../../src/ports.ts'
 import { createIonetControl } from '../../src/providers/ionet-control.ts'
+import type { MarketOptions } from '../../src/providers/market.ts'
 import { createVastControl } from '../../src/providers/vast-control.ts'
 import { createBackoff } from '../../src/resilience/backoff.ts'
 import { createGuardedCall } from '../../src/upstream/guarded-call.ts'
@@ -25,12 +26,17 @@ export function createFakePace(clock: FakeClock): Pace {
   }
 }
 
-export function marketControl<Name extends MarketName>(name: Name, clock = new FakeClock()) {
-  const random = () => 0
-  const metrics = new FakeMetrics()
-  const origin = `http://${name}.test`
-  const vendor = { vastai: createVast, ionet: createIonet }[name]({ clock })
-  const market = createInProcessVendor({ origin, vendor, clock, random })
+interface Parts {
+  origin: string
+  clock: Clock
+  random: () => number
+  http: HttpClient
+  metrics: Metrics
+}
+
+/** What a market's clients are made of, as the gateway has it. */
+export function marketParts(name: MarketName, { origin, ...parts }: Parts): MarketOptions {
+  const { clock, random, metrics } = parts
   const upstream = createUpstream({
     name,
     clock,
@@ -44,16 +50,30 @@ export function marketControl<Name extends MarketName>(name: Name, clock = new F
   })
   const backoff = createBackoff({ random })
   const guardedCall = createGuardedCall({ clock, metrics, backoff, maxAttempts: 3, maxHintWaitMs: 3_000 })
-  const control = { vastai: createVastControl, ionet: createIonetControl }[name]({
-    baseUrl: origin,
-    apiKey: undefined,
-    http: market.http,
-    clock,
-    upstream,
-    guardedCall,
-    pace: createFakePace(clock),
+  return { ...parts, baseUrl: origin, apiKey: undefined, upstream, guardedCall }
+}
+
+/** `elsewhereHttp`: for other addresses than the market's. @default `http` */
+export const createControl = (name: MarketName, parts: Parts & { pace: Pace; elsewhereHttp?: HttpClient }) =>
+  ({ vastai: createVastControl, ionet: createIonetControl })[name]({
+    ...marketParts(name, parts),
+    pace: parts.pace,
+    elsewhereHttp: parts.elsewhereHttp ?? parts.http,
   })
-  return { clock, market, vendor, control, controls: vendor.controls }
+
+/** `http`, `elsewhereHttp`: what answers in the market's stead, and for other addresses. */
+export function marketControl<Name extends MarketName>(
+  name: Name,
+  clock = new FakeClock(),
+  own: { http?: HttpClient; elsewhereHttp?: HttpClient } = {},
+) {
+  const random = () => 0
+  const origin = `http://${name}.test`
+  const vendor = { vastai: createVast, ionet: createIonet }[name]({ clock })
+  const market = createInProcessVendor({ origin, vendor, clock, random })
+  const { http = market.http, elsewhereHttp = market.http } = own
+  const parts = { origin, clock, random, http, elsewhereHttp, metrics: new FakeMetrics(), pace: createFakePace(clock) }
+  return { clock, market, vendor, control: createControl(name, parts), controls: vendor.controls }
 }
 
 /** Lets time pass until it is done. */

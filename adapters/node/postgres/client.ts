@@ -56,7 +56,8 @@ export interface DatabaseOptions {
   role?: PoolRole
   /** Uniform in [0, 1). @default Math.random */
   random?: () => number
-  onQuery?: (role: PoolRole, seconds: number) => void
+  /** `label` is the statement's own name, of a small set. */
+  onQuery?: (role: PoolRole, seconds: number, label: string) => void
 }
 
 export interface Database {
@@ -196,7 +197,7 @@ export function createDatabase(
         client.onLost = undefined
         stopTimer()
         signal?.removeEventListener('abort', onAbort)
-        onQuery?.(role, (clock.now() - startedAt) / 1000)
+        onQuery?.(role, (clock.now() - startedAt) / 1000, label)
         // A cancellation that is still under way would hit the next statement of this connection.
         if (cancelled && !client.isLost) void cancelled.then(putBack, putBack)
         else putBack()

@@ -15,6 +15,7 @@ import { reads } from './migrations/0008-reads.ts'
 import { rentals } from './migrations/0009-rentals.ts'
 import { deployments } from './migrations/0010-deployments.ts'
 import { priceHours } from './migrations/0011-price-hours.ts'
+import { bidsAndPreferences } from './migrations/0013-bids-and-preferences.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -35,6 +36,7 @@ export const all: readonly Migration[] = [
   rentals,
   deployments,
   priceHours,
+  bidsAndPreferences,
 ]
 
 /** Any number, the same in every version of the gateway. */

@@ -18,4 +18,7 @@ afterAll(async () => {
   await server.close()
 })
 
-priceHistoryContract(async () => createPriceHistory({ cluster }))
+priceHistoryContract(async () => {
+  await cluster.pools.general.query('empty', undefined, (sql) => sql`truncate price_hours`)
+  return createPriceHistory({ cluster })
+})

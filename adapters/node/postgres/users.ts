@@ -80,6 +80,7 @@ export function createUsers({ cluster, pepper, newId }: UsersOptions): Users {
         if (closed.email !== null) await deleteEmail(sql, closed.email, accountId)
         await updateClosed(sql, accountId)
         await deleteSessions(sql, accountId)
+        await deletePreferences(sql, accountId)
         await revokeKeys(sql, accountId)
         return true
       }),
@@ -222,6 +223,9 @@ const deleteEmail = (sql: Sql, email: string, accountId: string) => sql`
 
 const deleteSessions = (sql: Sql, accountId: string) => sql`
   delete from sessions where account_id = ${accountId}`
+
+const deletePreferences = (sql: Sql, accountId: string) => sql`
+  delete from gpu_preferences where account_id = ${accountId}`
 
 /** Their names may say whose they were. */
 const revokeKeys = (sql: Sql, accountId: string) => sql`

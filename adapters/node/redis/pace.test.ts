@@ -4,6 +4,8 @@ import { systemClock as clock } from '../../../src/resilience/clock.ts'
 import { paceContract } from '../../../tests/contracts/pace.ts'
 import { FakeClock } from '../../../tests/support/fake-clock.ts'
 import { startRedis, type TestRedis } from '../../../tests/support/redis.ts'
+import { seededRandom } from '../../../tests/support/seeded-random.ts'
+import { createMemoryPace } from '../../memory/pace.ts'
 import { createRedis, type Redis, RedisUnavailable } from './client.ts'
 import { createRedisPace } from './pace.ts'
 
@@ -54,6 +56,43 @@ test('fifty gateways that ask all the time have the turns of one', async () => {
   // Redis counts in whole ms.
   expect(given).toBeLessThanOrEqual(2 + (elapsedMs + 1) / 100)
 })
+
+test('a pod that starts without Redis waits for a moment before it takes its share', async () => {
+  const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never
+  const fake = new FakeClock()
+  const pace = createRedisPace({ redis: away, prefix: 'x', clock: fake, random: () => 0, pods: () => 1 })
+  const waitMs = await pace.take('search', 7_500, 2)
+  expect(waitMs).toBeGreaterThan(0)
+  await fake.advance(waitMs)
+  expect(await pace.take('search', 7_500, 2)).toBe(0)
+})
+
+test.each([1, 3, 10, 50])(
+  'with a Redis that answers %i pods only now and then they take what it gives and no more',
+  async (pods) => {
+    const fake = new FakeClock()
+    const random = seededRandom(pods)
+    const fair = createMemoryPace({ clock: fake })
+    const flaky = {
+      script:
+        () =>
+        async (_: string[], [interval, burst]: number[]) => {
+          if (random() < 0.5) throw new RedisUnavailable('timeout')
+          return fair.take('search', interval!, burst)
+        },
+    } as never
+    const paces = Array.from({ length: pods }, () =>
+      createRedisPace({ redis: flaky, prefix: 'x', clock: fake, random, pods: () => pods }),
+    )
+    const given: number[] = []
+    for (let second = 0; second < 1_200; second++) {
+      for (const pace of paces) if ((await pace.take('search', 7_500, 2)) === 0) given.push(second)
+      await fake.advance(1_000)
+    }
+    expect(given.length).toBeGreaterThan(20 * 6)
+    for (const at of given) expect(given.filter((each) => each >= at && each < at + 60).length).toBeLessThanOrEqual(10)
+  },
+)
 
 test.each([3, 10, 50])('without Redis %i pods keep to their share of the turns', async (pods) => {
   const away = { script: () => async () => Promise.reject(new RedisUnavailable('disconnected')) } as never

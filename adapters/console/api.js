@@ -1,0 +1,55 @@
+// Questions to the gateway, as any client asks them. The credential is in a cookie that this script cannot read.
+
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message)
+    this.status = status
+    this.code = code
+  }
+}
+
+export async function call(method, path, body, signal) {
+  const response = await fetch(path, {
+    method,
+    signal,
+    headers: {
+      'x-gpuproxy-console': '1',
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(method === 'POST' && { 'idempotency-key': crypto.randomUUID() }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  const json = text === '' ? undefined : JSON.parse(text)
+  if (response.ok) return json
+  throw new ApiError(
+    response.status,
+    json?.code ?? json?.error?.code,
+    json?.detail ?? json?.error?.message ?? `The gateway answered ${response.status}.`,
+  )
+}
+
+export const get = (path, signal) => call('GET', path, undefined, signal)
+
+/** Server-sent events until the signal; tells when the connection comes and goes, and makes another. */
+export async function follow(path, { signal, onData, onState }) {
+  for (let wait = 1_000; !signal.aborted; wait = Math.min(wait * 2, 15_000)) {
+    try {
+      const response = await fetch(path, { signal, headers: { 'x-gpuproxy-console': '1' } })
+      if (response.status === 401 || response.status === 403) return onState('refused')
+      if (!response.ok) throw new Error(String(response.status))
+      onState('live')
+      let rest = ''
+      for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+        wait = 1_000
+        const parts = (rest + text).split('\n\n')
+        rest = parts.pop()
+        for (const part of parts) if (part.startsWith('data: ')) onData(JSON.parse(part.slice(6)))
+      }
+    } catch {
+      if (signal.aborted) return
+    }
+    onState('away')
+    await new Promise((resolve) => setTimeout(resolve, wait))
+  }
+}

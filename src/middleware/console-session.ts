@@ -1,0 +1,15 @@
+/**
+ * The credential of a browser that has signed in at the console. It counts only with a header that no form and no other
+ * site's script can send, so that nobody's page can act in a visitor's name (OWASP: custom request headers).
+ */
+import { type AppContext, header } from './request-context.ts'
+
+export const consoleHeader = 'x-gpuproxy-console'
+const pattern = /(?:^|;\s*)gpuproxy_session=([^;\s]+)/
+
+export function sessionCookie(c: AppContext): string | undefined {
+  if (header(c, consoleHeader) !== '1') return undefined
+  const site = header(c, 'sec-fetch-site')
+  if (site !== undefined && site !== 'same-origin') return undefined
+  return pattern.exec(header(c, 'cookie') ?? '')?.[1]
+}

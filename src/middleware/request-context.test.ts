@@ -1,0 +1,52 @@
+import { Hono } from 'hono'
+import { expect, test } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import type { LogFields } from '../telemetry/log-fields.ts'
+import { type AppEnv, createRequestContext, respond } from './request-context.ts'
+
+function world(oneOf: number) {
+  const lines: LogFields[] = []
+  const note = (_: string, fields: LogFields = {}) => void lines.push(fields)
+  const metrics = new FakeMetrics()
+  let ended = 0
+  const context = createRequestContext({
+    clock: new FakeClock(),
+    newId: () => 'id',
+    metrics,
+    log: { debug: note, info: note, warn: note, error: note },
+    reply: (status, headers, body) => new Response(body as string, { status, headers: headers as HeadersInit }),
+    isDraining: () => false,
+    logOneOf: () => oneOf,
+    onEnded() {
+      ended++
+    },
+  })
+  const app = new Hono<AppEnv>()
+  app.use(context.middleware)
+  app.get('/:status{[0-9]+}', (c) => respond(c, Number(c.req.param('status')), {}, ''))
+  const ask = async (status: number, times: number) => {
+    for (let i = 0; i < times; i++) await app.request(`/${status}`, {}, {})
+  }
+  return { ask, lines, ended: () => ended }
+}
+
+test('each request has its line', async () => {
+  const { ask, lines } = world(1)
+  await ask(200, 5)
+  expect(lines).toHaveLength(5)
+  expect(lines[0]).not.toHaveProperty('one_of', 1)
+})
+
+test('of a busy pod one in so many of those that went well has one, and every other', async () => {
+  const { ask, lines, ended } = world(10)
+  await ask(200, 25)
+  await ask(503, 5)
+  await ask(404, 5)
+  expect(lines.map(({ status, one_of }) => `${status} ${one_of}`)).toEqual([
+    ...Array(3).fill('200 10'),
+    ...Array(5).fill('503 undefined'),
+    ...Array(5).fill('404 undefined'),
+  ])
+  expect(ended()).toBe(35)
+})

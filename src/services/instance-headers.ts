@@ -1,0 +1,81 @@
+/** Which headers pass between a caller and the machine he rents: all but those of one connection, and the gateway's own. */
+import type { AnswerHeaders, HttpReply } from '../ports.ts'
+
+type Headers = HttpReply<unknown>['headers']
+
+/** Of one connection each (RFC 9110, 7.6.1). */
+const ofOneConnection = [
+  ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer'],
+  ...['transfer-encoding', 'upgrade'],
+]
+const notForMachines = new Set([
+  ...ofOneConnection,
+  ...['host', 'expect', 'authorization', 'x-api-key'],
+  // Who the caller is, and what stands before the gateway, is no business of a stranger's machine.
+  ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'forwarded', 'x-real-ip', 'via'],
+])
+const notForCallers = new Set([
+  ...ofOneConnection,
+  'x-request-id',
+  // They speak for everything under a host's name, and that name is the gateway's.
+  ...['strict-transport-security', 'clear-site-data', 'alt-svc', 'nel', 'report-to', 'service-worker-allowed'],
+])
+/** What is for the gateway alone. */
+const ownPrefix = 'x-gpuproxy-'
+/** Sent on as `authorization`, which is the gateway's: for machines that ask for a key of their own. */
+const theirAuthorization = 'x-gpuproxy-authorization'
+/** Cookies of such names are the gateway's (0074): a machine neither gets nor sets one. Browsers leave out an empty name's `=`. */
+const ownCookie = /^[\s=]*(?:__host-|__secure-)?gpuproxy/i
+/** What a stranger's machine answers is shown under the gateway's own name: in a browser it may do nothing there. */
+const sandboxed = { 'content-security-policy': 'sandbox', 'x-content-type-options': 'nosniff' }
+
+/** Of a request, names in lower case. */
+export function headersForMachine(headers: Headers): Record<string, string> {
+  const passed: Record<string, string> = {}
+  for (const [name, value] of endToEnd(headers, notForMachines)) {
+    if (name.startsWith(ownPrefix)) continue
+    const text = typeof value === 'string' ? value : value.join(', ')
+    const kept = name === 'cookie' ? withoutOwn(text) : text
+    if (kept !== '') passed[name] = kept
+  }
+  const authorization = headers[theirAuthorization]
+  if (typeof authorization === 'string') passed.authorization = authorization
+  return passed
+}
+
+/** Of an answer. `route`: what the machine's paths stand behind, as the caller sees them. */
+export function headersForCaller(headers: Headers, route: string): AnswerHeaders {
+  const passed: AnswerHeaders = {}
+  for (const [name, value] of endToEnd(headers, notForCallers)) {
+    const all = typeof value === 'string' ? [value] : value
+    if (name === 'set-cookie') passed[name] = all.filter((each) => !ownCookie.test(each)).map(cookieOf(route))
+    else passed[name] = typeof value === 'string' ? value : [...value]
+  }
+  return { ...passed, ...sandboxed }
+}
+
+function* endToEnd(headers: Headers, keptBack: ReadonlySet<string>): Generator<[string, string | string[]]> {
+  const named = new Set(
+    String(headers.connection ?? '')
+      .toLowerCase()
+      .split(/[\s,]+/),
+  )
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !keptBack.has(name) && !named.has(name)) yield [name, value]
+  }
+}
+
+const withoutOwn = (cookies: string) =>
+  cookies
+    .split(';')
+    .filter((each) => !ownCookie.test(each))
+    .join(';')
+    .trim()
+
+/** Kept to the machine that set it: a client would send it to the gateway's other machines, which are other strangers'. */
+const cookieOf = (route: string) => (cookie: string) => {
+  const [pair, ...attributes] = cookie.split(';')
+  const path = attributes.findLast((each) => /^\s*path\s*=/i.test(each))?.replace(/^\s*path\s*=\s*/i, '')
+  const others = attributes.filter((each) => !/^\s*(?:path|domain)\s*(?:=|$)/i.test(each))
+  return [pair, ...others, ` Path=${route}${path?.startsWith('/') ? path.trimEnd() : '/'}`].join(';')
+}

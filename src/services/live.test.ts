@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { createMetrics } from '../../adapters/node/metrics.ts'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { instruments } from '../telemetry/instruments.ts'
+import { createLive } from './live.ts'
+
+function world() {
+  const clock = new FakeClock()
+  const metrics = createMetrics()
+  let renders = 0
+  const live = createLive({
+    clock,
+    metrics: {
+      render: () => {
+        renders++
+        return metrics.render()
+      },
+    },
+    breakers: { list: () => [] },
+    writeMode: { status: () => ({ readOnly: false, stored: false }) as never },
+    version: '1',
+    pod: 'pod-1',
+  })
+  const read = async (watching: AsyncIterator<string>) => {
+    const { value } = await watching.next()
+    return value === undefined ? undefined : JSON.parse((value as string).slice('data: '.length))
+  }
+  return { clock, metrics, live, read, renders: () => renders }
+}
+
+test('tells rates by what was counted since the look before', async () => {
+  const { clock, metrics, live, read } = world()
+  const watching = live.watch(new AbortController().signal)[Symbol.asyncIterator]()
+  expect(await read(watching)).toMatchObject({ pod: 'pod-1', pods: 1 })
+  metrics.count(instruments.httpRequests, { method: 'GET', route: '/x', status: '200' }, 6)
+  metrics.count(instruments.httpRequests, { method: 'GET', route: '/x', status: '503' }, 2)
+  const next = read(watching)
+  await clock.advance(2_000)
+  expect(await next).toMatchObject({ requests_per_s: 4, failed_per_s: 1, refused_per_s: 0 })
+  await watching.return?.()
+})
+
+test('looks once for all who watch at the same time, and ends with the pod', async () => {
+  const { clock, live, read, renders } = world()
+  const both = [0, 1].map(() => live.watch(new AbortController().signal)[Symbol.asyncIterator]())
+  await Promise.all(both.map(read))
+  expect(renders()).toBe(1)
+  const ends = both.map(read)
+  live.stop()
+  await clock.advance(0)
+  expect(await Promise.all(ends)).toEqual([undefined, undefined])
+})
+
+test('refuses to be watched by very many, until one leaves', async () => {
+  const { live, read } = world()
+  const watching = Array.from({ length: 32 }, () => live.watch(new AbortController().signal)[Symbol.asyncIterator]())
+  await Promise.all(watching.map(read))
+  const late = () => read(live.watch(new AbortController().signal)[Symbol.asyncIterator]())
+  await expect(late()).rejects.toMatchObject({ code: 'overloaded' })
+  live.stop()
+})

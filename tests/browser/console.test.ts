@@ -1,0 +1,187 @@
+/** The pages for people, driven in a real Chromium. What it looked like is kept in `.cache/screenshots`. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readConsoleFiles } from '../../adapters/node/console-files.ts'
+import { openPage, startBrowser, type Watched } from '../support/browser.ts'
+import { startTestGateway, type TestGateway, testKey } from '../support/gateway.ts'
+
+const screenshots = join(import.meta.dirname, '../../.cache/screenshots')
+const breaker = 'openai:other'
+const chat = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }], max_tokens: 5 }
+
+let browser: Browser
+let gateway: TestGateway
+beforeAll(async () => {
+  mkdirSync(screenshots, { recursive: true })
+  ;[browser, gateway] = await Promise.all([
+    startBrowser(),
+    startTestGateway({
+      env: { CIRCUIT_BREAKER_MIN_REQUESTS: '4', CIRCUIT_BREAKER_TIMEOUT: '10m', RETRY_MAX_ATTEMPTS: '1' },
+      ports: { consoleFiles: readConsoleFiles() },
+    }),
+  ])
+}, 300_000)
+afterAll(async () => {
+  await browser?.close()
+  await gateway?.close()
+})
+
+const shot = ({ page }: Watched, name: string) =>
+  page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true })
+async function signIn({ page }: Watched, path: string, key = testKey) {
+  await page.goto(gateway.url + path)
+  await page.getByLabel('…or an API key').fill(key)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+const open = async ({ page }: Watched, name: string) => {
+  await page.getByRole('navigation').getByRole('link', { name, exact: true }).click()
+  await page.getByRole('heading', { name, level: 1 }).waitFor()
+}
+
+describe('an operator', () => {
+  let seen: Watched
+  beforeAll(async () => {
+    seen = await openPage(browser)
+    await signIn(seen, '/admin')
+    await seen.page.getByText('● live').waitFor()
+  }, 60_000)
+
+  test('sees how the pod is, live', async () => {
+    const { page } = seen
+    await gateway.post('/v1/chat/completions', chat)
+    await page
+      .locator('.tile', { hasText: 'Requests a second' })
+      .getByText(/^[1-9\d]|0\.[1-9]/)
+      .waitFor()
+    await page.getByText('Reading and writing.').waitFor()
+    await page.getByRole('cell', { name: 'openai' }).first().waitFor()
+    await shot(seen, 'admin-overview')
+  }, 60_000)
+
+  test('watches a breaker open while its provider fails, and forces it closed', async () => {
+    const { page } = seen
+    await open(seen, 'Breakers')
+    const row = page.getByRole('row', { name: new RegExp(breaker) })
+    await row.getByText('closed', { exact: true }).first().waitFor()
+    gateway.sandbox.openai.setFaults([{ kind: 'status', status: 503, probability: 1 }])
+    for (let i = 0; i < 8; i++) await gateway.post('/v1/chat/completions', chat)
+    await row.locator('.state.open').waitFor()
+    await shot(seen, 'admin-breakers')
+    await page.getByRole('button', { name: `Set ${breaker} to closed` }).click()
+    await row.locator('.state.forced_closed').waitFor()
+    const { breakers } = await (await gateway.get('/api/v1/admin/breakers')).json()
+    expect(breakers.find(({ name }: { name: string }) => name === breaker).state).toBe('forced_closed')
+    gateway.sandbox.openai.setFaults([])
+  }, 60_000)
+
+  test('follows a request to its receipt', async () => {
+    const { page } = seen
+    const answer = await gateway.post('/v1/chat/completions', chat)
+    const id = answer.headers.get('x-request-id')!
+    await open(seen, 'Requests')
+    await page.getByLabel('Id, route, status, account, provider or code').fill(id)
+    await page.getByRole('button', { name: 'Search' }).click()
+    await page.getByRole('button', { name: `Show the receipt of ${id}` }).click()
+    await page.getByText('openai gpt-4o-mini').waitFor()
+    expect(await page.locator('.fall .bar').count()).toBe(2)
+    await shot(seen, 'admin-receipt')
+  }, 60_000)
+
+  test('begins a fault and ends it', async () => {
+    const { page } = seen
+    await open(seen, 'Game day')
+    await page.getByRole('button', { name: 'Begin' }).click()
+    await page.getByRole('row', { name: /openai 429/ }).waitFor()
+    await page.getByRole('button', { name: 'End all' }).click()
+    await page.getByText('None.', { exact: true }).waitFor()
+  }, 60_000)
+
+  test('finds every page accessible, light and dark, and the browser has nothing to complain of', async () => {
+    const { page } = seen
+    const theme = () => page.evaluate('document.documentElement.dataset.theme')
+    for (const expected of ['dark', 'light']) {
+      await page.getByRole('button', { name: 'Theme' }).click()
+      expect(await theme()).toBe(expected)
+      for (const name of ['Overview', 'Breakers', 'Requests', 'Accounts', 'Game day']) {
+        await open(seen, name)
+        await page.waitForLoadState('load')
+        expect(await seen.inaccessible(), `${name}, ${expected}`).toEqual([])
+      }
+      await open(seen, 'Overview')
+      await page.getByText('● live').waitFor()
+      await shot(seen, `admin-${expected}`)
+    }
+    expect(seen.complaints).toEqual([])
+  }, 120_000)
+
+  test('is asked to sign in again after signing out', async () => {
+    const { page } = seen
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('heading', { name: 'Operators: sign in' }).waitFor()
+    await page.reload()
+    await page.getByRole('heading', { name: 'Operators: sign in' }).waitFor()
+  }, 60_000)
+})
+
+describe('a customer', () => {
+  const email = 'ada@example.com'
+  const password = 'a long sentence of hers'
+  let seen: Watched
+  beforeAll(async () => {
+    await gateway.post('/api/v1/auth/register', { email, password, name: 'Ada' })
+    seen = await openPage(browser, { width: 390, height: 844 })
+    await seen.page.goto(`${gateway.url}/console`)
+    await seen.page.getByLabel('Email').fill(email)
+    await seen.page.getByLabel('Password').fill(password)
+    await seen.page.getByRole('button', { name: 'Sign in' }).click()
+    await seen.page.getByRole('heading', { name: 'Keys', level: 1 }).waitFor()
+  }, 60_000)
+
+  test('makes a key that works, on a phone', async () => {
+    const { page } = seen
+    await page.getByLabel('Name of a new key').fill('ci')
+    await page.getByRole('button', { name: 'Make a key' }).click()
+    const key = await page.locator('[role=status] code').innerText()
+    const answer = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
+    expect(answer.status).toBe(200)
+    await shot(seen, 'console-keys-phone')
+  }, 60_000)
+
+  test('finds every page accessible, nothing wider than the phone, and nothing to complain of', async () => {
+    const { page } = seen
+    for (const name of ['Keys', 'Usage', 'Receipts', 'GPUs', 'Billing']) {
+      await open(seen, name)
+      await page.waitForLoadState('networkidle')
+      expect(await seen.inaccessible(), name).toEqual([])
+      expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth'), name).toBeLessThanOrEqual(0)
+      await shot(seen, `console-${name.toLowerCase()}-phone`)
+    }
+    expect(seen.complaints).toEqual([])
+  }, 120_000)
+})
+
+describe('a stranger', () => {
+  test('learns nothing from the page, and a cookie alone lets nobody in', async () => {
+    const page = await fetch(`${gateway.url}/admin`)
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
+    expect(await page.text()).not.toMatch(/openai|breaker/)
+    const cookie = `gpuproxy_session=${testKey}`
+    const asked = (headers: Record<string, string>) =>
+      fetch(`${gateway.url}/api/v1/admin/mode`, { headers: { cookie, ...headers } }).then(({ status }) => status)
+    expect(await asked({})).toBe(401)
+    expect(await asked({ 'x-gpuproxy-console': '1', 'sec-fetch-site': 'cross-site' })).toBe(401)
+    expect(await asked({ 'x-gpuproxy-console': '1', 'sec-fetch-site': 'same-site' })).toBe(401)
+    expect(await asked({ 'x-gpuproxy-console': '1', 'sec-fetch-site': 'same-origin' })).toBe(200)
+  })
+
+  test('is told when a password is wrong, and that no more', async () => {
+    const { page } = await openPage(browser)
+    await page.goto(`${gateway.url}/admin`)
+    await page.getByLabel('Email').fill('nobody@example.com')
+    await page.getByLabel('Password').fill('whatever it may be')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.locator('.note.bad').waitFor()
+  }, 60_000)
+})

@@ -1,0 +1,118 @@
+/** For each alert what makes it fire, and what comes close and must not. Series as promtool writes them, one value a minute. */
+
+export interface AlertCase {
+  fires: Record<string, string>
+  silent: Record<string, string>
+  /** When it is looked at, in minutes. */
+  at: number
+}
+
+const answered = (status: string, aMinute: number) => ({
+  [`http_requests_total{route="/v1/chat/completions",status="${status}"}`]: `0+${aMinute}x500`,
+})
+/** Probes fail, which is nobody's trouble. */
+const failedProbes = { 'http_requests_total{route="/readyz",status="503"}': '0+1000x500' }
+const overhead = (bound: string) => ({
+  ...Object.fromEntries(
+    ['0.01', '0.1', '+Inf'].map((le) => [
+      `gateway_overhead_seconds_bucket{le="${le}"}`,
+      le === '+Inf' || Number(le) >= Number(bound) ? '0+100x60' : '0+0x60',
+    ]),
+  ),
+})
+const pool = (inUse: number, waiting = 0) => ({
+  'db_pool_connections{instance="a",role="general",state="in_use"}': `${inUse}x30`,
+  'db_pool_connections{instance="a",role="general",state="max"}': '100x30',
+  'db_pool_connections{instance="a",role="general",state="waiting"}': `${waiting}x30`,
+})
+const hpa = (pods: number) => ({
+  'kube_horizontalpodautoscaler_status_current_replicas{namespace="default",horizontalpodautoscaler="aiserve-gpuproxy-hpa"}': `${pods}x60`,
+  'kube_horizontalpodautoscaler_spec_max_replicas{namespace="default",horizontalpodautoscaler="aiserve-gpuproxy-hpa"}':
+    '50x60',
+})
+const constant = (series: string, value: number, minutes = 60) => ({ [series]: `${value}x${minutes}` })
+const stepped = (series: string, by: number) => ({ [series]: `0x5 ${by}x60` })
+const day = 86_400
+
+export const alertCases: Record<string, AlertCase> = {
+  GatewayErrorBudgetBurnsFast: {
+    fires: { ...answered('200', 97), ...answered('503', 3) },
+    silent: { ...answered('200', 99), ...answered('503', 1), ...failedProbes },
+    at: 90,
+  },
+  GatewayErrorBudgetBurnsSlowly: {
+    fires: { ...answered('200', 990), ...answered('503', 10) },
+    silent: { ...answered('200', 999), ...answered('503', 1), ...failedProbes },
+    at: 420,
+  },
+  GatewaySlow: { fires: overhead('0.1'), silent: overhead('0.01'), at: 30 },
+  CircuitBreakerOpen: {
+    fires: constant('circuit_breaker_state{name="openai:other"}', 2),
+    silent: constant('circuit_breaker_state{name="openai:other"}', 1),
+    at: 10,
+  },
+  ProviderRefusesOurCredential: {
+    fires: stepped('upstream_credential_rejected_total{upstream="openai"}', 1),
+    silent: constant('upstream_credential_rejected_total{upstream="openai"}', 7),
+    at: 8,
+  },
+  StreamsBreakOff: {
+    fires: { 'stream_interrupted_total{provider="openai",rescued="no"}': '0+12x60' },
+    silent: {
+      'stream_interrupted_total{provider="openai",rescued="no"}': '0+3x60',
+      'stream_interrupted_total{provider="openai",rescued="resumed"}': '0+600x60',
+    },
+    at: 30,
+  },
+  DatabasePoolNearlyEmpty: { fires: pool(95), silent: pool(85, 3), at: 10 },
+  ReplicaLags: {
+    fires: constant('db_replica_lag_seconds{replica="1"}', 15),
+    silent: constant('db_replica_lag_seconds{replica="1"}', 5),
+    at: 10,
+  },
+  RedisDown: {
+    fires: { ...constant('redis_up{instance="a"}', 1), ...constant('redis_up{instance="b"}', 0) },
+    silent: { ...constant('redis_up{instance="a"}', 1), ...constant('redis_up{instance="b"}', 1) },
+    at: 5,
+  },
+  LedgerBacklog: {
+    fires: constant('ledger_pending_events{instance="a"}', 30_000),
+    silent: constant('ledger_pending_events{instance="a"}', 10_000),
+    at: 10,
+  },
+  LedgerEventsLost: {
+    fires: stepped('ledger_lost_events_total{instance="a"}', 2),
+    silent: constant('ledger_lost_events_total{instance="a"}', 4),
+    at: 8,
+  },
+  ChargeOrPaymentParked: {
+    fires: stepped('billing_charges_total{result="parked"}', 1),
+    silent: stepped('billing_charges_total{result="delivered"}', 100),
+    at: 8,
+  },
+  OrphanMachines: {
+    fires: stepped('gpu_orphans_total{provider="vastai",action="reported"}', 1),
+    silent: stepped('gpu_orphans_total{provider="vastai",action="adopted"}', 3),
+    at: 15,
+  },
+  PodsShedLoad: {
+    fires: constant('brownout_level{instance="a"}', 2),
+    silent: constant('brownout_level{instance="a"}', 1),
+    at: 10,
+  },
+  TooFewPods: {
+    fires: constant('kube_deployment_status_replicas_available{deployment="aiserve-gpuproxy"}', 1),
+    silent: constant('kube_deployment_status_replicas_available{deployment="aiserve-gpuproxy"}', 3),
+    at: 5,
+  },
+  AutoscalerAtItsMaximum: { fires: hpa(50), silent: hpa(49), at: 30 },
+  CertificateExpires: {
+    fires: constant('certmanager_certificate_expiration_timestamp_seconds{name="aiserve-gpuproxy-tls"}', 10 * day, 120),
+    silent: constant(
+      'certmanager_certificate_expiration_timestamp_seconds{name="aiserve-gpuproxy-tls"}',
+      60 * day,
+      120,
+    ),
+    at: 90,
+  },
+}
