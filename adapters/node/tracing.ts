@@ -58,7 +58,6 @@ export async function openTracing({ config, version, clock, log }: TracingOption
   const [, parentBased, base] = /^(parentbased_)?(.+)$/.exec(config.OTEL_TRACES_SAMPLER)!
   const scope = { name: 'aiserve-gpuproxy', version }
   const storage = new AsyncLocalStorage<Span>()
-  const shared = { resource, scope, wallOffsetMs: () => clock.wallNow() - clock.now() }
 
   return {
     newTraceId: () => randomHex(16),
@@ -71,7 +70,9 @@ export async function openTracing({ config, version, clock, log }: TracingOption
     run: (span, fn) => storage.run(span, fn),
     current: () => storage.getStore(),
     take(trace) {
-      for (const span of trace.spans) processor.onEnd(readable(trace, span, shared))
+      // One for all of them: the two clocks tick apart, and a span must not seem to begin before its parent.
+      const wallAheadMs = clock.wallNow() - clock.now()
+      for (const span of trace.spans) processor.onEnd(readable(trace, span, { resource, scope, wallAheadMs }))
     },
     async close() {
       let cancel = () => {}
@@ -87,23 +88,23 @@ export async function openTracing({ config, version, clock, log }: TracingOption
 interface Shared {
   resource: ReadableSpan['resource']
   scope: { name: string; version: string }
-  wallOffsetMs: () => number
+  /** Of the clock that spans are timed by. */
+  wallAheadMs: number
 }
 
-function readable(trace: Trace, span: Span, { resource, scope, wallOffsetMs }: Shared): ReadableSpan {
+function readable(trace: Trace, span: Span, { resource, scope, wallAheadMs }: Shared): ReadableSpan {
   const { traceId } = trace.options.context
   // What got here is kept, sampled or not.
   const contextOf = (spanId: string): SpanContext => ({ traceId, spanId, traceFlags: 1 })
   const parentId = span.parent ? span.parent.id : trace.options.parentId
-  const offsetMs = wallOffsetMs()
   const { startedAt, endedAt = startedAt, error } = span
   return {
     name: span.name,
     kind: kinds[span.kind],
     spanContext: () => contextOf(span.id),
     ...(parentId !== undefined && { parentSpanContext: contextOf(parentId) }),
-    startTime: hrTime(offsetMs + startedAt),
-    endTime: hrTime(offsetMs + endedAt),
+    startTime: hrTime(wallAheadMs + startedAt),
+    endTime: hrTime(wallAheadMs + endedAt),
     duration: hrTime(endedAt - startedAt),
     status: error === undefined ? unset : { code: 2, message: error },
     attributes: error === undefined ? span.attributes : { ...span.attributes, 'error.type': error },

@@ -65,11 +65,15 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
 const received = ({ startTimeUnixNano, endTimeUnixNano, status, attributes, ...span }: Sent): ReceivedSpan => ({
   ...span,
   parentSpanId: span.parentSpanId || undefined,
-  startMs: Number(startTimeUnixNano) / 1e6,
-  endMs: Number(endTimeUnixNano) / 1e6,
+  startMs: msOf(startTimeUnixNano),
+  endMs: msOf(endTimeUnixNano),
   status: status?.code ?? 0,
   attributes: plain(attributes),
 })
+
+/** Nanoseconds since 1970 have more digits than a number holds: to the microsecond, as a float of ms since 2026. */
+const msOf = (nanoseconds: string) =>
+  Number((BigInt(nanoseconds) - BigInt(Date.UTC(2026, 0)) * 1_000_000n) / 1_000n) / 1_000
 
 /** Whole numbers travel as text. */
 const plain = (attributes: Attribute[]) =>
