@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { all } from '../adapters/node/postgres/migrations.ts'
 import { runAdmin } from '../tests/support/admin-tool.ts'
 import { startReplicatedPostgres } from '../tests/support/replicated-postgres.ts'
 
@@ -20,8 +21,8 @@ const ref = given ?? beforeTheNewestMigration()
 const commit = find(ref)
 console.log(`${commit.slice(0, 10)} ${git('log', '-1', '--format=%s', commit)}`)
 const before = git('ls-tree', '--name-only', commit, 'adapters/node/postgres/migrations/').split('\n').length
-const now = git('ls-files', 'adapters/node/postgres/migrations/').split('\n').length
-console.log(`schema ${before} there, ${now} here`)
+const now = Math.max(...all.map(({ version }) => version))
+console.log(`${before} migrations there, ${all.length} here`)
 
 remove()
 git('worktree', 'add', '--detach', folder, commit)

@@ -6,5 +6,5 @@ export const migrateSchema: Command = {
   words: ['migrate'],
   usage: '',
   does: 'brings the schema up to what this version needs, as a gateway does when it starts',
-  run: async () => ({ rows: [{ schema: all.length, newest: all.at(-1)!.name }] }),
+  run: async () => ({ rows: [{ schema: Math.max(...all.map(({ version }) => version)), newest: all.at(-1)!.name }] }),
 }
