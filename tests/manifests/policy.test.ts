@@ -130,7 +130,9 @@ describe('the gateway', () => {
       const config = objects.find(({ metadata }) => metadata.name === 'aiserve-gpuproxy-config')!
       const names = Object.keys(config.data)
       for (const { name } of find(objects, 'Deployment').spec.template.spec.containers[0].env) names.push(name)
-      return names.filter((name) => !(name in variables) && name !== 'NODE_OPTIONS').map((name) => `${folder}: ${name}`)
+      return names
+        .filter((name) => !(name.replace(/_FILE$/, '') in variables) && name !== 'NODE_OPTIONS')
+        .map((name) => `${folder}: ${name}`)
     })
     expect(unknown).toEqual([])
     for (const objects of rendered.values()) {
@@ -202,6 +204,9 @@ describe('the gateway', () => {
     expect(env('redis-cluster')).not.toHaveProperty('REDIS_HOST')
     expect(env('redis-cluster')).toHaveProperty('REDIS_PASSWORD')
     expect(env('routing-file').GATEWAY_CONFIG.value).toBe('/etc/aiserve-gpuproxy/routing.yaml')
+    // Both at once would be refused at start.
+    expect(env('routing-file')).not.toHaveProperty('OPENAI_API_KEY')
+    expect(env('routing-file').OPENAI_API_KEY_FILE.value).toBe('/etc/provider-secrets/OPENAI_API_KEY')
     const [trigger] = find(changed('keda'), 'ScaledObject').spec.triggers
     // `Value` would multiply what the pods ask for by the pods that there are.
     expect(trigger).toMatchObject({ metricType: 'AverageValue', metadata: { threshold: '1' } })
