@@ -1,5 +1,6 @@
 /** Every route that needs the database, while a real one is gone: a 503 that says when to come back, and no crash. */
 import { randomUUID } from 'node:crypto'
+import { Agent, fetch } from 'undici'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/gateway.ts'
 import { type Call, caller, newEmail, newPerson, password } from '../support/people.ts'
@@ -67,6 +68,9 @@ const routes: Record<'stranger' | 'person' | 'administrator', [method: string, p
   ],
 }
 
+/** A connection for each: one that is used again may be closed just then, which tells of no crash. */
+const dispatcher = new Agent({ pipelining: 0 })
+
 async function askAll() {
   const credentials = { stranger: undefined, person: person.token, administrator: processKey }
   const asked = Object.entries(routes).flatMap(([who, ofThem]) => ofThem.map((route) => ({ who, route })))
@@ -83,6 +87,7 @@ async function askAll() {
         },
         ...(body && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(withinMs),
+        dispatcher,
       })
       const { code } = (await response.json().catch(() => ({}))) as { code?: string }
       return {
