@@ -49,7 +49,7 @@ test('all kinds of work together have as many permits as there may be connection
 })
 
 test('a key is looked up at once beside slow statements that fill their own pool', async () => {
-  const pools = await connect({ min: 12 })
+  const pools = await connect({ min: 12, statementTimeoutMs: 60_000 })
   await vi.waitFor(() => expect(pools.open()).toBe(12), patiently)
   const leave = new AbortController()
   const slow = Array.from({ length: 8 }, () =>
