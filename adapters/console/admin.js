@@ -1,16 +1,7 @@
 // What operators see, and what they can do about it.
 import { call, follow, get } from './api.js'
-import { bytes, field, h, keyedTable, note, number, tile, time } from './dom.js'
+import { act, bytes, field, h, keyedTable, number, tile, time } from './dom.js'
 import { waterfall } from './receipt.js'
-
-const act = async (what, fn) => {
-  try {
-    await fn()
-    note(what)
-  } catch (error) {
-    note(error.message, true)
-  }
-}
 
 const state = (row) => `state ${row.state}`
 const words = (text) => text.replaceAll('_', ' ')

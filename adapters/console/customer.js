@@ -1,16 +1,8 @@
 // What a customer sees of the own account.
 import { call, get } from './api.js'
-import { bars, field, h, keyedTable, note, number, time } from './dom.js'
+import { act, bars, field, h, keyedTable, number, time } from './dom.js'
 import { waterfall } from './receipt.js'
 
-const act = async (what, fn) => {
-  try {
-    await fn()
-    if (what) note(what)
-  } catch (error) {
-    note(error.message, true)
-  }
-}
 const usd = (value, digits = 4) => `$${number(Number(value), digits)}`
 
 function keys({ main, signal }) {

@@ -158,3 +158,13 @@ export const number = (value, digits = 0) =>
 export const time = (text) => (text ? new Date(text).toLocaleString('en', { hour12: false }) : '–')
 export const bytes = (value) =>
   value < 1024 ? `${value} B` : value < 1048576 ? `${number(value / 1024, 1)} KiB` : `${number(value / 1048576, 1)} MiB`
+
+/** Does what a button is for, and says how it went. */
+export async function act(what, fn) {
+  try {
+    await fn()
+    if (what) note(what)
+  } catch (error) {
+    note(error.message, true)
+  }
+}
