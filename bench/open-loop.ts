@@ -9,9 +9,11 @@ import { percentile } from './statistics.ts'
 
 export interface OpenLoopOrder {
   url: string
+  /** @default 'POST' */
+  method?: 'GET' | 'POST'
   path: string
   headers: Record<string, string>
-  body: string
+  body?: string
   requestsPerSecond: number
   seconds: number
 }
@@ -49,13 +51,13 @@ const connections = 128
 const warmUpRounds = 16
 
 async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
-  const { headers, path, body } = order
+  const { method = 'POST', headers, path, body = null } = order
   const timeouts = { headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs, keepAliveTimeout: 60_000 }
   const pool = new Pool(order.url, { connections, pipelining: 1, ...timeouts })
   const call = (onEnd: (status: number, error?: Error & { code?: string }) => void) => {
     let status = 0
     pool.dispatch(
-      { method: 'POST', path, headers, body },
+      { method, path, headers, body },
       {
         onRequestStart() {},
         onResponseStart(_, statusCode) {

@@ -22,6 +22,7 @@ import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
 import { type ReadOnlyOptions, refuseReadOnly } from './middleware/read-only.ts'
 import type { AppContext, AppEnv } from './middleware/request-context.ts'
 import type { Log } from './ports.ts'
+import { RememberingRouter } from './router.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admin-accounts.ts'
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
@@ -109,7 +110,7 @@ const signingIn = ['register', 'login', 'refresh', 'logout'].map((name) => `/api
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
-  const app = new Hono<AppEnv>()
+  const app = new Hono<AppEnv>({ router: new RememberingRouter() })
   const onError = createOnError({ log: options.log })
   app.onError(onError)
   app.use(options.requestContext)

@@ -44,10 +44,8 @@ export function gpuRoutes({ offers, preferences }: GpuRouteOptions) {
     const { url } = c.req
     const text = url.includes('?') ? url.slice(url.indexOf('?')) : ''
     const search = known.get(text) ?? (await readSearch(c, text))
-    const { json, bytes, result } = await offers.search(search, wantsFresh(c))
-    // The length is known: the server would count a long text's bytes again at each answer.
-    const headers = { 'content-type': 'application/json', 'content-length': String(bytes), 'x-cache': result }
-    return respond(c, 200, headers, json)
+    const { body, result } = await offers.search(search, wantsFresh(c))
+    return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result }, body)
   })
   return app
 }

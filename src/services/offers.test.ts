@@ -14,6 +14,8 @@ import { createGuardedCall } from '../upstream/guarded-call.ts'
 import { createUpstream } from '../upstream/upstream.ts'
 import { createOffers, type OfferSearch, type Snapshot } from './offers.ts'
 
+const decoder = new TextDecoder()
+
 const vastRow = (changes: object = {}) => ({
   id: 1,
   gpu_name: 'RTX 4090',
@@ -118,7 +120,8 @@ function world({
       if (await Promise.race([answer.then(() => true), settled()])) break
       await clock.advance(250)
     }
-    const { json, result } = await answer
+    const { body, result } = await answer
+    const json = decoder.decode(body)
     const { offers: found, providers } = JSON.parse(json) as { offers: Found[]; providers: Told[] }
     return { found, ids: found.map(({ id }) => id), providers, result, json }
   }
@@ -251,8 +254,8 @@ describe('a search', () => {
       }),
       memory,
     })
-    const { json } = await none.search({ filter: { market: 'vastai' }, sort: 'price', limit: 1, key: 'x' })
-    expect(JSON.parse(json)).toEqual({ offers: [], providers: [{ name: 'vastai', status: 'not_configured' }] })
+    const { body } = await none.search({ filter: { market: 'vastai' }, sort: 'price', limit: 1, key: 'x' })
+    expect(JSON.parse(decoder.decode(body))).toEqual({ offers: [], providers: [{ name: 'vastai', status: 'not_configured' }] })
   })
 })
 
@@ -312,7 +315,7 @@ describe('a market that is down', () => {
       const search = { filter: { market: 'vastai' }, sort: 'price', limit: 1, key: String(second) } as const
       const answer = offers.search(search, true)
       await clock.advance(1_000)
-      statuses += (await Promise.race([answer.then(({ json }) => json), settled()])) ?? ''
+      statuses += (await Promise.race([answer.then(({ body }) => decoder.decode(body)), settled()])) ?? ''
       while (asked.length < vastHttp.calls.length) asked.push(second)
     }
     expect(asked.length).toBeGreaterThan(10)

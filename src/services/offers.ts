@@ -30,11 +30,8 @@ export interface Snapshot {
 }
 
 export interface Offers {
-  /**
-   * `fresh`: the caller would rather not have lists out of a cache. `json`: the whole answer, ready to send; `bytes`: its
-   * length as UTF-8.
-   */
-  search(search: OfferSearch, fresh?: boolean): Promise<{ json: string; bytes: number; result: CacheResult }>
+  /** `fresh`: the caller would rather not have lists out of a cache. `body`: the whole answer in JSON, ready to send. */
+  search(search: OfferSearch, fresh?: boolean): Promise<{ body: Uint8Array; result: CacheResult }>
   /** A market's whole list. @throws UpstreamFailure */
   snapshot(market: MarketName): Promise<Snapshot>
 }
@@ -63,8 +60,8 @@ interface Page {
   list: string
   /** What it said of the markets, in short. */
   told: string | undefined
-  json: string
-  bytes: number
+  /** As bytes: the server would encode a text of this length anew for each answer. */
+  body: Uint8Array
 }
 
 /** Ages are told in steps, so that an answer stays the same for a moment and need not be put together anew. */
@@ -116,8 +113,8 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
     const sorted =
       preferred && sort === undefined ? byPreference(rows, preferred) : rows.sort(compareOffers(sort ?? 'price'))
     const list = JSON.stringify(sorted.slice(0, limit).map(offerJson))
-    const page: Page = { list, told: undefined, json: '', bytes: 0 }
-    memory.set(key, { value: page, bytes: 4 * list.length + key.length })
+    const page: Page = { list, told: undefined, body: new Uint8Array() }
+    memory.set(key, { value: page, bytes: 3 * list.length + key.length })
     return page
   }
 
@@ -126,8 +123,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
     for (const { status, age_ms: ageMs } of statuses) told += `${status} ${ageMs} `
     if (page.told !== told) {
       page.told = told
-      page.json = `{"offers":${page.list},"providers":${JSON.stringify(statuses)}}`
-      page.bytes = encoder.encode(page.json).length
+      page.body = encoder.encode(`{"offers":${page.list},"providers":${JSON.stringify(statuses)}}`)
     }
     return page
   }
@@ -162,8 +158,8 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
       for (const name of absent) {
         if (!only || only === name) statuses.push({ name, status: 'not_configured' })
       }
-      const { json, bytes } = answerOf(pageOf(found, search), statuses)
-      return { json, bytes, result: farthest(results) }
+      const { body } = answerOf(pageOf(found, search), statuses)
+      return { body, result: farthest(results) }
     },
   }
 }
