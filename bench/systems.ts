@@ -39,20 +39,22 @@ export async function startGateway(options: {
   openaiUrl?: string
   nodeFlags?: readonly string[]
   env?: Record<string, string>
+  /** @default the sources */
+  entry?: string
 }): Promise<Server> {
-  const { folder, openaiUrl, nodeFlags = [], env } = options
+  const { folder, openaiUrl, nodeFlags = [], env, entry = here('../adapters/node/main.ts') } = options
   await mkdir(folder, { recursive: true })
   const gateway = await startServer({
     name: 'the gateway',
-    command: [node, ...nodeFlags, here('../adapters/node/main.ts')],
+    command: [node, ...nodeFlags, entry],
     env: {
       NODE_ENV: 'development',
       HOST: '127.0.0.1',
       PORT: '0',
       DATA_DIR: join(folder, 'data'),
-      BOOTSTRAP_API_KEY: apiKey,
       RATE_LIMIT_PER_MINUTE: '100000000',
-      BOOTSTRAP_CREDIT_USD: '999999',
+      // Refused in production.
+      ...(env?.NODE_ENV !== 'production' && { BOOTSTRAP_API_KEY: apiKey, BOOTSTRAP_CREDIT_USD: '999999' }),
       ...(openaiUrl && { OPENAI_BASE_URL: openaiUrl }),
       LOG_LEVEL: 'info',
       DRAIN_DELAY: '0s',
@@ -67,11 +69,11 @@ export async function startGateway(options: {
   return gateway
 }
 
-export const startUndiciProxy = (upstream: string) =>
+export const startUndiciProxy = (upstream: string, { pipe = false, connections = 256 } = {}) =>
   startServer({
     name: 'the bare undici proxy',
     command: [node, here('baselines/undici-proxy.ts')],
-    env: { UPSTREAM: upstream },
+    env: { UPSTREAM: upstream, PIPE: pipe ? '1' : '0', CONNECTIONS: String(connections) },
     core: serverCore,
     ready: listeningUrl,
   })
