@@ -1,7 +1,9 @@
 /** The bundle that the image holds, as production starts it. */
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { parse } from 'yaml'
 import { runAdmin } from '../tests/support/admin-tool.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -12,9 +14,15 @@ export async function buildBundle(): Promise<void> {
   await promisify(execFile)(process.execPath, ['build.ts'], { cwd: root })
 }
 
+/** As the manifests set it: how much of the pod's memory is the heap's. */
+const podConfig: unknown = parse(await readFile(new URL('../manifests/base/config.yaml', import.meta.url), 'utf8'))
+const nodeOptions = (podConfig as { data: Record<string, string> }).data.NODE_OPTIONS
+if (nodeOptions === undefined) throw new Error('manifests/base/config.yaml has no NODE_OPTIONS')
+
 /** Beside where the database and the providers are. */
 export const bundleEnv = {
   NODE_ENV: 'production',
+  NODE_OPTIONS: nodeOptions,
   HOST: '127.0.0.1',
   PORT: '0',
   JWT_SECRET: 'not-a-real-secret-but-long-enough-0001',

@@ -167,6 +167,7 @@ async function startSystems(chosen: readonly Shape[], provider: Server): Promise
     await systems.installPeers(progress.show)
     servers.set('portkey', await systems.startPortkey())
   }
+  if (needed.has('before')) servers.set('before', await systems.startBefore(provider.url))
   if (needed.has('node-http')) {
     const answers = join(folder, 'answers.json')
     await writeFile(answers, JSON.stringify(await captureAnswers(chosen, gateway)))

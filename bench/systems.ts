@@ -4,10 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../tests/support/free-port.ts'
+import { startTestPostgres } from '../tests/support/postgres.ts'
 import { findTool } from '../tests/support/tools.ts'
 import { canPin, listeningUrl, pin, runChild, type Server, startServer } from './processes.ts'
 
-export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http'
+export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http' | 'before'
 
 export interface CapturedAnswer {
   status: number
@@ -77,6 +78,31 @@ export const startUndiciProxy = (upstream: string, { pipe = false, connections =
     core: serverCore,
     ready: listeningUrl,
   })
+
+/** With a database and a market of its own. */
+export async function startBefore(upstream: string): Promise<Server> {
+  const postgres = await startTestPostgres()
+  const market = await startServer({
+    name: 'the market',
+    command: [node, here('cache-market.ts')],
+    env: { MARKET_MS: '0' },
+    core: otherCore,
+    ready: listeningUrl,
+  })
+  const server = await startServer({
+    name: 'the gateway as it was before',
+    command: [node, here('baselines/before.ts')],
+    env: { UPSTREAM: upstream, MARKET: market.url, DATABASE: JSON.stringify(postgres.connection), API_KEY: apiKey },
+    core: serverCore,
+    ready: listeningUrl,
+  })
+  const stop = async () => {
+    await server.stop()
+    await market.stop()
+    await postgres.close()
+  }
+  return { ...server, stop }
+}
 
 export const startNodeHttp = (answersFile: string) =>
   startServer({
@@ -158,7 +184,7 @@ export function requestHeaders(system: SystemName, upstream: string): Record<str
   if (system === 'portkey') {
     return { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${upstream}/v1`, authorization: 'Bearer none' }
   }
-  return system === 'gateway' || system === 'node-http'
+  return system === 'gateway' || system === 'node-http' || system === 'before'
     ? { authorization: `Bearer ${apiKey}` }
     : { authorization: 'Bearer none' }
 }

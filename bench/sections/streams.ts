@@ -1,7 +1,9 @@
 /** 1,000 streams at once, beside a bare pipe; and the guide's 10,000 users as streams that are open and say little. */
 import { join } from 'node:path'
+import { databaseEnv, startTestPostgres } from '../../tests/support/postgres.ts'
 import { streamEnding, streamRequest } from '../answers.ts'
 import { atLeast, atMost, told } from '../bars.ts'
+import { buildBundle, bundleEntry, bundleEnv, makeKey } from '../bundle.ts'
 import { measure, runStreams } from '../measure.ts'
 import { peakMib, resetPeak } from '../proc.ts'
 import type { Server } from '../processes.ts'
@@ -86,16 +88,22 @@ export const openStreams: Section = {
     // Two descriptors for each stream in the gateway.
     const streams = Math.min(open.streams, Math.floor((descriptors - spareDescriptors) / 2))
     const provider = await startFakeProvider({ tokenIntervalMs: open.tokenIntervalMs })
+    await buildBundle()
+    const postgres = await startTestPostgres()
+    const database = databaseEnv(postgres)
     const gateway = await startGateway({
       folder: join(folder, 'open'),
       openaiUrl: `${provider.url}/v1`,
-      env: { FIRST_TOKEN_TIMEOUT: '60s', STREAM_IDLE_TIMEOUT: '60s' },
+      env: { ...bundleEnv, ...database, FIRST_TOKEN_TIMEOUT: '60s', STREAM_IDLE_TIMEOUT: '60s' },
+      entry: bundleEntry,
     })
+    const headers = { ...order.headers, authorization: `Bearer ${await makeKey(database)}` }
     progress.show(`open: opening ${streams} streams over ${open.rampSeconds} s`)
     await resetPeak(gateway.pid)
-    const result = await runStreams({ ...order, ...open, url: gateway.url, streams })
+    const result = await runStreams({ ...order, ...open, headers, url: gateway.url, streams })
     const mib = await peakMib(gateway.pid)
     for (const server of [gateway, provider]) await server.stop()
+    await postgres.close()
     const perStream = mib / streams
     return [
       atLeast(`of ${streams} streams open at once`, streams, result.unfinished),
