@@ -1,41 +1,48 @@
 import type { AddressInfo } from 'node:net'
-import { Readable } from 'node:stream'
 import { serve } from '@hono/node-server'
-import { request } from 'undici'
+import { type Dispatcher, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createHttpCache, type HttpCache } from '../../src/cache/http/http-cache.ts'
 import { createMemoryStore } from '../../src/cache/http/memory-store.ts'
 import { createMemoryTier } from '../../src/cache/memory-tier.ts'
+import { systemClock } from '../../src/resilience/clock.ts'
+import { startEdgeWorker } from '../support/edge-worker.ts'
 import { cases } from './cases.ts'
 import { type CacheUnderTest, runCase } from './run-case.ts'
 import { startScriptedOrigin } from './scripted-origin.ts'
 
-let target: CacheUnderTest & { close(): Promise<void> }
+type Target = CacheUnderTest & { close(): Promise<void> }
 
-beforeAll(async () => {
-  target = await startNodeCache()
-})
-afterAll(() => target.close())
+describe.each([
+  ['on Node', startNodeCache],
+  ['in the worker runtime', startWorkerCache],
+])('the HTTP cache %s', (_, start) => {
+  let target: Target
 
-describe.each([...new Set(cases.map(({ section }) => section))])('RFC 9111, section %s', (section) => {
-  test.each(
-    cases.filter((each) => each.section === section).map((each, i) => [`${each.level} ${each.name}`, each, i] as const),
-  )('%s', async (_, each, i) => {
-    expect(await runCase(each, `/case/${section.replaceAll(/\W/g, '-')}/${i}`, target)).toEqual([])
+  beforeAll(async () => {
+    target = await start()
   })
+  afterAll(() => target.close())
+
+  test.each(cases.map((each, i) => [`section ${each.section}, ${each.level}: ${each.name}`, each, i] as const))(
+    '%s',
+    async (_title, each, i) => {
+      expect(await runCase(each, `/case/${i}`, target)).toEqual([])
+    },
+  )
 })
 
-/** The cache on Node, over real sockets on both sides. */
-async function startNodeCache() {
+/** By itself, over real sockets on both sides. */
+async function startNodeCache(): Promise<Target> {
   const origin = await startScriptedOrigin()
   const pending = new Set<Promise<void>>()
+  const background = (work: Promise<void>) => {
+    pending.add(work)
+    void work.finally(() => pending.delete(work))
+  }
   const cache: HttpCache = createHttpCache({
     store: createMemoryStore(createMemoryTier({ maxBytes: 16 * 1024 * 1024 })),
-    wallNow: Date.now,
-    background(work) {
-      pending.add(work)
-      void work.finally(() => pending.delete(work))
-    },
+    clock: systemClock,
     refuse: () => new Response(null, { status: 504 }),
   })
   const next = async (asked: Request): Promise<Response> => {
@@ -46,19 +53,17 @@ async function startNodeCache() {
       body: asked.body ? Buffer.from(await asked.arrayBuffer()) : null,
     })
     const headers = new Headers()
-    for (const [name, value] of Object.entries(answer.headers))
+    for (const [name, value] of Object.entries(answer.headers)) {
       for (const each of [value ?? []].flat()) headers.append(name, each)
+    }
     const hasBody = ![204, 304].includes(answer.statusCode)
     if (!hasBody) await answer.body.dump()
-    return new Response(hasBody ? (Readable.toWeb(answer.body) as ReadableStream<Uint8Array>) : null, {
-      status: answer.statusCode,
-      headers,
-    })
+    return new Response(hasBody ? streamOf(answer.body) : null, { status: answer.statusCode, headers })
   }
-  const cached = serve({
+  const server = serve({
     fetch: async (asked) => {
       try {
-        return (await cache.handle(asked, next)).response
+        return (await cache.handle(asked, next, { background })).response
       } catch {
         return new Response(null, { status: 502 })
       }
@@ -66,19 +71,54 @@ async function startNodeCache() {
     hostname: '127.0.0.1',
     port: 0,
   })
-  await new Promise<void>((resolve) => cached.once('listening', () => resolve()))
-  const { port } = cached.address() as AddressInfo
+  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
+  const { port } = server.address() as AddressInfo
   return {
     origin,
+    ask: (path, init) => origin.through(`http://127.0.0.1:${port}${path}`, init),
     async settled() {
       await Promise.all(pending)
     },
-    async ask(path: string, init: { method: string; headers: Record<string, string>; body?: string }) {
-      return origin.through(`http://127.0.0.1:${port}${path}`, init)
-    },
     async close() {
-      await new Promise((resolve) => cached.close(resolve))
+      await new Promise((resolve) => server.close(resolve))
       await origin.close()
     },
   }
+}
+
+/** The whole edge, whose door lets all of this through, over the runtime's Cache API. */
+async function startWorkerCache(): Promise<Target> {
+  const origin = await startScriptedOrigin()
+  const edge = await startEdgeWorker({ ORIGINS: origin.url, EDGE_RATE_LIMIT_PER_MINUTE: '1000000' })
+  return {
+    origin,
+    ask: (path, init) => origin.through(edge.url + path, init),
+    async settled(path, headers) {
+      // What goes on after an answer cannot be seen from outside; that it has ended can: the answer is there. Where there
+      // will be none, so many questions are time enough.
+      for (let i = 0; i < 25; i++) {
+        const asked = { ...headers, 'cache-control': 'only-if-cached, max-stale' }
+        const { status } = await origin.through(edge.url + path, { method: 'GET', headers: asked })
+        if (status !== 504) return
+      }
+    },
+    async close() {
+      await edge.close()
+      await origin.close()
+    },
+  }
+}
+
+function streamOf(body: Dispatcher.ResponseData['body']): ReadableStream<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]()
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await chunks.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    async cancel() {
+      await chunks.return?.()
+    },
+  })
 }

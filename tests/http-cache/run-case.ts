@@ -30,8 +30,8 @@ export interface Seen {
 export interface CacheUnderTest {
   origin: ScriptedOrigin
   ask(path: string, init: { method: string; headers: Record<string, string>; body?: string }): Promise<Seen>
-  /** What goes on after an answer has left. */
-  settled(): Promise<void>
+  /** What goes on after the answer to such a question has left is done. */
+  settled(path: string, headers: Record<string, string>): Promise<void>
 }
 
 export async function runCase(
@@ -48,20 +48,21 @@ export async function runCase(
     origin.say(own, answer)
     const before = origin.asked(own).length
     const method = step.method ?? 'GET'
+    const headers = Object.fromEntries(headersOf(step.headers, path, now))
     const seen = await ask(own, {
       method,
-      headers: Object.fromEntries(headersOf(step.headers, path, now)),
+      headers,
       ...(step.body !== undefined && { body: step.body }),
     })
     const questions = origin.asked(own).slice(before)
     if (step.broken) {
       if (!seen.broken) complain('the answer came whole')
-      await settled()
+      await settled(own, headers)
       continue
     }
     if (seen.broken) complain('the answer did not come whole')
     judge(step, seen, questions, answer, { complain, now, method })
-    await settled()
+    if (i < steps.length - 1) await settled(own, headers)
   }
   return wrong
 }

@@ -3,6 +3,7 @@
  * (RFC 9213). It stands between a caller's request and the function that asks the origin; what it may not keep or may not
  * answer goes through it as it came.
  */
+import type { Clock } from '../../resilience/clock.ts'
 import { isNotModified, isWeak, notModified, opaque, partOf } from './conditions.ts'
 import {
   ageMs,
@@ -32,8 +33,7 @@ export interface HttpCacheStore {
 
 export interface HttpCacheOptions {
   store: HttpCacheStore
-  /** In ms since 1970. */
-  wallNow: () => number
+  clock: Pick<Clock, 'wallNow' | 'setTimer'>
   /** A longer answer is handed on and not kept. In bytes. @default 2 MiB */
   maxBodyBytes?: number
   /** Of one URL; the oldest goes. @default 8 */
@@ -42,8 +42,8 @@ export interface HttpCacheOptions {
   maxDisconnectedMs?: number
   /** Callers who wait for the answer to another's same question; more of them ask for themselves. @default 1_000 */
   maxWaiting?: number
-  /** Goes on after the answer has left. It never rejects. */
-  background: (work: Promise<void>) => void
+  /** And for how long, before they do. In ms. @default 10_000 */
+  maxWaitMs?: number
   /** Where there is nothing to answer with: the caller wanted no other than a stored answer, or it must not be used unasked. */
   refuse: (request: Request, why: 'only_if_cached' | 'must_revalidate') => Response
 }
@@ -55,9 +55,18 @@ export interface Answer {
   use: CacheUse
 }
 
+export interface HandleOptions {
+  /** What goes on after the answer has left. It never rejects. */
+  background: (work: Promise<void>) => void
+  /** Whose answers: those of one group are never another's, whatever they say. @default everybody's */
+  group?: 'members'
+  /** Nothing is answered without the origin: it has to say something about this caller. @default false */
+  ask?: boolean
+}
+
 export interface HttpCache {
   /** @throws what `next` throws, where nothing stored may be sent instead */
-  handle(request: Request, next: (request: Request) => Promise<Response>): Promise<Answer>
+  handle(request: Request, next: (request: Request) => Promise<Response>, options: HandleOptions): Promise<Answer>
   purge(tag: string): Promise<void>
 }
 
@@ -70,12 +79,23 @@ const conditional = ['if-none-match', 'if-modified-since', 'if-match', 'if-unmod
 const statusesWithoutBody = new Set([204, 304])
 
 export function createHttpCache(options: HttpCacheOptions): HttpCache {
-  const { store, wallNow, background, refuse } = options
-  const { maxBodyBytes = 2 * 1024 * 1024, maxVariants = 8, maxDisconnectedMs = 3_600_000, maxWaiting = 1_000 } = options
+  const { store, clock, refuse } = options
+  const { wallNow } = clock
+  const {
+    maxBodyBytes = 2 * 1024 * 1024,
+    maxVariants = 8,
+    maxDisconnectedMs = 3_600_000,
+    maxWaiting = 1_000,
+    maxWaitMs = 10_000,
+  } = options
   /** Questions on their way to the origin: whether others may wait for the answer, and when it is stored. */
   const flights = new Map<string, Flight>()
 
-  async function handle(request: Request, next: Next): Promise<Answer> {
+  async function handle(
+    request: Request,
+    next: Next,
+    { group, ask: mustAsk = false, background }: HandleOptions,
+  ): Promise<Answer> {
     const url = urlOf(request)
     if (!safe.has(request.method)) {
       const response = await next(request)
@@ -83,46 +103,48 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       return { response, use: 'bypass' }
     }
     if (!isAnswerable(request)) return { response: await next(request), use: 'bypass' }
-    return answer(url, request, next)
+    return answer({ key: keyOf(url, group), request, next, background }, mustAsk)
   }
 
   /** GET and HEAD. A HEAD is answered from what a GET brought, and brings nothing to keep. */
-  async function answer(url: string, request: Request, next: Next): Promise<Answer> {
-    const stored = await find(url, request)
+  async function answer(inquiry: Inquiry, mustAsk: boolean): Promise<Answer> {
+    const { request } = inquiry
+    const stored = await find(inquiry)
     const wanted = requestDirectives(request)
+    if (mustAsk) return stored ? revalidate(inquiry, stored) : wrap(fetchAndKeep(inquiry))
     if (stored) {
       const judged = judge(stored, request, wallNow(), { maxDisconnectedMs })
       if (judged.use !== 'no') return { response: send(stored, request), use: judged.use === 'fresh' ? 'hit' : 'stale' }
       if (judged.whileRevalidating) {
-        background(renew(url, request, next))
+        inquiry.background(renew(inquiry))
         return { response: send(stored, request), use: 'stale' }
       }
       if (wanted.has('only-if-cached')) return { response: refuse(request, 'only_if_cached'), use: 'miss' }
-      return revalidate(url, stored, request, next)
+      return revalidate(inquiry, stored)
     }
     if (wanted.has('only-if-cached')) return { response: refuse(request, 'only_if_cached'), use: 'miss' }
-    return ask(url, request, next)
+    return ask(inquiry)
   }
 
   /** Nothing is stored that fits: alone, or behind one who asks the same. */
-  async function ask(url: string, request: Request, next: Next, isFirst = true): Promise<Answer> {
-    const flight = flights.get(url)
+  async function ask(inquiry: Inquiry, isFirst = true): Promise<Answer> {
+    const { key, request } = inquiry
+    const flight = flights.get(key)
     if (flight && flight.waiting < maxWaiting && isShareable(request)) {
       flight.waiting++
-      const landing = await unlessAborted(flight.landing, request.signal)
-      const stored = landing === 'stored' ? await find(url, request) : undefined
+      const landing = await atMost(clock, maxWaitMs, flight.landing, request.signal)
+      const stored = landing === 'stored' ? await find(inquiry) : undefined
       if (stored && judge(stored, request, wallNow(), { maxDisconnectedMs }).use === 'fresh') {
         return { response: send(stored, request), use: 'hit' }
       }
       // Who led has gone: another leads, once. What is another's own each asks for, or all would wait in a row.
-      if (landing === 'lost' && isFirst) return ask(url, request, next, false)
-      return { response: (await fetchAndKeep(url, request, next)).response, use: 'miss' }
+      if (landing === 'lost' && isFirst) return ask(inquiry, false)
+      return wrap(fetchAndKeep(inquiry))
     }
-    if (flight || !isShareable(request))
-      return { response: (await fetchAndKeep(url, request, next)).response, use: 'miss' }
-    const own = takeOff(url)
+    if (flight || !isShareable(request)) return wrap(fetchAndKeep(inquiry))
+    const own = takeOff(key)
     try {
-      const { response, kept } = await fetchAndKeep(url, request, next)
+      const { response, kept } = await fetchAndKeep(inquiry)
       void kept.then(own.land)
       return { response, use: 'miss' }
     } catch (error) {
@@ -131,37 +153,39 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     }
   }
 
-  function takeOff(url: string): Flight {
+  function takeOff(key: string): Flight {
     const { promise, resolve } = Promise.withResolvers<Landing>()
     const land = (landing: Landing) => {
-      flights.delete(url)
+      flights.delete(key)
       resolve(landing)
     }
     const flight: Flight = { waiting: 0, landing: promise, land }
-    flights.set(url, flight)
+    flights.set(key, flight)
     return flight
   }
 
   /** `kept`: what has become of it, once its last byte has been read. */
-  async function fetchAndKeep(url: string, request: Request, next: Next) {
+  async function fetchAndKeep(inquiry: Inquiry) {
+    const { request, next } = inquiry
     const requestedAt = wallNow()
     const response = await next(request)
     const times = { requestedAt, receivedAt: wallNow() }
     if (request.method === 'HEAD') {
-      await freshenByHead(url, request, response, times)
+      await freshenByHead(inquiry, response, times)
       return { response, kept: Promise.resolve<Landing>('personal') }
     }
-    return keep(url, request, response, times)
+    return keep(inquiry, response, times)
   }
 
   /** Hands an answer on while it is read into the store, if it may be. */
-  function keep(url: string, request: Request, response: Response, times: Times) {
+  function keep(inquiry: Inquiry, response: Response, times: Times) {
+    const { request, background } = inquiry
     if (!isStorable(request, response)) return { response, kept: Promise.resolve<Landing>('personal') }
     const { promise: kept, resolve } = Promise.withResolvers<Landing>()
     const settle = async (body: Uint8Array | undefined) => {
       if (body === undefined || !isComplete(response, body)) return resolve('lost')
       const fresh = toStored(request, response, body, times)
-      await put(url, request, fresh).then(
+      await put(inquiry, fresh).then(
         () => resolve('stored'),
         () => resolve('lost'),
       )
@@ -176,7 +200,8 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   }
 
   /** Asks whether it is still good (RFC 9111 section 4.3). */
-  async function revalidate(url: string, stored: StoredResponse, request: Request, next: Next): Promise<Answer> {
+  async function revalidate(inquiry: Inquiry, stored: StoredResponse): Promise<Answer> {
+    const { request, next } = inquiry
     const requestedAt = wallNow()
     const condition = conditionalOn(stored, request)
     let response: Response
@@ -194,32 +219,33 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       await discard(response)
       if (isOf(response, stored)) {
         const renewed = freshened(stored, response, times)
-        await put(url, request, renewed)
+        await put(inquiry, renewed)
         return { response: send(renewed, request), use: 'revalidated' }
       }
       // About another answer than ours: asked again, without a condition of ours.
-      return { response: (await fetchAndKeep(url, request, next)).response, use: 'miss' }
+      return wrap(fetchAndKeep(inquiry))
     }
     if (failures.has(response.status) && judge(stored, request, wallNow(), { maxDisconnectedMs }).ifError) {
       await discard(response)
       return { response: send(stored, request), use: 'stale' }
     }
     if (request.method === 'HEAD') {
-      await freshenByHead(url, request, response, times)
+      await freshenByHead(inquiry, response, times)
       return { response, use: 'miss' }
     }
-    const { response: handed } = keep(url, request, response, times)
+    const { response: handed } = keep(inquiry, response, times)
     return { response: handed, use: 'miss' }
   }
 
   /** Behind a stale answer that has left already. One at a time for a URL. */
-  async function renew(url: string, request: Request, next: Next): Promise<void> {
-    if (flights.has(url)) return
-    const own = takeOff(url)
+  async function renew(inquiry: Inquiry): Promise<void> {
+    const { key, request } = inquiry
+    if (flights.has(key)) return
+    const own = takeOff(key)
     try {
-      const stored = await find(url, request)
-      const plain = new Request(request.url, { headers: withoutConditions(request.headers) })
-      const { response } = stored ? await revalidate(url, stored, plain, next) : await fetchAndKeep(url, plain, next)
+      const stored = await find(inquiry)
+      const plain = { ...inquiry, request: new Request(request.url, { headers: withoutConditions(request.headers) }) }
+      const { response } = stored ? await revalidate(plain, stored) : await fetchAndKeep(plain)
       await readThrough(response)
     } catch {
       // The stale answer stays as good as it was; the next caller tries again.
@@ -228,35 +254,36 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     }
   }
 
-  async function find(url: string, request: Request): Promise<StoredResponse | undefined> {
-    const fitting = (await store.get(url)).filter((each) => matches(each, request))
+  async function find({ key, request }: Inquiry): Promise<StoredResponse | undefined> {
+    const fitting = (await store.get(key)).filter((each) => matches(each, request))
     // The newest, of several (RFC 9111 section 4.1).
     const [newest] = fitting.sort((a, b) => dateOfStored(b) - dateOfStored(a))
     if (!newest || newest.tags.length === 0) return newest
     return (await store.purgedAt(newest.tags)) >= newest.receivedAt ? undefined : newest
   }
 
-  async function put(url: string, request: Request, fresh: StoredResponse): Promise<void> {
-    const others = (await store.get(url)).filter((each) => !matches(each, request))
-    await store.put(url, [fresh, ...others].slice(0, maxVariants))
+  async function put({ key, request }: Inquiry, fresh: StoredResponse): Promise<void> {
+    const others = (await store.get(key)).filter((each) => !matches(each, request))
+    await store.put(key, [fresh, ...others].slice(0, maxVariants))
   }
 
   /** What a HEAD says of the answer to a GET: it is as it was, or it is not to be used any more (RFC 9111 section 4.3.5). */
-  async function freshenByHead(url: string, request: Request, response: Response, times: Times): Promise<void> {
+  async function freshenByHead(inquiry: Inquiry, response: Response, times: Times): Promise<void> {
     if (response.status !== 200) return
-    const stored = await find(url, request)
+    const stored = await find(inquiry)
     if (!stored) return
     const length = response.headers.get('content-length')
     const isSame = isOf(response, stored) && (length === null || Number(length) === stored.body.length)
-    if (isSame) await put(url, request, freshened(stored, response, times))
-    else await store.delete(url)
+    if (isSame) await put(inquiry, freshened(stored, response, times))
+    else await store.delete(inquiry.key)
   }
 
   /** RFC 9111 section 4.4: also what the answer names, where that is the same origin's. */
   async function invalidate(url: string, response: Response): Promise<void> {
     const named = ['location', 'content-location'].map((name) => response.headers.get(name))
     for (const each of new Set([url, ...named.map((value) => sameOrigin(value, url))])) {
-      if (each !== undefined) await store.delete(each)
+      if (each === undefined) continue
+      for (const group of [undefined, 'members'] as const) await store.delete(keyOf(each, group))
     }
   }
 
@@ -284,6 +311,15 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   return { handle, purge: (tag) => store.purge(tag.toLowerCase(), wallNow()) }
 }
 
+/** One request on its way through. */
+interface Inquiry {
+  /** Under which its answers are kept. */
+  key: string
+  request: Request
+  next: Next
+  background: HandleOptions['background']
+}
+
 interface Times {
   requestedAt: number
   receivedAt: number
@@ -297,6 +333,14 @@ interface Flight {
   landing: Promise<Landing>
   land(landing: Landing): void
 }
+
+const wrap = async (asked: Promise<{ response: Response }>): Promise<Answer> => ({
+  response: (await asked).response,
+  use: 'miss',
+})
+
+/** Under which the answers to a URL are kept: no URL has a second scheme in front. */
+const keyOf = (url: string, group: HandleOptions['group']) => (group === undefined ? url : `${group}:${url}`)
 
 function urlOf(request: Request): string {
   const url = new URL(request.url)
@@ -416,14 +460,17 @@ function collecting(
   return new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: maxBytes }))
 }
 
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** `lost` after that time: who leads may be held up by his own caller, or ended by the runtime without a word. */
+async function atMost(clock: Pick<Clock, 'setTimer'>, ms: number, work: Promise<Landing>, signal: AbortSignal) {
   signal.throwIfAborted()
-  const { promise, reject } = Promise.withResolvers<never>()
+  const { promise, resolve, reject } = Promise.withResolvers<Landing>()
   const leave = () => reject(signal.reason)
+  const cancel = clock.setTimer(ms, () => resolve('lost'))
   signal.addEventListener('abort', leave, { once: true })
   try {
     return await Promise.race([work, promise])
   } finally {
+    cancel()
     signal.removeEventListener('abort', leave)
   }
 }
