@@ -29,9 +29,10 @@ export interface EdgeContext {
 
 export interface Edge {
   fetch(request: Request, context: EdgeContext): Promise<Response>
-  /** Nothing that carries the tag is answered from the cache any more. */
-  purge(tag: string): Promise<void>
 }
+
+const purgePath = '/edge/purge'
+const maxTags = 100
 
 /** A longer body goes through as it comes, to one region. */
 const maxWholeBytes = 1024 * 1024
@@ -56,6 +57,7 @@ const always: Record<string, string> = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
 }
+const stored = new Set(['HIT', 'STALE', 'REVALIDATED'])
 const empty = new Set([101, 204, 205, 304])
 
 export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
@@ -72,6 +74,7 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
   })
 
   async function answer(request: Request, context: EdgeContext, id: string) {
+    if (new URL(request.url).pathname === purgePath) return { response: await purge(request), use: 'bypass' as const }
     const visitor = await door.admit(request, context.address)
     const { body, isWhole } = await readBody(request)
     const next = async (asked: Request): Promise<Response> => {
@@ -97,6 +100,21 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
   }
   const isAccepted = (caller: string) => (accepted.get(caller) ?? 0) > clock.now()
 
+  /** `{"tags": [...]}`: what carries one of them is asked for anew. By whoever has the token, in this place's cache. */
+  async function purge(request: Request): Promise<Response> {
+    const given = /^bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
+    const { PURGE_TOKEN: token } = config
+    // Digests, so that the time to compare says nothing of the token.
+    if (token === undefined || (await ports.digest(given)) !== (await ports.digest(token))) {
+      throw new ApiError('unknown_route')
+    }
+    const { tags } = (await request.json().catch(() => ({}))) as { tags?: unknown }
+    const isList = Array.isArray(tags) && tags.length <= maxTags && tags.every((tag) => typeof tag === 'string')
+    if (!isList) throw new ApiError('invalid_body', { message: `Send {"tags": [...]}, at most ${maxTags} texts.` })
+    for (const tag of tags) await cache.purge(tag)
+    return new Response(null, { status: 204 })
+  }
+
   return {
     async fetch(request, context) {
       const id = newId()
@@ -112,14 +130,13 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
         return finished(errorResponse(request, known, id), request, id)
       }
     },
-    purge: cache.purge,
   }
 
   function finished(response: Response, request: Request, id: string, use?: string): Response {
     const headers = new Headers(response.headers)
     for (const [name, value] of Object.entries(always)) if (!headers.has(name)) headers.set(name, value)
-    // The origin's own, where it has answered; it has ours in its log.
-    if (!headers.has('x-request-id')) headers.set('x-request-id', id)
+    // The origin's own, where it has answered just now; it has ours in its log.
+    if (!headers.has('x-request-id') || stored.has(use ?? '')) headers.set('x-request-id', id)
     if (use !== undefined) headers.set('x-edge-cache', use)
     cors.allow(request, headers)
     const { status, statusText } = response
@@ -144,7 +161,7 @@ function regional(
 ): RegionalRequest {
   const url = new URL(asked.url)
   const headers = new Headers(asked.headers)
-  const named = (headers.get('connection') ?? '').split(',').map((name) => name.trim())
+  const named = (headers.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase())
   const isTunnel = headers.has('upgrade')
   for (const name of [...notForwarded, ...named]) {
     // A header that would let itself be named away by its sender must not be one that matters.

@@ -1,11 +1,12 @@
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
-import { type Dispatcher, request } from 'undici'
+import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createHttpCache, type HttpCache } from '../../src/cache/http/http-cache.ts'
 import { createMemoryStore } from '../../src/cache/http/memory-store.ts'
 import { createMemoryTier } from '../../src/cache/memory-tier.ts'
 import { systemClock } from '../../src/resilience/clock.ts'
+import { bodyStream } from '../support/edge-node.ts'
 import { startEdgeWorker } from '../support/edge-worker.ts'
 import { cases } from './cases.ts'
 import { type CacheUnderTest, runCase } from './run-case.ts'
@@ -58,7 +59,7 @@ async function startNodeCache(): Promise<Target> {
     }
     const hasBody = ![204, 304].includes(answer.statusCode)
     if (!hasBody) await answer.body.dump()
-    return new Response(hasBody ? streamOf(answer.body) : null, { status: answer.statusCode, headers })
+    return new Response(hasBody ? bodyStream(answer.body) : null, { status: answer.statusCode, headers })
   }
   const server = serve({
     fetch: async (asked) => {
@@ -107,18 +108,4 @@ async function startWorkerCache(): Promise<Target> {
       await origin.close()
     },
   }
-}
-
-function streamOf(body: Dispatcher.ResponseData['body']): ReadableStream<Uint8Array> {
-  const chunks = body[Symbol.asyncIterator]()
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { done, value } = await chunks.next()
-      if (done) controller.close()
-      else controller.enqueue(value)
-    },
-    async cancel() {
-      await chunks.return?.()
-    },
-  })
 }
