@@ -9,6 +9,7 @@ import {
   ageMs,
   dateOf,
   freshened,
+  isStillKeepable,
   isStorable,
   judge,
   matches,
@@ -219,7 +220,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       await discard(response)
       if (isOf(response, stored)) {
         const renewed = freshened(stored, response, times)
-        await put(inquiry, renewed)
+        await keepFreshened(inquiry, renewed)
         return { response: send(renewed, request), use: 'revalidated' }
       }
       // About another answer than ours: asked again, without a condition of ours.
@@ -267,6 +268,11 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     await store.put(key, [fresh, ...others].slice(0, maxVariants))
   }
 
+  async function keepFreshened(inquiry: Inquiry, renewed: StoredResponse): Promise<void> {
+    if (isStillKeepable(inquiry.request, renewed)) await put(inquiry, renewed)
+    else await store.delete(inquiry.key)
+  }
+
   /** What a HEAD says of the answer to a GET: it is as it was, or it is not to be used any more (RFC 9111 section 4.3.5). */
   async function freshenByHead(inquiry: Inquiry, response: Response, times: Times): Promise<void> {
     if (response.status !== 200) return
@@ -274,7 +280,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     if (!stored) return
     const length = response.headers.get('content-length')
     const isSame = isOf(response, stored) && (length === null || Number(length) === stored.body.length)
-    if (isSame) await put(inquiry, freshened(stored, response, times))
+    if (isSame) await keepFreshened(inquiry, freshened(stored, response, times))
     else await store.delete(inquiry.key)
   }
 

@@ -37,9 +37,15 @@ const ofTheConnection = [
 const personal = new Set(['*', 'authorization', 'cookie', 'x-api-key'])
 
 /** Whether an answer to a GET may be kept for others. Stricter than the RFC with cookies, and with what is chosen by who asks. */
-export function isStorable(request: Request, response: Response): boolean {
-  if (request.method !== 'GET' || !understood.has(response.status)) return false
-  const { headers } = response
+export const isStorable = (request: Request, { status, headers }: Response): boolean =>
+  request.method === 'GET' && isKeepable(request, status, headers)
+
+/** What a 304 or a HEAD adds to a stored answer can make it one that must not be kept. */
+export const isStillKeepable = (request: Request, { status, headers }: StoredResponse): boolean =>
+  isKeepable(request, status, new Headers(headers))
+
+function isKeepable(request: Request, status: number, headers: Headers): boolean {
+  if (!understood.has(status)) return false
   const { directives, isTargeted } = directivesOf(headers)
   const isNoStore = directives.has('no-store') && !directives.has('must-understand')
   if (isNoStore || parseDirectives(request.headers.get('cache-control')).has('no-store')) return false
@@ -53,7 +59,7 @@ export function isStorable(request: Request, response: Response): boolean {
     directives.has('max-age') ||
     directives.has('s-maxage') ||
     (!isTargeted && headers.has('expires')) ||
-    heuristic.has(response.status)
+    heuristic.has(status)
   )
 }
 
