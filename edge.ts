@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { edgeVariables, loadEdgeConfig } from './src/config.ts'
+import { edgeVariables, loadEdgeConfig } from './src/edge/config.ts'
 
 const { HOST = '127.0.0.1', PORT = '8787', PATH = '', HOME = '' } = process.env
 try {

@@ -2,13 +2,34 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { variables } from '../src/config.ts'
+import { edgeVariables } from '../src/edge/config.ts'
 import { errorTable } from '../src/errors.ts'
 import { openApiDocument } from '../src/reference/openapi.ts'
 import { instruments } from '../src/telemetry/instruments.ts'
+import type { Variable } from '../src/variables.ts'
+import { cases } from '../tests/http-cache/cases.ts'
 
 const row = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 const table = (head: string[], rows: string[][]) =>
   [row(...head), row(...head.map(() => '---')), ...rows.map((cells) => row(...cells))].join('\n')
+
+const variableTable = (all: Record<string, Variable<unknown>>) =>
+  table(
+    ['Variable', 'Default', 'Allowed', 'Meaning'],
+    Object.entries(all).map(([name, variable]) => [
+      `\`${name}\``,
+      variable.default === undefined ? '(unset)' : `\`${variable.default}\``,
+      variable.allowed,
+      variable.meaning,
+    ]),
+  )
+
+const sections = [...new Set(cases.map(({ section }) => section))]
+const sectionRow = (name: string, all: typeof cases) => [
+  name,
+  ...(['MUST', 'SHOULD', 'MAY'] as const).map((level) => String(all.filter((each) => each.level === level).length)),
+  String(all.length),
+]
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
   version: string
@@ -22,15 +43,43 @@ Environment variables, all checked at start: a bad one ends the process with exi
 variable, its value and what is allowed. Every variable can also be given as \`NAME_FILE\`, the path of a file that holds
 the value. An empty value counts as unset. Durations take \`ms\`, \`s\`, \`m\`, \`h\`. Secrets are never printed.
 
+${variableTable(variables)}
+
+## The worker at the edge
+
+Variables and secrets of the worker, checked at its first request ([edge.md](edge.md)). They have no \`NAME_FILE\`.
+
+${variableTable(edgeVariables)}
+`,
+  'edge-cache.md': `# What the edge's cache is held to
+
+A shared HTTP cache after RFC 9111, with RFC 5861 (\`stale-while-revalidate\`, \`stale-if-error\`) and RFC 9213
+(\`CDN-Cache-Control\`). Each line is a conversation between a caller, the cache and an origin, in \`tests/http-cache/cases.ts\`;
+all of them run on Node and in the worker runtime, over real sockets: \`npx vitest run tests/http-cache\`. The levels are
+those of the RFC's own words.
+
 ${table(
-  ['Variable', 'Default', 'Allowed', 'Meaning'],
-  Object.entries(variables).map(([name, variable]) => [
-    `\`${name}\``,
-    variable.default === undefined ? '(unset)' : `\`${variable.default}\``,
-    variable.allowed,
-    variable.meaning,
-  ]),
+  ['Section', 'MUST', 'SHOULD', 'MAY', 'in all'],
+  [
+    ...sections.map((section) =>
+      sectionRow(
+        section,
+        cases.filter((each) => each.section === section),
+      ),
+    ),
+    sectionRow('all', cases),
+  ],
 )}
+
+${sections
+  .map(
+    (section) =>
+      `## ${section}\n\n${cases
+        .filter((each) => each.section === section)
+        .map(({ level, name }) => `- ${level}: ${name}`)
+        .join('\n')}`,
+  )
+  .join('\n\n')}
 `,
   'errors.md': `# Errors
 

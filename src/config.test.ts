@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigError, loadConfig, maxReplicas, variables } from './config.ts'
+import { loadConfig, maxReplicas, variables } from './config.ts'
+import { ConfigError } from './variables.ts'
 
 const noFiles = (path: string): string => {
   throw new Error(`no such file: ${path}`)

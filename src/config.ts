@@ -2,128 +2,28 @@
  * Every environment variable: default, unit, meaning and what is allowed, in one place. `docs/configuration.md` is
  * checked against this table. Names are the operator's own, so that a search finds them everywhere.
  */
-import * as z from 'zod'
 import { type WindowLimits, type WindowName, windowMinutes, windowNames } from './domain/guardrails.ts'
 import type { MicroUsd } from './domain/money.ts'
-
-interface Variable<T> {
-  schema: z.ZodType<T, string>
-  /** What is allowed, in words, for the one-line error and the docs. */
-  allowed: string
-  /** As one would write it in the environment; undefined = unset. */
-  default: string | undefined
-  meaning: string
-  secret: boolean
-}
-
-interface Kind<T> {
-  schema: z.ZodType<T, string>
-  allowed: string
-  secret?: boolean
-}
-
-const integer = (min: number, max: number): Kind<number> => ({
-  schema: z.string().regex(/^\d+$/).transform(Number).pipe(z.number().min(min).max(max)),
-  allowed: `an integer from ${min} to ${max}`,
-})
-const decimal = (min: number, max: number): Kind<number> => ({
-  schema: z
-    .string()
-    .regex(/^\d+(\.\d+)?$/)
-    .transform(Number)
-    .pipe(z.number().min(min).max(max)),
-  allowed: `a number from ${min} to ${max}`,
-})
-/** As micro-dollars. */
-const money: Kind<number> = {
-  schema: z
-    .string()
-    .regex(/^\d{1,6}(\.\d{1,6})?$/)
-    .transform((text) => Math.round(Number(text) * 1e6)),
-  allowed: 'an amount such as 5 or 0.50, below a million',
-}
-const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
-const duration = (minMs = 0): Kind<number> => ({
-  schema: z
-    .string()
-    .regex(/^\d+(\.\d+)?(ms|s|m|h)$/)
-    .transform((text) => {
-      const unit = text.replace(/^[\d.]+/, '') as keyof typeof unitMs
-      return Number(text.slice(0, -unit.length)) * unitMs[unit]
-    })
-    // A timer longer than 2^31 ms would fire at once.
-    .pipe(z.number().min(minMs).max(2_147_483_647)),
-  allowed: `a duration such as 250ms, 3s, 10m or 24h${minMs > 0 ? `, at least ${minMs}ms` : ''}`,
-})
-const oneOf = <const T extends readonly [string, ...string[]]>(...values: T): Kind<T[number]> => ({
-  schema: z.enum(values) as unknown as z.ZodType<T[number], string>,
-  allowed: `one of ${values.join(', ')}`,
-})
-const flag: Kind<boolean> = {
-  schema: z.enum(['true', 'false']).transform((text) => text === 'true') as unknown as z.ZodType<boolean, string>,
-  allowed: 'true or false',
-}
-const text: Kind<string> = { schema: z.string().min(1), allowed: 'some text' }
-const url: Kind<string> = {
-  schema: z
-    .string()
-    .refine((value) => {
-      const { protocol, search, username } = URL.parse(value) ?? { protocol: '', search: '', username: '' }
-      return /^https?:$/.test(protocol) && !search && !username
-    })
-    .transform((value) => value.replace(/\/+$/, '')),
-  allowed: 'an http:// or https:// URL without a query and without credentials',
-}
-const postgresUrl: Kind<string> = {
-  schema: z.string().regex(/^postgres(ql)?:\/\//),
-  allowed: 'a URL beginning with postgres://',
-  secret: true,
-}
-const redisUrl: Kind<string> = {
-  schema: z.string().regex(/^rediss?:\/\//),
-  allowed: 'a URL beginning with redis:// or rediss://',
-  secret: true,
-}
-const hosts: Kind<string[]> = {
-  schema: z
-    .string()
-    .transform((text) => text.split(',').map((name) => name.trim()))
-    .pipe(z.array(z.string().regex(/^[\w.-]+(:\d{1,5})?$/)).max(32)) as unknown as z.ZodType<string[], string>,
-  allowed: 'host:port,… (at most 32)',
-}
-const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
-  schema: z
-    .string()
-    .min(minLength)
-    .max(maxLength)
-    .regex(/^[\x21-\x7e]+$/),
-  allowed: `${minLength} to ${maxLength} printable characters without spaces`,
-  secret: true,
-})
-
-/** As a browser names a page's: scheme, host and port. */
-const originList = (allowed: string): Kind<string[]> => ({
-  schema: z
-    .string()
-    .transform((text) => text.split(',').map((each) => each.trim()))
-    .refine((all) => all.every((each) => URL.parse(each)?.origin === each && /^https?:/.test(each))),
-  allowed,
-})
-const origins = originList('https://host or http://host:port, several separated by commas, without a path')
-const corsOrigins = originList('origins such as https://app.example.com, separated by commas')
-
-const required = <T>(kind: Kind<T>, byDefault: string, meaning: string): Variable<T> => ({
-  ...kind,
-  secret: kind.secret ?? false,
-  default: byDefault,
-  meaning,
-})
-const optional = <T>(kind: Kind<T>, meaning: string): Variable<T | undefined> => ({
-  ...kind,
-  secret: kind.secret ?? false,
-  default: undefined,
-  meaning,
-})
+import {
+  ConfigError,
+  decimal,
+  duration,
+  flag,
+  hosts,
+  integer,
+  money,
+  oneOf,
+  optional,
+  postgresUrl,
+  redisUrl,
+  required,
+  secret,
+  text,
+  url,
+  type Values,
+  type Variable,
+  valuesOf,
+} from './variables.ts'
 
 type GuardrailVariable = `GUARDRAILS_MAX_${Uppercase<WindowName>}_RATE`
 const guardrailVariable = (name: WindowName) =>
@@ -350,28 +250,7 @@ export const variables = {
   DRAIN_TIMEOUT: required(duration(), '600s', 'After that: how long running requests may take to end.'),
 } satisfies Record<string, Variable<unknown>>
 
-/** Of the worker at the edge. */
-export const edgeVariables = {
-  ORIGINS: required(origins, 'http://localhost:8080', 'The gateways of the regions, in order of preference.'),
-  JWT_SECRET: optional(secret(32), "The origins' own: access tokens are then checked here. Set it as a secret."),
-  JWT_SECRET_PREVIOUS: optional(secret(32), 'The one before, while tokens that it signed are about.'),
-  REVOKED_BEFORE: required(
-    integer(0, 4_102_444_800),
-    '0',
-    'Access tokens that were issued before are refused: seconds since 1970.',
-  ),
-  CORS_ORIGINS: optional(corsOrigins, 'Pages that may call from a browser; unset: none.'),
-  PURGE_TOKEN: optional(secret(20, 200), 'What `POST /edge/purge` wants as a bearer token; unset: nothing is purged.'),
-  EDGE_RATE_LIMIT_PER_MINUTE: required(
-    integer(1, 10_000_000),
-    '6000',
-    'Requests of one address, counted in each isolate by itself.',
-  ),
-} satisfies Record<string, Variable<unknown>>
-
-type Values<T> = { [K in keyof T]: T[K] extends Variable<infer V> ? V : never }
 export type Config = Values<typeof variables>
-export type EdgeConfig = Values<typeof edgeVariables>
 
 /** What the operator lets every account spend; a window that is off is not named. */
 export function operatorLimits(config: Config): WindowLimits {
@@ -388,38 +267,11 @@ export function maxReplicas({ AUTOSCALER_SPEND_CAP_USD: cap, AUTOSCALER_POD_USD:
   return cap > 0 ? Math.floor(cap / pod) : Number.POSITIVE_INFINITY
 }
 
-/** One line: which variable, its value (never a secret's), and what is allowed. */
-export class ConfigError extends Error {
-  override name = 'ConfigError'
-}
-
 /** @throws ConfigError at the first bad value. An empty value counts as unset. */
 export function loadConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
   const config = valuesOf(variables, (name) => givenValue(name, env, readFile))
   checkTogether(config)
   return config
-}
-
-/** @throws ConfigError at the first bad value. */
-export const loadEdgeConfig = (env: Record<string, unknown>): EdgeConfig =>
-  valuesOf(edgeVariables, (name) => (typeof env[name] === 'string' && env[name]) || undefined)
-
-function valuesOf<T extends Record<string, Variable<unknown>>>(
-  table: T,
-  given: (name: string) => string | undefined,
-): Values<T> {
-  const config: Record<string, unknown> = {}
-  for (const [name, variable] of Object.entries(table)) {
-    const value = given(name) ?? variable.default
-    if (value === undefined) continue
-    const result = variable.schema.safeParse(value)
-    if (!result.success) {
-      const shown = variable.secret || value.includes('@') ? `(${value.length} characters, not shown)` : value
-      throw new ConfigError(`${name}=${shown} is not allowed: it must be ${variable.allowed}`)
-    }
-    config[name] = result.data
-  }
-  return config as Values<T>
 }
 
 function givenValue(name: string, env: Record<string, string | undefined>, readFile: (path: string) => string) {

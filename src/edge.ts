@@ -3,7 +3,7 @@
  * has the web's `Request` and `Response`.
  */
 import { createHttpCache, type HttpCacheStore } from './cache/http/http-cache.ts'
-import type { EdgeConfig } from './config.ts'
+import type { EdgeConfig } from './edge/config.ts'
 import { createCors } from './edge/cors.ts'
 import { createDoor, type Visitor } from './edge/door.ts'
 import { createRegions, type RegionalRequest } from './edge/regions.ts'
@@ -28,7 +28,7 @@ export interface EdgeContext {
 }
 
 export interface Edge {
-  fetch(request: Request, context: EdgeContext): Promise<Response>
+  fetch: (request: Request, context: EdgeContext) => Promise<Response>
 }
 
 const purgePath = '/edge/purge'
@@ -116,7 +116,7 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
   }
 
   return {
-    async fetch(request, context) {
+    fetch: async (request, context) => {
       const id = newId()
       const preflight = cors.preflight(request)
       if (preflight) return finished(preflight, request, id)

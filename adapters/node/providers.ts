@@ -1,7 +1,8 @@
 /** Which providers there are: those with a key or a base URL, and outside production the sandbox for the others. */
-import { type Config, ConfigError } from '../../src/config.ts'
+import type { Config } from '../../src/config.ts'
 import type { ProviderName, ProviderSettings } from '../../src/gateway.ts'
 import type { Clock } from '../../src/ports.ts'
+import { ConfigError } from '../../src/variables.ts'
 
 const vendorUrls: Record<Exclude<ProviderName, 'billing'>, string> = {
   openai: 'https://api.openai.com/v1',

@@ -1,5 +1,5 @@
 /** The database and what lives in it: the one that was given, or outside production the embedded one. */
-import { type Config, ConfigError, operatorLimits } from '../../src/config.ts'
+import { type Config, operatorLimits } from '../../src/config.ts'
 import type {
   Accounts,
   BillingOutbox,
@@ -26,6 +26,7 @@ import type {
 } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 import type { Tracing } from '../../src/telemetry/trace.ts'
+import { ConfigError } from '../../src/variables.ts'
 import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
 import { createAccounts } from './postgres/accounts.ts'

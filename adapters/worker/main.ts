@@ -1,5 +1,5 @@
 /** The worker at the edge: what its runtime has for the ports of `src/edge.ts`. */
-import { loadEdgeConfig } from '../../src/config.ts'
+import { loadEdgeConfig } from '../../src/edge/config.ts'
 import { createEdge, type Edge } from '../../src/edge.ts'
 import { systemClock } from '../../src/resilience/clock.ts'
 import { createCacheApiStore } from './cache-store.ts'

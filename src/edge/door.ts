@@ -1,9 +1,10 @@
 /** What is looked at before anything else: size, address, token. What is refused here costs no region anything. */
-import type { EdgeConfig } from '../config.ts'
+
 import { ApiError } from '../errors.ts'
 import type { Clock } from '../resilience/clock.ts'
 import { createLocalLimits } from '../resilience/local-limits.ts'
 import { createAccessTokens } from '../services/access-tokens.ts'
+import type { EdgeConfig } from './config.ts'
 
 export interface DoorOptions {
   config: EdgeConfig

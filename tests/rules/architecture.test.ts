@@ -50,7 +50,11 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
   'src/telemetry/': { import: [] },
   'src/cache/': { import: ['src/resilience/'], types: ['src/ports.ts'] },
   'src/errors.ts': { import: [] },
-  'src/config.ts': { import: ['src/domain/'] },
+  'src/config.ts': { import: ['src/domain/', 'src/variables.ts'] },
+  'src/variables.ts': { import: [] },
+  'src/router.ts': { import: [] },
+  'src/edge/': { import: ['src/services/', 'src/upstream/', 'src/cache/', 'src/variables.ts', ...portable] },
+  'src/edge.ts': { import: ['src/'] },
   'src/ports.ts': { import: [], types: ['src/resilience/', 'src/telemetry/', 'src/domain/'] },
   'src/upstream/': { import: ['src/telemetry/', ...kit] },
   'src/providers/': { import: ['src/upstream/', ...portable] },
@@ -59,11 +63,15 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
   'src/middleware/': { import: ['src/services/', 'src/upstream/', 'src/cache/', ...portable] },
   'src/routes/': { import: ['src/middleware/', 'src/services/', 'src/cache/', ...portable], types: ['src/providers/'] },
   'src/reference/': { import: ['src/routes/', ...portable] },
-  'src/app.ts': { import: ['src/routes/', 'src/middleware/', 'src/services/', ...portable] },
+  'src/app.ts': { import: ['src/router.ts', 'src/routes/', 'src/middleware/', 'src/services/', ...portable] },
   'src/gateway.ts': { import: ['src/'] },
   'adapters/': {
     import: [
       'src/gateway.ts',
+      'src/edge.ts',
+      'src/edge/config.ts',
+      'src/cache/http/http-cache.ts',
+      'src/variables.ts',
       'src/config.ts',
       'src/ports.ts',
       'src/errors.ts',
@@ -78,8 +86,8 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
 
 /** The only rooms in which a package may be named. */
 const homes: Record<string, string[]> = {
-  hono: ['src/app.ts', 'src/routes/', 'src/middleware/', 'src/console/'],
-  zod: ['src/reference/', 'src/config.ts', 'src/routes/', 'src/providers/', 'src/services/', 'src/routing/'],
+  hono: ['src/app.ts', 'src/router.ts', 'src/routes/', 'src/middleware/', 'src/console/'],
+  zod: ['src/reference/', 'src/variables.ts', 'src/routes/', 'src/providers/', 'src/services/', 'src/routing/'],
   'quick-lru': ['src/cache/'],
   'eventsource-parser': ['src/upstream/'],
   '@hono/node-server': ['adapters/node'],

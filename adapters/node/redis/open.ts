@@ -1,8 +1,9 @@
 /** Redis as the configuration names it, and what this pod keeps there. */
-import { type Config, ConfigError } from '../../../src/config.ts'
+import type { Config } from '../../../src/config.ts'
 import type { Clock, FleetBoard, LimitStore, Log, Metrics, Pace, SharedCache } from '../../../src/ports.ts'
 import { createSharedBoard } from '../../../src/resilience/shared-board.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
+import { ConfigError } from '../../../src/variables.ts'
 import type { Redis, RedisOptions } from './client.ts'
 import { createRedisFleetStore } from './fleet-store.ts'
 import { createLimitStore } from './limit-store.ts'
