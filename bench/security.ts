@@ -22,6 +22,8 @@ if (unknown !== undefined) {
   process.exit(2)
 }
 
+/** Of a cell. */
+const longest = 90
 const progress = createProgress()
 const verdicts = await supervise(run, async () => {})
 process.exit(verdicts.every(({ met }) => met) ? 0 : 1)
@@ -71,5 +73,6 @@ function report(verdicts: readonly Verdict[]): string {
   return `\n${table(['#', 'threat', 'how checked', '', 'result'], rows)}\n\n${met} of ${verdicts.length} met; all of it in ${resultsFile}`
 }
 
-const longest = 90
-const short = (text: string) => (text.length > longest ? `${text.slice(0, longest)} …` : text)
+function short(text: string): string {
+  return text.length > longest ? `${text.slice(0, longest)} …` : text
+}

@@ -35,6 +35,8 @@ export interface HttpClientOptions {
 const atOnce = () => 0
 /** A provider's own hint (Keep-Alive: timeout) wins where it is shorter. */
 const keepAliveMs = 30_000
+/** Answers of 1xx before the answer: one a second says for a quarter of an hour that work goes on. */
+const maxInformational = 1_000
 
 export function createHttpClient(options: HttpClientOptions): NodeHttpClient {
   const { connectTimeoutMs, batchMs = atOnce, connector, refuses = () => false, maxPools = 500 } = options
@@ -105,6 +107,7 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   protected controller: Dispatcher.DispatchController | undefined
   protected status = 0
   protected headers: Headers = {}
+  private informational = 0
 
   constructor(call: HttpCall, reject: (reason: unknown) => void) {
     this.call = call
@@ -139,7 +142,11 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers) {
-    if (status < 200) return
+    if (status < 200) {
+      // Each begins undici's time for headers anew: without a bound they would be a way to answer never.
+      if (++this.informational > maxInformational) this.stop('malformed')
+      return
+    }
     this.status = status
     this.headers = headers
     this.onHeaders()
