@@ -70,7 +70,8 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     },
   )
   const answer = (incoming: Incoming, outgoing: ServerResponse) => {
-    if (hasSecondHost(incoming)) return refuse(outgoing)
+    if (incoming.httpVersionMajor !== 1) return refuse(outgoing, 'This server speaks HTTP/1.1.')
+    if (hasSecondHost(incoming)) return refuse(outgoing, 'A request has one Host header, not several.')
     const proxied = parseProxiedTarget(incoming.url ?? '')
     if (proxied) {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
@@ -171,8 +172,8 @@ function hasSecondHost({ rawHeaders }: IncomingMessage): boolean {
   return hosts > 1
 }
 
-function refuse(outgoing: ServerResponse) {
-  const { headers, body } = rejection('invalid_header', 'A request has one Host header, not several.')
+function refuse(outgoing: ServerResponse, message: string) {
+  const { headers, body } = rejection('invalid_header', message)
   outgoing.writeHead(400, headers).end(body)
 }
 

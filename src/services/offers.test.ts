@@ -255,7 +255,10 @@ describe('a search', () => {
       memory,
     })
     const { body } = await none.search({ filter: { market: 'vastai' }, sort: 'price', limit: 1, key: 'x' })
-    expect(JSON.parse(decoder.decode(body))).toEqual({ offers: [], providers: [{ name: 'vastai', status: 'not_configured' }] })
+    expect(JSON.parse(decoder.decode(body))).toEqual({
+      offers: [],
+      providers: [{ name: 'vastai', status: 'not_configured' }],
+    })
   })
 })
 

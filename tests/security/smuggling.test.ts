@@ -26,9 +26,7 @@ afterAll(async () => {
   await gateway.close()
   await provider.close()
 })
-beforeEach(() => {
-  provider.connections.length = 0
-})
+beforeEach(() => provider.forget())
 
 const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'first' }] })
 const hidden = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${testKey}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body.replace('first', 'SMUGL')}`
@@ -102,9 +100,9 @@ describe('refused with its connection, and nothing of it goes on:', () => {
   test.each(Object.keys(mutations))('%s', async (what) => {
     const text = await exchange(gateway.url, mutations[what]!)
     const all = statuses(text)
-    expect(all.length, text).toBe(1)
-    expect(all[0], text).toBeGreaterThanOrEqual(400)
-    expect(all[0], text).toBeLessThan(500)
+    // What stands behind it on the connection may be told so, too.
+    expect(all.length, text).toBeGreaterThan(0)
+    expect(all.filter((status) => status < 400 || status > 499)).toEqual([])
     expect(provider.requests()).toEqual([])
   })
 })

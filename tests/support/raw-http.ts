@@ -30,6 +30,8 @@ export interface RawServer {
   /** Whole requests, as they came, by connection. */
   connections: string[][]
   requests(): string[]
+  /** What came so far; connections stay, and what comes on them counts. */
+  forget(): void
   /** Connections that are open. */
   open(): number
   close(): Promise<void>
@@ -60,6 +62,9 @@ export async function startRawServer(answer: (socket: Socket, request: string) =
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     connections: [],
     requests: () => raw.connections.flat(),
+    forget() {
+      for (const requests of raw.connections) requests.length = 0
+    },
     open: () => open.size,
     async close() {
       for (const socket of open) socket.destroy()
