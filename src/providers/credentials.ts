@@ -50,7 +50,7 @@ export function createCredentials({ clock, apiKeys, headers, onRejected }: Crede
   const own = Object.entries(headers).flatMap(([name, value]) => (namesSecret.test(name) ? [value] : []))
   const spellings = [...apiKeys, ...own]
     .filter((secret) => secret.length >= minSecretLength)
-    .flatMap((secret) => [...new Set([secret, encodeURIComponent(secret), btoa(secret).replace(/=+$/, '')])])
+    .flatMap((secret) => [...new Set([secret, encodeURIComponent(secret), btoa(secret).replace(/={1,2}$/, '')])])
   return {
     current: () => all.find(({ isOut }) => !isOut())?.credential,
     areIn: (text) => spellings.some((secret) => text.includes(secret)),

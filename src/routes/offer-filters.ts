@@ -7,7 +7,7 @@ import { printable } from './sign-in.ts'
 export const numeral = z
   .string()
   .max(40)
-  .regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
+  .regex(/^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
   .transform(Number)
 export const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
 
