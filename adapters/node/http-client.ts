@@ -175,6 +175,10 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
 
 const abortError = new Error('call ended by the gateway')
 
+/** Large answers pack to a tenth at best. What unpacks to more than this is made to fill memory, which is freed late. */
+const maxRatio = 16
+const minDecodedBytes = 4 * 1024 * 1024
+
 const decoders = {
   gzip: promisify(gunzip),
   'x-gzip': promisify(gunzip),
@@ -212,7 +216,8 @@ class BytesHandler extends CallHandler {
   private decode(encoding: string, body: Buffer) {
     const decoder = decoders[encoding as keyof typeof decoders]
     if (!decoder) return this.reject(new HttpFailure('malformed'))
-    decoder(body, { maxOutputLength: this.call.maxBytes }).then(
+    const maxOutputLength = Math.min(this.call.maxBytes, Math.max(minDecodedBytes, body.length * maxRatio))
+    decoder(body, { maxOutputLength }).then(
       (decoded) => {
         const { 'content-encoding': _, 'content-length': __, ...headers } = this.headers
         this.resolve({ status: this.status, headers, body: decoded })

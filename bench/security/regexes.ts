@@ -9,7 +9,8 @@ const limitMs = 20
 /** The machine has other work: one that is fast once is fast. */
 const tries = 3
 /** After what stands in front of a pattern, and not of a division. */
-const literal = /(?<=[=(,:!&|?;{}[\]>]\s*|return\s+|^\s*)\/(?![/*])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+)\/([dgimsuvy]*)/gm
+const literal =
+  /(?<=[=(,:!&|?;{}[\]>]\s*|return\s+|^\s*)\/(?![/*])((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+)\/([dgimsuvy]*)/gm
 
 interface Found {
   file: string
@@ -35,7 +36,24 @@ export function collectRegexes(): Found[] {
 /** What makes backtracking long: many of a thing, and an end that does not fit. */
 function* attacks({ source }: RegExp): Generator<string> {
   const own = [...new Set(source.replace(/\\[a-zA-Z]/g, ''))].filter((char) => /[^()[\]{}*+?^$|\\]/.test(char))
-  const units = ['a', ' ', '0', 'A', '.', 'ab', 'a.', 'a ', '0.', '\t', ' ,', 'é', '\n', ...own, ...own.map((c) => `a${c}`), ...own.map((c) => `${c} `)]
+  const units = [
+    'a',
+    ' ',
+    '0',
+    'A',
+    '.',
+    'ab',
+    'a.',
+    'a ',
+    '0.',
+    '\t',
+    ' ,',
+    'é',
+    '\n',
+    ...own,
+    ...own.map((c) => `a${c}`),
+    ...own.map((c) => `${c} `),
+  ]
   const starts = ['', ...own.map((char) => char.repeat(2)).slice(0, 10)]
   for (const unit of new Set(units)) {
     const many = unit.repeat(Math.ceil(length / unit.length))
