@@ -1,6 +1,6 @@
 /** What one gateway's CPU per request is to another's, or for another request, in one run, round by round in turns. */
 import { chatRequest } from './answers.ts'
-import { measure, rate, type Sample } from './measure.ts'
+import { measure, rate, runOpenLoop, type Sample } from './measure.ts'
 import type { Server } from './processes.ts'
 import type { createProgress } from './progress.ts'
 import { table } from './rows.ts'
@@ -14,6 +14,8 @@ export interface CpuRatioOptions {
   tested: [name: string, server: Server, request?: LoadRequest]
   rounds: number
   seconds: number
+  /** Both are sent as many, at times fixed in advance. @default as many as each takes, which may be other numbers */
+  requestsPerSecond?: number
   progress: ReturnType<typeof createProgress>
   /** Between the warm-up and the first round. */
   onWarm?: () => Promise<void>
@@ -31,9 +33,13 @@ const cpu = ({ cpuSecondsPer1000 }: Sample) => cpuSecondsPer1000
 
 /** Prints both; answers the ratio of CPU per request, and what the tested one was sent. */
 export async function cpuRatio(options: CpuRatioOptions): Promise<{ ratio: Spread; sent: number }> {
-  const { baseline, tested, rounds, seconds, progress } = options
-  const once = ([, server, request = completion]: CpuRatioOptions['tested'], forSeconds: number) =>
-    measure(server, () => runWrk({ url: server.url, request, connections, seconds: forSeconds, core: otherCore }))
+  const { baseline, tested, rounds, seconds, requestsPerSecond, progress } = options
+  const once = ([, server, request = completion]: CpuRatioOptions['tested'], seconds: number): Promise<Sample> => {
+    const { url } = server
+    return requestsPerSecond === undefined
+      ? measure(server, () => runWrk({ url, request, connections, seconds, core: otherCore }))
+      : measure(server, () => runOpenLoop({ url, ...request, requestsPerSecond, seconds }))
+  }
   for (const each of [baseline, tested]) await once(each, warmUpSeconds)
   await options.onWarm?.()
   const samples: { baseline: Sample[]; tested: Sample[] } = { baseline: [], tested: [] }

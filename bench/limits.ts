@@ -2,17 +2,16 @@
  * `npm run limits`: the bundle that the image holds, in production, within the limits of the manifests: one CPU and 1 GiB,
  * by a control group. It must start, idle within its request, serve its share, refuse what is too much, and live.
  */
-import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
-import { runAdmin } from '../tests/support/admin-tool.ts'
+import { parseArgs } from 'node:util'
 import { databaseEnv, startTestPostgres } from '../tests/support/postgres.ts'
 import { chatRequest, streamEnding, streamRequest } from './answers.ts'
 import { atLeast, atMost, type Bar, told } from './bars.ts'
+import { buildBundle, bundleEntry, bundleEnv, makeKey } from './bundle.ts'
 import { type ControlGroup, createGroup, type GroupUsage } from './cgroup.ts'
 import { findPeak } from './find-peak.ts'
 import type { OpenLoopOrder, OpenLoopResult } from './open-loop.ts'
@@ -54,7 +53,7 @@ process.exit(all.every(({ met }) => met) ? 0 : 1)
 
 async function run(): Promise<Bar[]> {
   progress.show(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; load average ${await loadAverage()}`)
-  await promisify(execFile)(process.execPath, ['build.ts'], { cwd: here('..') })
+  await buildBundle()
   const provider = await startFakeProvider({ tokenIntervalMs: streams.tokenIntervalMs })
   const env = databaseEnv(postgres)
 
@@ -90,33 +89,11 @@ function startInGroup({ joinFiles }: ControlGroup, env: Record<string, string>):
   const enter = 'for file in $JOIN; do echo $$ > "$file" || exit 1; done; exec "$@"'
   return startServer({
     name: 'the gateway',
-    command: ['sh', '-c', enter, 'sh', process.execPath, here('../dist/adapters/node/main.js')],
-    env: {
-      JOIN: joinFiles.join(' '),
-      NODE_ENV: 'production',
-      HOST: '127.0.0.1',
-      PORT: '0',
-      DATA_DIR: join(folder, 'data'),
-      JWT_SECRET: 'not-a-real-secret-but-long-enough-0001',
-      RATE_LIMIT_PER_MINUTE: '100000000',
-      DB_MAX_CONNS: '20',
-      DB_MIN_CONNS: '8',
-      DRAIN_DELAY: '0s',
-      ...env,
-    },
+    command: ['sh', '-c', enter, 'sh', process.execPath, bundleEntry],
+    env: { JOIN: joinFiles.join(' '), DATA_DIR: join(folder, 'data'), ...bundleEnv, ...env },
     logFile: join(folder, 'gateway.log'),
     ready: listeningUrl,
   })
-}
-
-/** Production makes no key by itself. */
-async function makeKey(env: Record<string, string>): Promise<string> {
-  const made = await runAdmin(env, 'create-admin', '--email', 'limits@example.com', '--api-key', '--json')
-  if (made.code !== 0) throw new Error(`no administrator could be made: ${made.error}`)
-  const { account, api_key: key } = made.json() as { account: string; api_key: string }
-  const given = await runAdmin(env, 'credit', account, '999999', '--id', 'limits', '--json')
-  if (given.code !== 0) throw new Error(`no credit could be given: ${given.error}`)
-  return key
 }
 
 async function serveSmall({ url }: Server, key: string): Promise<OpenLoopResult> {

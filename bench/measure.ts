@@ -4,6 +4,7 @@ import type { OpenLoopOrder, OpenLoopResult } from './open-loop.ts'
 import { busyShare, coreTimes, cpuSeconds, peakMib, resetPeak } from './proc.ts'
 import { runChild, type Server } from './processes.ts'
 import { addCounts, median, percentile, total } from './statistics.ts'
+import type { StreamOrder, StreamResult } from './stream-load.ts'
 import { otherCore, serverCore } from './systems.ts'
 
 export interface Outcome {
@@ -53,6 +54,18 @@ export async function runOpenLoop(order: OpenLoopOrder): Promise<OpenLoopResult>
     env: { OPEN_LOOP_ORDER: JSON.stringify(order) },
     core: otherCore,
     timeoutMs: (order.seconds + 60) * 1000,
+  })
+  return JSON.parse(stdout)
+}
+
+const streamLoad = fileURLToPath(new URL('stream-load.ts', import.meta.url))
+
+export async function runStreams(order: StreamOrder): Promise<StreamResult> {
+  const stdout = await runChild({
+    command: [process.execPath, streamLoad],
+    env: { STREAM_ORDER: JSON.stringify(order) },
+    core: otherCore,
+    timeoutMs: (order.rampSeconds + order.holdSeconds + 60) * 1000,
   })
   return JSON.parse(stdout)
 }

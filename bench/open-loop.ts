@@ -3,6 +3,7 @@
  * that falls behind cannot slow its own test down. Run as a program it reads its order from OPEN_LOOP_ORDER and prints
  * one JSON result.
  */
+import { readFile } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import { Pool } from 'undici'
 import { percentile } from './statistics.ts'
@@ -14,8 +15,12 @@ export interface OpenLoopOrder {
   path: string
   headers: Record<string, string>
   body?: string
+  /** Instead of `body`: one that is too long to be handed to a process. */
+  bodyFile?: string
   requestsPerSecond: number
   seconds: number
+  /** All are opened beforehand: one that must first be made, or is refused by a full backlog, is another test. @default 128 */
+  connections?: number
 }
 
 export interface OpenLoopResult {
@@ -45,13 +50,12 @@ export function sendTimes(requestsPerSecond: number, seconds: number): Float64Ar
 
 const leadMs = 200
 const answerTimeoutMs = 10_000
-/** All are opened beforehand: a connection that must first be made, or is refused by a full backlog, is another test. */
-const connections = 128
 /** Requests one connection sends before the test, so that the generator and the server are warm. */
 const warmUpRounds = 16
 
 async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
-  const { method = 'POST', headers, path, body = null } = order
+  const { method = 'POST', headers, path, bodyFile, connections = 128 } = order
+  const body = bodyFile === undefined ? (order.body ?? null) : await readFile(bodyFile)
   const timeouts = { headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs, keepAliveTimeout: 60_000 }
   const pool = new Pool(order.url, { connections, pipelining: 1, ...timeouts })
   const call = (onEnd: (status: number, error?: Error & { code?: string }) => void) => {

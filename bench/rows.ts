@@ -1,4 +1,5 @@
 /** From samples to the rows, the targets and the tables that people and `results/latest.json` get. */
+import type { Bar } from './bars.ts'
 import { rate, type Sample, summarize } from './measure.ts'
 import { type Shape, targets } from './shapes.ts'
 import { roundRatios, type Spread, spread, total } from './statistics.ts'
@@ -161,6 +162,20 @@ export const verdictTable = (all: readonly Verdict[]) =>
   table(
     ['target', 'want', 'got', ''],
     all.map(({ name, want, got, met }) => [name, want, got.toFixed(2), met ? 'met' : 'MISSED']),
+  )
+
+export interface SectionBars {
+  section: string
+  title: string
+  bars: Bar[]
+}
+
+export const barTable = (sections: readonly SectionBars[]) =>
+  table(
+    ['section', 'what', 'want', 'got', ''],
+    sections.flatMap(({ section, bars }) =>
+      bars.map(({ name, want, got, met }) => [section, name, want, got, want === '' ? '' : met ? 'met' : 'MISSED']),
+    ),
   )
 
 const counts = (by: Record<string, number>) =>

@@ -10,7 +10,23 @@ import { maxLagP99Ms } from './open-loop.ts'
 import { loadAverage } from './proc.ts'
 import { canPin, type Server, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
-import { addedLatency, outcomeTable, type Row, ratioTable, rowsOf, verdicts, verdictTable } from './rows.ts'
+import { report } from './report.ts'
+import {
+  addedLatency,
+  barTable,
+  outcomeTable,
+  type Row,
+  ratioTable,
+  rowsOf,
+  type SectionBars,
+  verdicts,
+  verdictTable,
+} from './rows.ts'
+import { fleetTest } from './sections/fleet-test.ts'
+import { footprint } from './sections/footprint.ts'
+import { manyKeys } from './sections/many-keys.ts'
+import { prompts } from './sections/prompts.ts'
+import { concurrentStreams, openStreams } from './sections/streams.ts'
 import { latencyRate, latencySecondsFactor, type Shape, shapes } from './shapes.ts'
 import type { Spread } from './statistics.ts'
 import * as systems from './systems.ts'
@@ -19,22 +35,28 @@ import { runWrk, unread } from './wrk.ts'
 type Samples = Map<systems.SystemName, Sample[]>
 
 const resultsFile = fileURLToPath(new URL('results/latest.json', import.meta.url))
+const reportFile = fileURLToPath(new URL('results/latest.html', import.meta.url))
 const warmUpSeconds = 15
 const calmLoad = 0.5
 const maxLoadWaitMs = 60_000
 const maxVoidRuns = 3
 const wantedCeiling = 3
+/** The sections last longer than a shape's round. */
+const maxSectionRounds = 3
 
 const { values } = parseArgs({
   options: {
     shape: { type: 'string', multiple: true },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
+    /** Does not wait for a quiet machine. */
+    hurry: { type: 'boolean', default: false },
   },
 })
 const rounds = positive('rounds', values.rounds)
 const seconds = positive('seconds', values.seconds)
-const names = [...shapes.map(({ name }) => name), 'latency']
+const sections = [fleetTest, concurrentStreams, openStreams, prompts, footprint, manyKeys]
+const names = [...shapes.map(({ name }) => name), 'latency', ...sections.map(({ name }) => name)]
 const wanted = values.shape ?? names
 const unknown = wanted.find((name) => !names.includes(name))
 if (unknown) fail(`--shape ${unknown} is not one of ${names.join(', ')}`)
@@ -44,7 +66,7 @@ const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-bench-'))
 await supervise(run, () => rm(folder, { recursive: true, force: true }))
 
 async function run(): Promise<void> {
-  const load = await calm()
+  const load = values.hurry ? await loadAverage() : await calm()
   const pinning = canPin ? 'server on core 0, all else on core 1' : 'no pinning here: ratios are rough'
   progress.print(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${pinning}; load average ${load}`)
 
@@ -66,6 +88,16 @@ async function run(): Promise<void> {
     added = addedLatency(samples)
   }
 
+  const bars: SectionBars[] = []
+  // Their own servers, which the others would take memory and turns from.
+  for (const server of servers.values()) await server.stop()
+  for (const section of sections.filter(({ name }) => wanted.includes(name))) {
+    progress.show(`${section.name}: ${section.title}`)
+    const found = await section.run({ folder, progress, rounds: Math.min(rounds, maxSectionRounds) })
+    bars.push({ section: section.name, title: section.title, bars: found })
+    progress.print(`\n${barTable(bars.slice(-1))}`)
+  }
+
   const targets = verdicts(rows, added)
   progress.print(
     '\nThe gateway against each system: median (lowest–highest) of the rounds; above 1 the gateway is better.',
@@ -80,7 +112,8 @@ async function run(): Promise<void> {
     progress.print(`\nAdded latency at ${latencyRate} req/s: p50 ${range(p50)} ms, p99 ${range(p99)} ms`)
   }
   progress.print(`\n${verdictTable(targets)}`)
-  await save({
+  if (bars.length > 0) progress.print(`\n${barTable(bars)}`)
+  const result = {
     load_before: load,
     rounds,
     seconds,
@@ -88,8 +121,12 @@ async function run(): Promise<void> {
     added_ms: added,
     provider_ceiling: Object.fromEntries(ceilings),
     targets,
-  })
-  progress.print(`\nWritten to ${resultsFile}`)
+    sections: bars,
+  }
+  await mkdir(join(resultsFile, '..'), { recursive: true })
+  await writeFile(resultsFile, `${JSON.stringify(result, null, 2)}\n`)
+  await writeFile(reportFile, report(result))
+  progress.print(`\nWritten to ${resultsFile} and, to be looked at, ${reportFile}`)
 }
 
 /** Waits a while for the machine to be quiet; the figure is printed either way. */
@@ -130,6 +167,7 @@ async function startSystems(chosen: readonly Shape[], provider: Server): Promise
     await systems.installPeers(progress.show)
     servers.set('portkey', await systems.startPortkey())
   }
+  if (needed.has('before')) servers.set('before', await systems.startBefore(provider.url))
   if (needed.has('node-http')) {
     const answers = join(folder, 'answers.json')
     await writeFile(answers, JSON.stringify(await captureAnswers(chosen, gateway)))
@@ -262,11 +300,6 @@ function printCeiling(shape: string, ceiling: number, rows: readonly Row[]): voi
 
 function range({ median, min, max }: Spread): string {
   return `${median.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`
-}
-
-async function save(result: object): Promise<void> {
-  await mkdir(join(resultsFile, '..'), { recursive: true })
-  await writeFile(resultsFile, `${JSON.stringify(result, null, 2)}\n`)
 }
 
 function positive(name: string, text: string): number {

@@ -4,10 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../tests/support/free-port.ts'
+import { startTestPostgres } from '../tests/support/postgres.ts'
 import { findTool } from '../tests/support/tools.ts'
 import { canPin, listeningUrl, pin, runChild, type Server, startServer } from './processes.ts'
 
-export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http'
+export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http' | 'before'
 
 export interface CapturedAnswer {
   status: number
@@ -39,20 +40,22 @@ export async function startGateway(options: {
   openaiUrl?: string
   nodeFlags?: readonly string[]
   env?: Record<string, string>
+  /** @default the sources */
+  entry?: string
 }): Promise<Server> {
-  const { folder, openaiUrl, nodeFlags = [], env } = options
+  const { folder, openaiUrl, nodeFlags = [], env, entry = here('../adapters/node/main.ts') } = options
   await mkdir(folder, { recursive: true })
   const gateway = await startServer({
     name: 'the gateway',
-    command: [node, ...nodeFlags, here('../adapters/node/main.ts')],
+    command: [node, ...nodeFlags, entry],
     env: {
       NODE_ENV: 'development',
       HOST: '127.0.0.1',
       PORT: '0',
       DATA_DIR: join(folder, 'data'),
-      BOOTSTRAP_API_KEY: apiKey,
       RATE_LIMIT_PER_MINUTE: '100000000',
-      BOOTSTRAP_CREDIT_USD: '999999',
+      // Refused in production.
+      ...(env?.NODE_ENV !== 'production' && { BOOTSTRAP_API_KEY: apiKey, BOOTSTRAP_CREDIT_USD: '999999' }),
       ...(openaiUrl && { OPENAI_BASE_URL: openaiUrl }),
       LOG_LEVEL: 'info',
       DRAIN_DELAY: '0s',
@@ -67,14 +70,39 @@ export async function startGateway(options: {
   return gateway
 }
 
-export const startUndiciProxy = (upstream: string) =>
+export const startUndiciProxy = (upstream: string, { pipe = false, connections = 256 } = {}) =>
   startServer({
     name: 'the bare undici proxy',
     command: [node, here('baselines/undici-proxy.ts')],
-    env: { UPSTREAM: upstream },
+    env: { UPSTREAM: upstream, PIPE: pipe ? '1' : '0', CONNECTIONS: String(connections) },
     core: serverCore,
     ready: listeningUrl,
   })
+
+/** With a database and a market of its own. */
+export async function startBefore(upstream: string): Promise<Server> {
+  const postgres = await startTestPostgres()
+  const market = await startServer({
+    name: 'the market',
+    command: [node, here('cache-market.ts')],
+    env: { MARKET_MS: '0' },
+    core: otherCore,
+    ready: listeningUrl,
+  })
+  const server = await startServer({
+    name: 'the gateway as it was before',
+    command: [node, here('baselines/before.ts')],
+    env: { UPSTREAM: upstream, MARKET: market.url, DATABASE: JSON.stringify(postgres.connection), API_KEY: apiKey },
+    core: serverCore,
+    ready: listeningUrl,
+  })
+  const stop = async () => {
+    await server.stop()
+    await market.stop()
+    await postgres.close()
+  }
+  return { ...server, stop }
+}
 
 export const startNodeHttp = (answersFile: string) =>
   startServer({
@@ -156,7 +184,7 @@ export function requestHeaders(system: SystemName, upstream: string): Record<str
   if (system === 'portkey') {
     return { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${upstream}/v1`, authorization: 'Bearer none' }
   }
-  return system === 'gateway' || system === 'node-http'
+  return system === 'gateway' || system === 'node-http' || system === 'before'
     ? { authorization: `Bearer ${apiKey}` }
     : { authorization: 'Bearer none' }
 }

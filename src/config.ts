@@ -101,6 +101,17 @@ const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
   secret: true,
 })
 
+/** As a browser names a page's: scheme, host and port. */
+const originList = (allowed: string): Kind<string[]> => ({
+  schema: z
+    .string()
+    .transform((text) => text.split(',').map((each) => each.trim()))
+    .refine((all) => all.every((each) => URL.parse(each)?.origin === each && /^https?:/.test(each))),
+  allowed,
+})
+const origins = originList('https://host or http://host:port, several separated by commas, without a path')
+const corsOrigins = originList('origins such as https://app.example.com, separated by commas')
+
 const required = <T>(kind: Kind<T>, byDefault: string, meaning: string): Variable<T> => ({
   ...kind,
   secret: kind.secret ?? false,
@@ -339,7 +350,28 @@ export const variables = {
   DRAIN_TIMEOUT: required(duration(), '600s', 'After that: how long running requests may take to end.'),
 } satisfies Record<string, Variable<unknown>>
 
-export type Config = { [K in keyof typeof variables]: (typeof variables)[K] extends Variable<infer T> ? T : never }
+/** Of the worker at the edge. */
+export const edgeVariables = {
+  ORIGINS: required(origins, 'http://localhost:8080', 'The gateways of the regions, in order of preference.'),
+  JWT_SECRET: optional(secret(32), "The origins' own: access tokens are then checked here. Set it as a secret."),
+  JWT_SECRET_PREVIOUS: optional(secret(32), 'The one before, while tokens that it signed are about.'),
+  REVOKED_BEFORE: required(
+    integer(0, 4_102_444_800),
+    '0',
+    'Access tokens that were issued before are refused: seconds since 1970.',
+  ),
+  CORS_ORIGINS: optional(corsOrigins, 'Pages that may call from a browser; unset: none.'),
+  PURGE_TOKEN: optional(secret(20, 200), 'What `POST /edge/purge` wants as a bearer token; unset: nothing is purged.'),
+  EDGE_RATE_LIMIT_PER_MINUTE: required(
+    integer(1, 10_000_000),
+    '6000',
+    'Requests of one address, counted in each isolate by itself.',
+  ),
+} satisfies Record<string, Variable<unknown>>
+
+type Values<T> = { [K in keyof T]: T[K] extends Variable<infer V> ? V : never }
+export type Config = Values<typeof variables>
+export type EdgeConfig = Values<typeof edgeVariables>
 
 /** What the operator lets every account spend; a window that is off is not named. */
 export function operatorLimits(config: Config): WindowLimits {
@@ -363,19 +395,31 @@ export class ConfigError extends Error {
 
 /** @throws ConfigError at the first bad value. An empty value counts as unset. */
 export function loadConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
+  const config = valuesOf(variables, (name) => givenValue(name, env, readFile))
+  checkTogether(config)
+  return config
+}
+
+/** @throws ConfigError at the first bad value. */
+export const loadEdgeConfig = (env: Record<string, unknown>): EdgeConfig =>
+  valuesOf(edgeVariables, (name) => (typeof env[name] === 'string' && env[name]) || undefined)
+
+function valuesOf<T extends Record<string, Variable<unknown>>>(
+  table: T,
+  given: (name: string) => string | undefined,
+): Values<T> {
   const config: Record<string, unknown> = {}
-  for (const [name, variable] of Object.entries(variables) as [string, Variable<unknown>][]) {
-    const given = givenValue(name, env, readFile) ?? variable.default
-    if (given === undefined) continue
-    const result = variable.schema.safeParse(given)
+  for (const [name, variable] of Object.entries(table)) {
+    const value = given(name) ?? variable.default
+    if (value === undefined) continue
+    const result = variable.schema.safeParse(value)
     if (!result.success) {
-      const shown = variable.secret || given.includes('@') ? `(${given.length} characters, not shown)` : given
+      const shown = variable.secret || value.includes('@') ? `(${value.length} characters, not shown)` : value
       throw new ConfigError(`${name}=${shown} is not allowed: it must be ${variable.allowed}`)
     }
     config[name] = result.data
   }
-  checkTogether(config as Config)
-  return config as Config
+  return config as Values<T>
 }
 
 function givenValue(name: string, env: Record<string, string | undefined>, readFile: (path: string) => string) {

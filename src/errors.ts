@@ -324,6 +324,22 @@ export const errorTable = {
     message: 'The provider answered too slowly to go on. What came before is incomplete.',
   },
   upstream_timeout: { status: 504, type: server, message: 'The provider did not answer in time.' },
+  not_cached: {
+    status: 504,
+    type: server,
+    message: 'Only a stored answer was wanted, and there is none that may be used.',
+  },
+  region_unreachable: {
+    status: 503,
+    type: server,
+    message:
+      'No region can be reached at the moment. Try again after the time in Retry-After; what was not a read may have been done: send it again with the same Idempotency-Key where it has one.',
+  },
+  stale_unusable: {
+    status: 504,
+    type: server,
+    message: 'No region can be reached, and the stored answer must not be used without asking one.',
+  },
   deadline_exceeded: { status: 504, type: server, message: 'The time allowed for this request is over.' },
 } as const satisfies Record<string, ErrorKind>
 
@@ -363,4 +379,15 @@ export class ApiError extends Error {
 /** OpenAI's error envelope. */
 export const openAiError = ({ message, type, code, options }: ApiError) => ({
   error: { message, type, param: options.param ?? null, code, ...options.members },
+})
+
+/** RFC 9457. `type` is left out, which means "about:blank": the `code` is the stable name. */
+export const problemDetails = ({ message, code, status, options }: ApiError, requestId: string) => ({
+  title: code.replaceAll('_', ' '),
+  status,
+  detail: message,
+  code,
+  ...(options.param && { param: options.param }),
+  ...options.members,
+  request_id: requestId,
 })

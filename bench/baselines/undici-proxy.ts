@@ -1,12 +1,14 @@
 /**
  * The runtime's limit: `node:http` in front, undici's `Pool.dispatch` behind, and nothing between them but the two JSON
- * parses that any gateway needs to know the model and the usage.
+ * parses that any gateway needs to know the model and the usage; with PIPE=1 not even those, and whatever is answered is
+ * handed on as it comes.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Pool } from 'undici'
 
 const upstream = new URL(process.env.UPSTREAM ?? '')
-const pool = new Pool(upstream.origin, { connections: 256, pipelining: 1 })
+const isPipe = process.env.PIPE === '1'
+const pool = new Pool(upstream.origin, { connections: Number(process.env.CONNECTIONS ?? 256), pipelining: 1 })
 
 const server = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
   const chunks: Buffer[] = []
@@ -21,7 +23,7 @@ server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
 process.once('SIGTERM', () => process.exit(0))
 
 function forward(request: IncomingMessage, body: Buffer, response: ServerResponse): void {
-  const { stream } = JSON.parse(body.toString())
+  const stream = isPipe || JSON.parse(body.toString()).stream
   const parts: Buffer[] = []
   let status = 502
   let type = 'application/json'

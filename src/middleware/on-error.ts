@@ -1,5 +1,5 @@
 /** The one place where an error becomes a response: OpenAI's envelope under `/v1`, problem details elsewhere. */
-import { ApiError, openAiError } from '../errors.ts'
+import { ApiError, openAiError, problemDetails } from '../errors.ts'
 import { type Log, StorageUnavailable } from '../ports.ts'
 import { toApiError } from '../upstream/api-error.ts'
 import { type AppContext, respond } from './request-context.ts'
@@ -42,17 +42,6 @@ function errorResponse(c: AppContext, error: ApiError): Response {
     c,
     error.status,
     { 'content-type': 'application/problem+json' },
-    JSON.stringify(problem(error, request.id)),
+    JSON.stringify(problemDetails(error, request.id)),
   )
 }
-
-/** RFC 9457. `type` is left out, which means "about:blank": the `code` is the stable name. */
-const problem = ({ message, code, status, options }: ApiError, requestId: string) => ({
-  title: code.replaceAll('_', ' '),
-  status,
-  detail: message,
-  code,
-  ...(options.param && { param: options.param }),
-  ...options.members,
-  request_id: requestId,
-})

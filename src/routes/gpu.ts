@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { offerSorts } from '../domain/offer.ts'
 import { principalOf } from '../middleware/authenticate.ts'
+import { forAll } from '../middleware/for-all.ts'
 import { type AppContext, type AppEnv, respond, wantsFresh } from '../middleware/request-context.ts'
 import type { OfferSearch, Offers } from '../services/offers.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
@@ -16,6 +17,9 @@ export const query = z.strictObject({
   sort: z.enum(offerSorts).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })
+
+/** The lists are that old themselves. */
+const forTheEdge = forAll('offers', 10)
 
 /** Queries whose meaning is remembered; the markets' lists are searched with the same few over and over. */
 const maxKnownQueries = 1_000
@@ -45,7 +49,9 @@ export function gpuRoutes({ offers, preferences }: GpuRouteOptions) {
     const text = url.includes('?') ? url.slice(url.indexOf('?')) : ''
     const search = known.get(text) ?? (await readSearch(c, text))
     const { body, result } = await offers.search(search, wantsFresh(c))
-    return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result }, body)
+    // What a name stands for is each account's own.
+    const shared = text.includes('preference') ? {} : forTheEdge
+    return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result, ...shared }, body)
   })
   return app
 }

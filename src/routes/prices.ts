@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { usd } from '../domain/money.ts'
 import { bidHolds, fewestHours } from '../domain/price-history.ts'
+import { forAll } from '../middleware/for-all.ts'
 import { type AppEnv, respondJson } from '../middleware/request-context.ts'
 import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
@@ -21,12 +22,16 @@ export const query = z
     path: ['market'],
   })
 
+/** They change by the hour. */
+const forTheEdge = forAll('prices', 60)
+
 export function priceRoutes({ prices }: { prices: Prices }) {
   const app = new Hono<AppEnv>()
   app.get('/', async (c) => {
     const asked = parseOr400(query, c.req.query(), 'invalid_query')
     const { gpu_model: gpuModel, region, days, market = asked.provider } = asked
     const looks = await prices.look({ gpuModel, market, region, days })
+    Object.assign(c.get('request').headers, forTheEdge)
     const none = 'No hour of such a GPU is known yet.'
     return respondJson(c, 200, {
       days,

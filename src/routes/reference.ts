@@ -1,6 +1,7 @@
 /** What the API is, for tools and for people. Anybody may read it, and any cache keep it. */
 import { Hono } from 'hono'
 import { ApiError } from '../errors.ts'
+import { forAll } from '../middleware/for-all.ts'
 import { type AppContext, type AppEnv, header, respond } from '../middleware/request-context.ts'
 
 export type ReferenceFileName = 'openapi.json' | 'docs' | 'style.css' | 'icon.svg'
@@ -17,6 +18,7 @@ export interface ReferenceRouteOptions {
 }
 
 /** Nothing from elsewhere, no script at all, and in nobody's frame. */
+const forTheEdge = forAll('docs', 300)
 const policy = [
   "default-src 'none'",
   "style-src 'self'",
@@ -34,6 +36,7 @@ export function referenceRoutes({ file }: ReferenceRouteOptions) {
     const headers = {
       etag,
       'cache-control': 'public, max-age=300',
+      ...forTheEdge,
       'content-security-policy': policy,
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',

@@ -23,6 +23,8 @@ export interface AccessTokensOptions {
   /** Tokens that it signed are taken, too. */
   previousSecret?: string | undefined
   lifetimeMs: number
+  /** Tokens that were issued before are not taken. In seconds since 1970. @default 0 */
+  notBeforeS?: number | undefined
 }
 
 const issuer = 'aiserve-gpuproxy'
@@ -51,7 +53,7 @@ const header = toBase64Url(encoder.encode('{"alg":"HS256","typ":"JWT"}'))
 export const plausibleToken = new RegExp(`^${header}\\.[\\w-]{200,600}\\.[\\w-]{${signatureLength}}$`)
 
 export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
-  const { clock, newId, secret, previousSecret, lifetimeMs } = options
+  const { clock, newId, secret, previousSecret, lifetimeMs, notBeforeS = 0 } = options
   const keys = [secret, ...(previousSecret === undefined ? [] : [previousSecret])].map((text) =>
     crypto.subtle.importKey('raw', encoder.encode(text), algorithm, false, ['sign', 'verify']),
   )
@@ -75,7 +77,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       const said = claims.safeParse(readJson(signed.slice(header.length + 1)))
       if (!said.success) return undefined
       const { sub, sid, iat, exp } = said.data
-      if (nowS() > exp + leewayS || iat - leewayS > nowS()) return undefined
+      if (nowS() > exp + leewayS || iat - leewayS > nowS() || iat < notBeforeS) return undefined
       return { accountId: sub, sessionId: sid }
     },
   }

@@ -42,7 +42,7 @@ const testReceiptKey = generateKeyPairSync('ed25519')
   .privateKey.export({ type: 'pkcs8', format: 'der' })
   .toString('base64')
 
-export const testJwtSecret = 'a secret of the tests that signs access tokens'
+export const testJwtSecret = 'a-secret-of-the-tests-that-signs-access-tokens'
 
 export interface LogLine extends LogFields {
   level: string

@@ -1,0 +1,44 @@
+/** The worker at the edge: what its runtime has for the ports of `src/edge.ts`. */
+import { loadEdgeConfig } from '../../src/config.ts'
+import { createEdge, type Edge } from '../../src/edge.ts'
+import { systemClock } from '../../src/resilience/clock.ts'
+import { createCacheApiStore } from './cache-store.ts'
+import { digest, newId } from './identity.ts'
+
+interface ExecutionContext {
+  waitUntil(work: Promise<unknown>): void
+}
+
+let edge: Promise<Edge> | undefined
+
+/** At the first request: a runtime of workers lets nothing be drawn, opened or timed before. */
+async function start(env: Record<string, unknown>): Promise<Edge> {
+  return createEdge(loadEdgeConfig(env), {
+    clock: systemClock,
+    random: Math.random,
+    newId,
+    digest,
+    // Why a connection failed is not told here, so none is known to have failed before a byte left.
+    ask: (request) => fetch(request),
+    store: createCacheApiStore(await caches.open('aiserve-gpuproxy')),
+  })
+}
+
+export default {
+  async fetch(request: Request, env: Record<string, unknown>, context: ExecutionContext): Promise<Response> {
+    edge ??= start(env)
+    try {
+      return await (await edge).fetch(request, {
+        address: request.headers.get('cf-connecting-ip') ?? '',
+        background: (work) => context.waitUntil(work),
+      })
+    } catch (error) {
+      edge = undefined
+      console.error(JSON.stringify({ level: 'error', msg: 'the edge cannot answer', error: String(error) }))
+      return new Response('{"title":"internal","status":500,"code":"internal"}', {
+        status: 500,
+        headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' },
+      })
+    }
+  },
+}

@@ -1,0 +1,57 @@
+/**
+ * `npm run edge`: the worker in the real worker runtime of this machine. PORT (8787) and HOST (127.0.0.1) say where it
+ * listens; ORIGINS, JWT_SECRET and the others of docs/edge.md are taken from the environment.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { edgeVariables, loadEdgeConfig } from './src/config.ts'
+
+const { HOST = '127.0.0.1', PORT = '8787', PATH = '', HOME = '' } = process.env
+try {
+  loadEdgeConfig(process.env)
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+  process.exit(1)
+}
+
+// A file, not arguments: those every user of the machine can read.
+const folder = mkdtempSync(join(tmpdir(), 'gpuproxy-edge-'))
+const file = join(folder, 'vars')
+const given = Object.keys(edgeVariables).filter((name) => process.env[name])
+writeFileSync(file, given.map((name) => `${name}=${JSON.stringify(process.env[name])}\n`).join(''), { mode: 0o600 })
+
+const wrangler = join(import.meta.dirname, 'node_modules/wrangler/wrangler-dist/cli.js')
+const dev = [
+  'dev',
+  '--local',
+  '--ip',
+  HOST,
+  '--port',
+  PORT,
+  '--env',
+  '',
+  '--env-file',
+  file,
+  '--show-interactive-dev-session=false',
+]
+const child = spawn(process.execPath, [wrangler, ...dev, '--persist-to', join(folder, 'state')], {
+  cwd: import.meta.dirname,
+  stdio: ['ignore', 'inherit', 'inherit'],
+  env: {
+    PATH,
+    HOME,
+    CI: '1',
+    WRANGLER_SEND_METRICS: 'false',
+    WRANGLER_SEND_ERROR_REPORTS: 'false',
+    WRANGLER_HIDE_BANNER: 'true',
+    WRANGLER_WRITE_LOGS: 'false',
+    CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+  },
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill('SIGTERM'))
+child.on('exit', (code) => {
+  rmSync(folder, { recursive: true, force: true })
+  process.exit(code ?? 0)
+})

@@ -1,0 +1,497 @@
+/**
+ * A shared HTTP cache (RFC 9111), with `stale-while-revalidate` and `stale-if-error` (RFC 5861) and `CDN-Cache-Control`
+ * (RFC 9213). It stands between a caller's request and the function that asks the origin; what it may not keep or may not
+ * answer goes through it as it came.
+ */
+import type { Clock } from '../../resilience/clock.ts'
+import { isNotModified, isWeak, notModified, opaque, partOf } from './conditions.ts'
+import {
+  ageMs,
+  dateOf,
+  freshened,
+  isStorable,
+  judge,
+  matches,
+  requestDirectives,
+  type StoredResponse,
+  tagsOf,
+  toStored,
+} from './stored.ts'
+
+export type { StoredResponse } from './stored.ts'
+
+/** The answers to one URL, of which each was chosen by other request headers. A bound on bytes is the store's. */
+export interface HttpCacheStore {
+  get(url: string): Promise<readonly StoredResponse[]>
+  put(url: string, variants: readonly StoredResponse[]): Promise<void>
+  delete(url: string): Promise<void>
+  /** All that carries the tag and came before `at`, in ms, is not to be used. */
+  purge(tag: string, at: number): Promise<void>
+  /** When what carries one of them was purged last. 0: never. */
+  purgedAt(tags: readonly string[]): Promise<number>
+}
+
+export interface HttpCacheOptions {
+  store: HttpCacheStore
+  clock: Pick<Clock, 'wallNow' | 'setTimer'>
+  /** A longer answer is handed on and not kept. In bytes. @default 2 MiB */
+  maxBodyBytes?: number
+  /** Of one URL; the oldest goes. @default 8 */
+  maxVariants?: number
+  /** How long a stale answer is good where the origin cannot be reached. In ms. @default an hour */
+  maxDisconnectedMs?: number
+  /** Callers who wait for the answer to another's same question; more of them ask for themselves. @default 1_000 */
+  maxWaiting?: number
+  /** And for how long, before they do. In ms. @default 10_000 */
+  maxWaitMs?: number
+  /** Where there is nothing to answer with: the caller wanted no other than a stored answer, or it must not be used unasked. */
+  refuse: (request: Request, why: 'only_if_cached' | 'must_revalidate') => Response
+}
+
+export type CacheUse = 'hit' | 'stale' | 'revalidated' | 'miss' | 'bypass'
+
+export interface Answer {
+  response: Response
+  use: CacheUse
+}
+
+export interface HandleOptions {
+  /** What goes on after the answer has left. It never rejects. */
+  background: (work: Promise<void>) => void
+  /** Whose answers: those of one group are never another's, whatever they say. @default everybody's */
+  group?: 'members'
+  /** Nothing is answered without the origin: it has to say something about this caller. @default false */
+  ask?: boolean
+}
+
+export interface HttpCache {
+  /** @throws what `next` throws, where nothing stored may be sent instead */
+  handle(request: Request, next: (request: Request) => Promise<Response>, options: HandleOptions): Promise<Answer>
+  purge(tag: string): Promise<void>
+}
+
+type Next = (request: Request) => Promise<Response>
+
+const safe = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+/** In which the origin did not answer the question (RFC 5861 section 4). */
+const failures = new Set([500, 502, 503, 504])
+const conditional = ['if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range']
+const statusesWithoutBody = new Set([204, 304])
+
+export function createHttpCache(options: HttpCacheOptions): HttpCache {
+  const { store, clock, refuse } = options
+  const { wallNow } = clock
+  const {
+    maxBodyBytes = 2 * 1024 * 1024,
+    maxVariants = 8,
+    maxDisconnectedMs = 3_600_000,
+    maxWaiting = 1_000,
+    maxWaitMs = 10_000,
+  } = options
+  /** Questions on their way to the origin: whether others may wait for the answer, and when it is stored. */
+  const flights = new Map<string, Flight>()
+
+  async function handle(
+    request: Request,
+    next: Next,
+    { group, ask: mustAsk = false, background }: HandleOptions,
+  ): Promise<Answer> {
+    const url = urlOf(request)
+    if (!safe.has(request.method)) {
+      const response = await next(request)
+      if (response.status < 400) await invalidate(url, response)
+      return { response, use: 'bypass' }
+    }
+    if (!isAnswerable(request)) return { response: await next(request), use: 'bypass' }
+    return answer({ key: keyOf(url, group), request, next, background }, mustAsk)
+  }
+
+  /** GET and HEAD. A HEAD is answered from what a GET brought, and brings nothing to keep. */
+  async function answer(inquiry: Inquiry, mustAsk: boolean): Promise<Answer> {
+    const { request } = inquiry
+    const stored = await find(inquiry)
+    const wanted = requestDirectives(request)
+    if (mustAsk) return stored ? revalidate(inquiry, stored) : wrap(fetchAndKeep(inquiry))
+    if (stored) {
+      const judged = judge(stored, request, wallNow(), { maxDisconnectedMs })
+      if (judged.use !== 'no') return { response: send(stored, request), use: judged.use === 'fresh' ? 'hit' : 'stale' }
+      if (judged.whileRevalidating) {
+        inquiry.background(renew(inquiry))
+        return { response: send(stored, request), use: 'stale' }
+      }
+      if (wanted.has('only-if-cached')) return { response: refuse(request, 'only_if_cached'), use: 'miss' }
+      return revalidate(inquiry, stored)
+    }
+    if (wanted.has('only-if-cached')) return { response: refuse(request, 'only_if_cached'), use: 'miss' }
+    return ask(inquiry)
+  }
+
+  /** Nothing is stored that fits: alone, or behind one who asks the same. */
+  async function ask(inquiry: Inquiry, isFirst = true): Promise<Answer> {
+    const { key, request } = inquiry
+    const flight = flights.get(key)
+    if (flight && flight.waiting < maxWaiting && isShareable(request)) {
+      flight.waiting++
+      const landing = await atMost(clock, maxWaitMs, flight.landing, request.signal)
+      const stored = landing === 'stored' ? await find(inquiry) : undefined
+      if (stored && judge(stored, request, wallNow(), { maxDisconnectedMs }).use === 'fresh') {
+        return { response: send(stored, request), use: 'hit' }
+      }
+      // Who led has gone: another leads, once. What is another's own each asks for, or all would wait in a row.
+      if (landing === 'lost' && isFirst) return ask(inquiry, false)
+      return wrap(fetchAndKeep(inquiry))
+    }
+    if (flight || !isShareable(request)) return wrap(fetchAndKeep(inquiry))
+    const own = takeOff(key)
+    try {
+      const { response, kept } = await fetchAndKeep(inquiry)
+      void kept.then(own.land)
+      return { response, use: 'miss' }
+    } catch (error) {
+      own.land('lost')
+      throw error
+    }
+  }
+
+  function takeOff(key: string): Flight {
+    const { promise, resolve } = Promise.withResolvers<Landing>()
+    const land = (landing: Landing) => {
+      flights.delete(key)
+      resolve(landing)
+    }
+    const flight: Flight = { waiting: 0, landing: promise, land }
+    flights.set(key, flight)
+    return flight
+  }
+
+  /** `kept`: what has become of it, once its last byte has been read. */
+  async function fetchAndKeep(inquiry: Inquiry) {
+    const { request, next } = inquiry
+    const requestedAt = wallNow()
+    const response = await next(request)
+    const times = { requestedAt, receivedAt: wallNow() }
+    if (request.method === 'HEAD') {
+      await freshenByHead(inquiry, response, times)
+      return { response, kept: Promise.resolve<Landing>('personal') }
+    }
+    return keep(inquiry, response, times)
+  }
+
+  /** Hands an answer on while it is read into the store, if it may be. */
+  function keep(inquiry: Inquiry, response: Response, times: Times) {
+    const { request, background } = inquiry
+    if (!isStorable(request, response)) return { response, kept: Promise.resolve<Landing>('personal') }
+    const { promise: kept, resolve } = Promise.withResolvers<Landing>()
+    const settle = async (body: Uint8Array | undefined) => {
+      if (body === undefined || !isComplete(response, body)) return resolve('lost')
+      const fresh = toStored(request, response, body, times)
+      await put(inquiry, fresh).then(
+        () => resolve('stored'),
+        () => resolve('lost'),
+      )
+    }
+    if (!response.body) {
+      background(settle(new Uint8Array()))
+      return { response: withDate(response, times), kept }
+    }
+    background(kept.then(() => {}))
+    const body = collecting(response.body, maxBodyBytes, (bytes) => void settle(bytes))
+    return { response: withDate(new Response(body, response), times), kept }
+  }
+
+  /** Asks whether it is still good (RFC 9111 section 4.3). */
+  async function revalidate(inquiry: Inquiry, stored: StoredResponse): Promise<Answer> {
+    const { request, next } = inquiry
+    const requestedAt = wallNow()
+    const condition = conditionalOn(stored, request)
+    let response: Response
+    try {
+      response = await next(condition ?? request)
+    } catch (error) {
+      if (request.signal.aborted) throw error
+      const judged = judge(stored, request, wallNow(), { maxDisconnectedMs })
+      if (judged.ifError || judged.ifUnreachable) return { response: send(stored, request), use: 'stale' }
+      if (judged.neverStale) return { response: refuse(request, 'must_revalidate'), use: 'miss' }
+      throw error
+    }
+    const times = { requestedAt, receivedAt: wallNow() }
+    if (condition && response.status === 304) {
+      await discard(response)
+      if (isOf(response, stored)) {
+        const renewed = freshened(stored, response, times)
+        await put(inquiry, renewed)
+        return { response: send(renewed, request), use: 'revalidated' }
+      }
+      // About another answer than ours: asked again, without a condition of ours.
+      return wrap(fetchAndKeep(inquiry))
+    }
+    if (failures.has(response.status) && judge(stored, request, wallNow(), { maxDisconnectedMs }).ifError) {
+      await discard(response)
+      return { response: send(stored, request), use: 'stale' }
+    }
+    if (request.method === 'HEAD') {
+      await freshenByHead(inquiry, response, times)
+      return { response, use: 'miss' }
+    }
+    const { response: handed } = keep(inquiry, response, times)
+    return { response: handed, use: 'miss' }
+  }
+
+  /** Behind a stale answer that has left already. One at a time for a URL. */
+  async function renew(inquiry: Inquiry): Promise<void> {
+    const { key, request } = inquiry
+    if (flights.has(key)) return
+    const own = takeOff(key)
+    try {
+      const stored = await find(inquiry)
+      const plain = { ...inquiry, request: new Request(request.url, { headers: withoutConditions(request.headers) }) }
+      const { response } = stored ? await revalidate(plain, stored) : await fetchAndKeep(plain)
+      await readThrough(response)
+    } catch {
+      // The stale answer stays as good as it was; the next caller tries again.
+    } finally {
+      own.land('stored')
+    }
+  }
+
+  async function find({ key, request }: Inquiry): Promise<StoredResponse | undefined> {
+    const fitting = (await store.get(key)).filter((each) => matches(each, request))
+    // The newest, of several (RFC 9111 section 4.1).
+    const [newest] = fitting.sort((a, b) => dateOfStored(b) - dateOfStored(a))
+    if (!newest || newest.tags.length === 0) return newest
+    return (await store.purgedAt(newest.tags)) >= newest.receivedAt ? undefined : newest
+  }
+
+  async function put({ key, request }: Inquiry, fresh: StoredResponse): Promise<void> {
+    const others = (await store.get(key)).filter((each) => !matches(each, request))
+    await store.put(key, [fresh, ...others].slice(0, maxVariants))
+  }
+
+  /** What a HEAD says of the answer to a GET: it is as it was, or it is not to be used any more (RFC 9111 section 4.3.5). */
+  async function freshenByHead(inquiry: Inquiry, response: Response, times: Times): Promise<void> {
+    if (response.status !== 200) return
+    const stored = await find(inquiry)
+    if (!stored) return
+    const length = response.headers.get('content-length')
+    const isSame = isOf(response, stored) && (length === null || Number(length) === stored.body.length)
+    if (isSame) await put(inquiry, freshened(stored, response, times))
+    else await store.delete(inquiry.key)
+  }
+
+  /** RFC 9111 section 4.4: also what the answer names, where that is the same origin's. */
+  async function invalidate(url: string, response: Response): Promise<void> {
+    const named = ['location', 'content-location'].map((name) => response.headers.get(name))
+    for (const each of new Set([url, ...named.map((value) => sameOrigin(value, url))])) {
+      if (each === undefined) continue
+      for (const group of [undefined, 'members'] as const) await store.delete(keyOf(each, group))
+    }
+  }
+
+  function send(stored: StoredResponse, request: Request): Response {
+    const headers = new Headers(stored.headers)
+    headers.delete('cache-tag')
+    headers.set('age', String(Math.floor(ageMs(stored, wallNow()) / 1000)))
+    if (isNotModified(stored, request)) return new Response(null, { status: 304, headers: notModified(headers) })
+    const part = partOf(stored, request)
+    if (part === 'unsatisfiable') {
+      headers.set('content-range', `bytes */${stored.body.length}`)
+      headers.delete('content-length')
+      return new Response(null, { status: 416, headers })
+    }
+    if (part) {
+      headers.set('content-range', `bytes ${part.from}-${part.to}/${stored.body.length}`)
+      headers.set('content-length', String(part.to - part.from + 1))
+      return new Response(bytesOf(stored.body.subarray(part.from, part.to + 1)), { status: 206, headers })
+    }
+    const hasBody = request.method !== 'HEAD' && !statusesWithoutBody.has(stored.status)
+    if (hasBody) headers.set('content-length', String(stored.body.length))
+    return new Response(hasBody ? bytesOf(stored.body) : null, { status: stored.status, headers })
+  }
+
+  return { handle, purge: (tag) => store.purge(tag.toLowerCase(), wallNow()) }
+}
+
+/** One request on its way through. */
+interface Inquiry {
+  /** Under which its answers are kept. */
+  key: string
+  request: Request
+  next: Next
+  background: HandleOptions['background']
+}
+
+interface Times {
+  requestedAt: number
+  receivedAt: number
+}
+
+/** `personal`: nobody else may have it; `lost`: it did not come whole. */
+type Landing = 'stored' | 'personal' | 'lost'
+
+interface Flight {
+  waiting: number
+  landing: Promise<Landing>
+  land(landing: Landing): void
+}
+
+const wrap = async (asked: Promise<{ response: Response }>): Promise<Answer> => ({
+  response: (await asked).response,
+  use: 'miss',
+})
+
+/** Under which the answers to a URL are kept: no URL has a second scheme in front. */
+const keyOf = (url: string, group: HandleOptions['group']) => (group === undefined ? url : `${group}:${url}`)
+
+function urlOf(request: Request): string {
+  const url = new URL(request.url)
+  url.hash = ''
+  return url.href
+}
+
+/** By a store at all. A body on a GET means nothing to a cache, and a tunnel is no answer. */
+const isAnswerable = (request: Request) =>
+  (request.method === 'GET' || request.method === 'HEAD') &&
+  request.body === null &&
+  !request.headers.has('upgrade') &&
+  !request.headers.has('if-match') &&
+  !request.headers.has('if-unmodified-since') &&
+  !requestDirectives(request).has('no-store')
+
+/** Whether its answer can be one for others: not if it is about what this caller has, or wants, of it. */
+const isShareable = (request: Request) =>
+  request.method === 'GET' &&
+  !request.headers.has('range') &&
+  !conditional.some((name) => request.headers.has(name)) &&
+  !requestDirectives(request).has('no-cache')
+
+const dateOfStored = ({ headers, receivedAt }: StoredResponse) => dateOf(new Headers(headers).get('date')) ?? receivedAt
+
+/** With our own validators, not with the caller's: those are looked at when the answer is here. None: there are none. */
+function conditionalOn(stored: StoredResponse, request: Request): Request | undefined {
+  const known = new Headers(stored.headers)
+  const [tag, modified] = [known.get('etag'), known.get('last-modified')]
+  if (tag === null && modified === null) return undefined
+  const headers = withoutConditions(request.headers)
+  headers.delete('range')
+  if (tag !== null) headers.set('if-none-match', tag)
+  if (modified !== null) headers.set('if-modified-since', modified)
+  return new Request(request.url, { method: request.method, headers, signal: request.signal })
+}
+
+function withoutConditions(from: Headers): Headers {
+  const headers = new Headers(from)
+  for (const name of conditional) headers.delete(name)
+  headers.delete('range')
+  return headers
+}
+
+/** Whether what the origin says is about this answer (RFC 9111 section 4.3.4). */
+function isOf(response: Response, stored: StoredResponse): boolean {
+  const known = new Headers(stored.headers)
+  const [tag, own] = [response.headers.get('etag'), known.get('etag')]
+  if (tag !== null && own !== null)
+    return isWeak(tag) || isWeak(own) ? opaque(tag) === opaque(own) : tag.trim() === own.trim()
+  if (tag !== null) return false
+  const modified = response.headers.get('last-modified')
+  return modified === null || dateOf(modified) === dateOf(known.get('last-modified'))
+}
+
+/** A part of an answer must not pass for the whole (RFC 9111 section 3.3). What was encoded has another length than is told. */
+function isComplete({ headers }: Response, body: Uint8Array): boolean {
+  const length = headers.get('content-length')
+  return length === null || headers.has('content-encoding') || Number(length) === body.length
+}
+
+function sameOrigin(value: string | null, base: string): string | undefined {
+  if (value === null || !URL.canParse(value, base)) return undefined
+  const url = new URL(value, base)
+  url.hash = ''
+  return url.origin === new URL(base).origin ? url.href : undefined
+}
+
+/** A recipient that keeps or hands on an answer without a date adds one (RFC 9110 section 6.6.1). The tags are ours alone. */
+function withDate(response: Response, { receivedAt }: Times): Response {
+  const headers = new Headers(response.headers)
+  if (!headers.has('date')) headers.set('date', new Date(receivedAt).toUTCString())
+  if (tagsOf(headers).length > 0) headers.delete('cache-tag')
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers })
+}
+
+/**
+ * Hands each chunk on, and at the end all of them together to `done`; `undefined` where that is more than `maxBytes`, or
+ * not all of it came. It reads ahead of its reader by as much as may be kept, so that others need not wait for a slow one,
+ * and to the end where he leaves.
+ */
+function collecting(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  done: (bytes: Uint8Array | undefined) => void,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  let chunks: Uint8Array[] | undefined = []
+  let length = 0
+  /** None: that was all. */
+  const read = async (): Promise<Uint8Array | undefined> => {
+    try {
+      const { value } = await reader.read()
+      length += value?.length ?? 0
+      if (length > maxBytes) chunks = undefined
+      if (value) chunks?.push(value)
+      else done(chunks && joined(chunks, length))
+      return value
+    } catch (error) {
+      done(undefined)
+      throw error
+    }
+  }
+  const source: UnderlyingDefaultSource<Uint8Array> = {
+    async pull(controller) {
+      const chunk = await read()
+      if (chunk) controller.enqueue(chunk)
+      else controller.close()
+    },
+    async cancel(reason) {
+      while (chunks && (await read()));
+      if (chunks) return
+      done(undefined)
+      await reader.cancel(reason)
+    },
+  }
+  return new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: maxBytes }))
+}
+
+/** `lost` after that time: who leads may be held up by his own caller, or ended by the runtime without a word. */
+async function atMost(clock: Pick<Clock, 'setTimer'>, ms: number, work: Promise<Landing>, signal: AbortSignal) {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<Landing>()
+  const leave = () => reject(signal.reason)
+  const cancel = clock.setTimer(ms, () => resolve('lost'))
+  signal.addEventListener('abort', leave, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    cancel()
+    signal.removeEventListener('abort', leave)
+  }
+}
+
+function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
+
+/** The types of bodies know no bytes that threads may share. */
+const bytesOf = (bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer>
+
+const discard = async (response: Response) => response.body?.cancel()
+
+/** To its end, so that it is stored. */
+async function readThrough({ body }: Response): Promise<void> {
+  const reader = body?.getReader()
+  while (reader && !(await reader.read()).done);
+}

@@ -1,0 +1,208 @@
+/**
+ * The gateways behind the edge: which is asked, and who answers when that one is gone. What an isolate knows of a region
+ * is what its own requests found.
+ */
+import { ApiError } from '../errors.ts'
+import { type CircuitBreaker, createCircuitBreaker, type Permit } from '../resilience/circuit-breaker.ts'
+import type { Clock } from '../resilience/clock.ts'
+import { createRetryBudget } from '../resilience/retry-budget.ts'
+import { createHedge } from '../upstream/hedge.ts'
+
+/** Thrown by `ask` where no byte of the request has left. Any other failure may have come after it was carried out. */
+export class NotSent extends Error {
+  override name = 'NotSent'
+}
+
+export interface RegionsOptions {
+  /** In order of preference. */
+  origins: readonly string[]
+  clock: Clock
+  random: () => number
+  ask: (request: Request) => Promise<Response>
+}
+
+/** A request that is put to one region after the other. */
+export interface RegionalRequest {
+  method: string
+  /** With the query. */
+  path: string
+  headers: Headers
+  /** Bytes can be sent again, a stream cannot. */
+  body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null
+  signal: AbortSignal
+  /** A digest of who asks, if it is known. */
+  caller: string | undefined
+}
+
+export interface Regions {
+  /** @throws ApiError `region_unreachable`, and the signal's reason */
+  send(request: RegionalRequest): Promise<Response>
+}
+
+interface Answered {
+  response: Response
+  region: Region
+}
+
+interface Region {
+  origin: string
+  breaker: CircuitBreaker
+  /** Of reads, until their headers came; undefined: too few are known. */
+  readMs: number | undefined
+  reads: number
+}
+
+/** A region that could not be reached is not asked for so long at first. */
+const openMs = 2_000
+const maxOpenMs = 30_000
+const safe = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** In which a gateway, or a proxy in front of it, says that it is the one who cannot. */
+const elsewhere = new Set([502, 503, 504])
+/** Another region is asked first where it is so much faster, by share and in ms: closer ones would be taken in turns. */
+const faster = { share: 0.7, ms: 20 }
+const minReads = 10
+const newestShare = 0.1
+/** Reads that go to another region than the first, to know how fast it is. */
+const exploringShare = 0.02
+/** Who has changed something reads where he did it: copies of the database in other regions are a moment late. */
+const stickyMs = 30_000
+const maxSticky = 10_000
+
+export function createRegions({ origins, clock, random, ask }: RegionsOptions): Regions {
+  const regions: Region[] = origins.map((origin) => ({
+    origin,
+    breaker: createCircuitBreaker({
+      clock,
+      random,
+      openMs,
+      maxOpenMs,
+      trialCalls: 1,
+      slowStartStepMs: 0,
+    }),
+    readMs: undefined,
+    reads: 0,
+  }))
+  const hedge = createHedge({ clock })
+  const budget = createRetryBudget({ clock })
+  const wroteAt = new Map<string, { region: Region; until: number }>()
+
+  function inOrder({ method, caller }: RegionalRequest): Region[] {
+    const sticky = caller === undefined ? undefined : wroteAt.get(caller)
+    if (sticky && sticky.until > clock.now()) return first(sticky.region)
+    let [best] = regions
+    for (const each of regions) if (isFaster(each, best!)) best = each
+    if (safe.has(method) && regions.length > 1 && random() < exploringShare) {
+      best = regions[Math.floor(random() * regions.length)]
+    }
+    return first(best!)
+  }
+
+  const first = (region: Region) => [region, ...regions.filter((each) => each !== region)]
+
+  async function send(request: RegionalRequest): Promise<Response> {
+    const all = inOrder(request)
+    if (!safe.has(request.method)) {
+      // What a region that may be gone loses should be reads.
+      const { response, region } = await inTurn(
+        all.toSorted((a, b) => doubt(a) - doubt(b)),
+        request,
+      )
+      stick(request, response, region)
+      return response
+    }
+    if (all.length === 1) return (await inTurn(all, request)).response
+    const end = budget.firstTry()
+    let calls = 0
+    const asked = (signal: AbortSignal) => inTurn(rotated(all, calls++), { ...request, signal })
+    try {
+      return (await hedge.hedged(asked, { signal: request.signal, budget })).response
+    } finally {
+      end()
+    }
+  }
+
+  async function inTurn(order: readonly Region[], request: RegionalRequest): Promise<Answered> {
+    let failure: unknown
+    let answered: Answered | undefined
+    for (const [i, region] of order.entries()) {
+      const admission = region.breaker.acquire()
+      // The last is asked where no other was: a refusal would be no better than its failure.
+      const isLastResort = i === order.length - 1 && failure === undefined && answered === undefined
+      if (!('permit' in admission) && !isLastResort) continue
+      try {
+        const response = await askOne(region, 'permit' in admission ? admission.permit : undefined, request)
+        void answered?.response.body?.cancel()
+        answered = { response, region }
+        if (!mayGoOn(request, response)) return answered
+      } catch (error) {
+        request.signal.throwIfAborted()
+        failure = error
+        if (!maySendAgain(request) && !(error instanceof NotSent && isWhole(request))) break
+      }
+    }
+    if (answered) return answered
+    throw new ApiError('region_unreachable', { cause: failure, retryAfterMs: openMs })
+  }
+
+  async function askOne(region: Region, permit: Permit | undefined, request: RegionalRequest): Promise<Response> {
+    const { method, path, headers, body, signal } = request
+    const startedAt = clock.now()
+    try {
+      const response = await ask(
+        new Request(region.origin + path, {
+          method,
+          headers,
+          body,
+          signal,
+          redirect: 'manual',
+          ...(body instanceof ReadableStream && { duplex: 'half' }),
+        }),
+      )
+      permit?.report('success')
+      if (safe.has(method)) note(region, clock.now() - startedAt)
+      return response
+    } catch (error) {
+      permit?.report(signal.aborted ? 'neutral' : 'failure')
+      // At once: what is sent to a region that is gone may be lost. An only one has nobody to stand in for it.
+      if (!signal.aborted && regions.length > 1) region.breaker.openEarly(1)
+      throw error
+    }
+  }
+
+  function stick({ caller, path }: RegionalRequest, response: Response, region: Region) {
+    if (caller === undefined || !path.startsWith('/api/') || response.status >= 500) return
+    wroteAt.delete(caller)
+    wroteAt.set(caller, { region, until: clock.now() + stickyMs })
+    const [oldest] = wroteAt.keys()
+    if (wroteAt.size > maxSticky && oldest !== undefined) wroteAt.delete(oldest)
+  }
+
+  return { send }
+}
+
+const doubt = ({ breaker }: Region) => Number(breaker.state() !== 'closed')
+
+function isFaster(region: Region, than: Region): boolean {
+  if (region.readMs === undefined || than.readMs === undefined) return false
+  if (Math.min(region.reads, than.reads) < minReads) return false
+  return region.readMs < than.readMs * faster.share && region.readMs < than.readMs - faster.ms
+}
+
+function note(region: Region, ms: number) {
+  region.reads++
+  region.readMs = region.readMs === undefined ? ms : region.readMs + (ms - region.readMs) * newestShare
+}
+
+const rotated = (order: readonly Region[], by: number) => [...order.slice(by), ...order.slice(0, by)]
+
+const isWhole = ({ body }: RegionalRequest) => !(body instanceof ReadableStream)
+
+/** Whatever became of it: a read, or what its key keeps from being done twice (the regions share the books). */
+const maySendAgain = (request: RegionalRequest) =>
+  isWhole(request) && (safe.has(request.method) || request.headers.has('idempotency-key'))
+
+/** Whether another region should be asked in place of this answer. `x-should-retry: true`: nothing has been done. */
+function mayGoOn(request: RegionalRequest, response: Response): boolean {
+  if (!elsewhere.has(response.status) || !isWhole(request)) return false
+  return safe.has(request.method) || (response.status === 503 && response.headers.get('x-should-retry') === 'true')
+}
