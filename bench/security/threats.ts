@@ -208,7 +208,7 @@ export const threats: readonly Threat[] = [
     tests: [
       tests('tests/flows/answers.test.ts', 'is never given to another account'),
       tests('tests/flows/api-keys.test.ts', 'is given no answer of a model'),
-      tests('tests/http-cache/accounts.test.ts'),
+      tests('tests/security/edge.test.ts', 'never shows anybody'),
       tests('tests/security/other-accounts.test.ts', 'lists and sums'),
       tests('tests/security/headers.test.ts', 'no cache on the way'),
     ],
@@ -225,7 +225,7 @@ export const threats: readonly Threat[] = [
     bar: 'Nothing that an unkeyed header changed, no private path with a suffix, no error and no part is kept',
     tests: [
       tests('tests/flows/answers.test.ts', 'is not kept where it is', 'that broke off'),
-      tests('tests/http-cache/accounts.test.ts'),
+      tests('tests/security/edge.test.ts', 'never shows anybody'),
       tests('tests/security/headers.test.ts', 'no cache on the way'),
       tests('src/services/instance-headers.test.ts', 'lets caches keep'),
     ],
@@ -514,6 +514,10 @@ export const threats: readonly Threat[] = [
     id: 48,
     name: 'Edge worker',
     bar: 'Kept by account; no secret in wrangler.toml; rows 18-20 on the real worker runtime',
-    tests: [tests('tests/runtimes/worker.test.ts')],
+    tests: [
+      tests('tests/security/edge.test.ts', 'in the worker runtime never shows anybody', 'no secret stands'),
+      tests('tests/http-cache/conformance.test.ts', 'in the worker runtime'),
+      tests('tests/runtimes/edge.test.ts', 'in the worker runtime'),
+    ],
   },
 ]
