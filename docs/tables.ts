@@ -1,6 +1,8 @@
 /** `npm run docs`: writes the reference tables from the code that they describe. A test fails when they differ. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { howOf } from '../bench/security/judge.ts'
+import { threats } from '../bench/security/threats.ts'
 import { variables } from '../src/config.ts'
 import { edgeVariables } from '../src/edge/config.ts'
 import { errorTable } from '../src/errors.ts'
@@ -111,6 +113,24 @@ ${table(
     help,
   ]),
 )}
+`,
+  'security.md': `# Security: the threats and what shows that they are met
+
+\`npm run security\` runs the tests that each row names, takes its measures, prints the result of each and ends with 1 where
+one is not met; \`-- --row 7\` runs one. No test asserts a time or an amount of memory: these
+are measured by the command (0079). How to report a hole: [SECURITY.md](../SECURITY.md).
+
+${table(
+  ['#', 'Threat', 'What must hold', 'How it is checked'],
+  threats.map((threat) => [String(threat.id), threat.name, threat.bar, howOf(threat)]),
+)}
+
+## What no command shows, and why
+
+${threats
+  .filter(({ reason }) => reason !== undefined)
+  .map(({ id, reason }) => `- ${id}: ${reason}`)
+  .join('\n')}
 `,
 }
 

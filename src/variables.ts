@@ -69,7 +69,7 @@ export const url: Kind<string> = {
       const { protocol, search, username } = URL.parse(value) ?? { protocol: '', search: '', username: '' }
       return /^https?:$/.test(protocol) && !search && !username
     })
-    .transform((value) => value.replace(/\/+$/, '')),
+    .transform((value) => value.replace(/(?<!\/)\/+$/, '')),
   allowed: 'an http:// or https:// URL without a query and without credentials',
 }
 export const postgresUrl: Kind<string> = {

@@ -35,6 +35,8 @@ export interface HttpClientOptions {
 const atOnce = () => 0
 /** A provider's own hint (Keep-Alive: timeout) wins where it is shorter. */
 const keepAliveMs = 30_000
+/** Answers of 1xx before the answer: one a second says for a quarter of an hour that work goes on. */
+const maxInformational = 1_000
 
 export function createHttpClient(options: HttpClientOptions): NodeHttpClient {
   const { connectTimeoutMs, batchMs = atOnce, connector, refuses = () => false, maxPools = 500 } = options
@@ -105,6 +107,7 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   protected controller: Dispatcher.DispatchController | undefined
   protected status = 0
   protected headers: Headers = {}
+  private informational = 0
 
   constructor(call: HttpCall, reject: (reason: unknown) => void) {
     this.call = call
@@ -139,7 +142,11 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers) {
-    if (status < 200) return
+    if (status < 200) {
+      // Each begins undici's time for headers anew: without a bound they would be a way to answer never.
+      if (++this.informational > maxInformational) this.stop('malformed')
+      return
+    }
     this.status = status
     this.headers = headers
     this.onHeaders()
@@ -167,6 +174,10 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
 }
 
 const abortError = new Error('call ended by the gateway')
+
+/** Large answers pack to a tenth at best. What unpacks to more than this is made to fill memory, which is freed late. */
+const maxRatio = 16
+const minDecodedBytes = 4 * 1024 * 1024
 
 const decoders = {
   gzip: promisify(gunzip),
@@ -205,7 +216,8 @@ class BytesHandler extends CallHandler {
   private decode(encoding: string, body: Buffer) {
     const decoder = decoders[encoding as keyof typeof decoders]
     if (!decoder) return this.reject(new HttpFailure('malformed'))
-    decoder(body, { maxOutputLength: this.call.maxBytes }).then(
+    const maxOutputLength = Math.min(this.call.maxBytes, Math.max(minDecodedBytes, body.length * maxRatio))
+    decoder(body, { maxOutputLength }).then(
       (decoded) => {
         const { 'content-encoding': _, 'content-length': __, ...headers } = this.headers
         this.resolve({ status: this.status, headers, body: decoded })

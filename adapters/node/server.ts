@@ -70,6 +70,8 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     },
   )
   const answer = (incoming: Incoming, outgoing: ServerResponse) => {
+    if (incoming.httpVersionMajor !== 1) return refuse(outgoing, 'This server speaks HTTP/1.1.')
+    if (hasSecondHost(incoming)) return refuse(outgoing, 'A request has one Host header, not several.')
     const proxied = parseProxiedTarget(incoming.url ?? '')
     if (proxied) {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
@@ -158,6 +160,21 @@ function answerUpgrade(
   })
   incoming.callerSocket = caller
   answer(incoming, outgoing)
+}
+
+/** Node keeps the first and drops the others; a proxy in front may go by the last (RFC 9112, 3.2). */
+function hasSecondHost({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts > 1
+}
+
+function refuse(outgoing: ServerResponse, message: string) {
+  const { headers, body } = rejection('invalid_header', message)
+  outgoing.writeHead(400, headers).end(body)
 }
 
 /** What Node's parser refuses: no request exists, so the answer is written on the socket itself. */

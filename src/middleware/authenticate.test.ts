@@ -59,8 +59,9 @@ beforeEach(() => {
 })
 
 async function ask(credential: string) {
-  const request: { principal?: Principal } = {}
-  const c = { env: { headers: { authorization: `Bearer ${credential}` } }, get: () => request } as unknown as AppContext
+  const request: { principal?: Principal; headers: Record<string, string> } = { headers: {} }
+  const env = { headers: { authorization: `Bearer ${credential}` } }
+  const c = { env, req: { method: 'POST' }, get: () => request } as unknown as AppContext
   await check(c)
   return request.principal
 }

@@ -45,7 +45,10 @@ export const authenticate = ({ principals, digest, ...options }: AuthenticateOpt
     if (!isKey && !plausibleToken.test(key)) throw new ApiError('invalid_credential')
     const admit = ({ value }: Cached<Principal | null>): undefined => {
       if (!value) throw new ApiError('invalid_credential')
-      c.get('request').principal = value
+      const request = c.get('request')
+      request.principal = value
+      // A cache on the way heeds `Authorization` by itself (RFC 9111, 3.5), and knows nothing of `x-api-key`.
+      if (c.req.method !== 'POST') request.headers['cache-control'] = 'private'
     }
     const found = principals.get(credentialKey(digest(key)), () => (isKey ? findByKey(key) : findByToken(key)))
     if (!(found instanceof Promise)) return admit(found)

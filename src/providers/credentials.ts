@@ -24,10 +24,15 @@ export interface Credential {
 export interface Credentials {
   /** Undefined while all are rejected. */
   current(): Credential | undefined
+  /** Whether one of them stands in what the provider said, as it is, URL-encoded or in base64. */
+  areIn(text: string): boolean
 }
 
 /** How long a rejected key is left out: a key that was put right is found again with at most one call a minute. */
 const outMs = 60_000
+/** Shorter ones are no secrets, and stand in texts by chance. */
+const minSecretLength = 12
+const namesSecret = /key|token|secret|auth|password/i
 
 export function createCredentials({ clock, apiKeys, headers, onRejected }: CredentialsOptions): Credentials {
   const all = (apiKeys.length > 0 ? apiKeys : [undefined]).map((key, i) => {
@@ -42,5 +47,12 @@ export function createCredentials({ clock, apiKeys, headers, onRejected }: Crede
     }
     return { credential, isOut: () => outUntil > clock.now() }
   })
-  return { current: () => all.find(({ isOut }) => !isOut())?.credential }
+  const own = Object.entries(headers).flatMap(([name, value]) => (namesSecret.test(name) ? [value] : []))
+  const spellings = [...apiKeys, ...own]
+    .filter((secret) => secret.length >= minSecretLength)
+    .flatMap((secret) => [...new Set([secret, encodeURIComponent(secret), btoa(secret).replace(/={1,2}$/, '')])])
+  return {
+    current: () => all.find(({ isOut }) => !isOut())?.credential,
+    areIn: (text) => spellings.some((secret) => text.includes(secret)),
+  }
 }

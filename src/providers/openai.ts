@@ -127,6 +127,7 @@ const json = 'application/json'
 const maxEventsBeforeToken = 1_000
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
+const lenient = new TextDecoder()
 
 export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
   const { name, http, clock, metrics, upstream, providerLimit, guardedCall, apiKeys, onRejected } = options
@@ -176,6 +177,14 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       ...limits,
     })
 
+  const checked = (call: InferenceCall, reply: HttpReply<Uint8Array>) =>
+    whole(call, reply, clock.wallNow(), withoutCredentials)
+
+  /** An error is passed on in the provider's words, and some servers quote what they were sent. */
+  function withoutCredentials({ status, body }: Pick<WholeAnswer, 'status' | 'body'>) {
+    if (status >= 400 && credentials.areIn(lenient.decode(body))) throw new UpstreamFailure('poison', { status })
+  }
+
   async function sendWhole(call: InferenceCall, signal: AbortSignal, attempt: Attempt): Promise<WholeAnswer> {
     const payload = call.payload()
     const make = post(call, payload instanceof Promise ? await payload : payload, {
@@ -185,7 +194,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       idleTimeoutMs: 0,
       maxBytes: maxAnswerBytes,
     })
-    return whole(call, await send((to) => http.bytes(make(to)), attempt), clock.wallNow())
+    return checked(call, await send((to) => http.bytes(make(to)), attempt))
   }
 
   /** The reply to a call for a stream, whatever it is. */
@@ -207,7 +216,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     const isStream = first(reply.headers['content-type'])?.startsWith('text/event-stream')
     if (reply.status >= 400 || (!isStream && mayNotStream)) {
       const body = await collect(reply.body, reply.status >= 400 ? maxErrorBytes : maxAnswerBytes)
-      return whole(call, { ...reply, body }, clock.wallNow())
+      return checked(call, { ...reply, body })
     }
     if (!isStream) throw await notAnAnswer(reply.body)
 
@@ -246,7 +255,11 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       await rest.return()
       if (telling?.kind !== 'error') throw new UpstreamFailure('poison')
       const error = telling.error as ProviderError
-      if (isPolicyRefusal(error)) return refusal(error)
+      if (isPolicyRefusal(error)) {
+        const answer = refusal(error)
+        withoutCredentials(answer)
+        return answer
+      }
       throw new UpstreamFailure('server')
     }
   }
@@ -258,7 +271,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
   ): Promise<WholeAnswer | BytesAnswer> {
     const reply = await open(call, signal, attempt)
     if (reply.status >= 400) {
-      return whole(call, { ...reply, body: await collect(reply.body, maxErrorBytes) }, clock.wallNow())
+      return checked(call, { ...reply, body: await collect(reply.body, maxErrorBytes) })
     }
     const contentType = first(reply.headers['content-type'])
     if (!isAnswerType('binary', contentType)) throw await notAnAnswer(reply.body)
@@ -368,6 +381,7 @@ function whole(
   { endpoint, contextWindow }: InferenceCall,
   reply: HttpReply<Uint8Array>,
   wallNowMs: number,
+  check: (reply: HttpReply<Uint8Array>) => void,
 ): WholeAnswer {
   const { status, body } = reply
   try {
@@ -375,6 +389,7 @@ function whole(
   } catch (failure) {
     throw status === 429 && usedUp(body) ? new UpstreamFailure('quota', { status }) : failure
   }
+  check(reply)
   const said = first(reply.headers['content-type'])
   const isText = endpoints[endpoint].answer === 'text' && !said?.startsWith(json) && isAnswerType('text', said)
   const parsed = isText ? undefined : parseObject(body)

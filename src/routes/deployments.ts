@@ -16,6 +16,7 @@ import { payerOf } from './instances.ts'
 import { filterFields, filterOf } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
+import { printable } from './sign-in.ts'
 
 export interface DeploymentRouteOptions {
   deployments: DeploymentDesk
@@ -25,7 +26,7 @@ export interface DeploymentRouteOptions {
   readJson: ReadJson
 }
 
-const modelName = z.string().min(1).max(200)
+const modelName = printable(z.string().min(1).max(200))
 const replicas = z.int().min(1).max(16)
 export const body = z.strictObject({
   model: modelName,
@@ -39,7 +40,7 @@ export const body = z.strictObject({
   replicas: replicas.default(1),
   max_hours: z.number().positive().max(8_760).optional(),
   fallbacks: z.array(modelName).max(8).default([]),
-  hugging_face_token: z.string().min(1).max(200).optional(),
+  hugging_face_token: printable(z.string().min(1).max(200)).optional(),
 })
 export const change = z.strictObject({ replicas })
 export const page = z.strictObject({

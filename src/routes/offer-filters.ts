@@ -2,11 +2,12 @@
 import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import { marketNames, type OfferFilter } from '../domain/offer.ts'
+import { printable } from './sign-in.ts'
 
 export const numeral = z
   .string()
   .max(40)
-  .regex(/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
+  .regex(/^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
   .transform(Number)
 export const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
 
@@ -19,12 +20,12 @@ function fieldsOf(number: (range: z.ZodNumber) => z.ZodType<number>, boolean: z.
       .transform((name) => name.toLowerCase().replace('.', ''))
       .pipe(z.enum(marketNames))
       .optional(),
-    gpu_model: z.string().min(1).max(100).optional(),
+    gpu_model: printable(z.string().min(1).max(100)).optional(),
     gpu_count: number(z.int().min(1).max(1_000)).optional(),
     min_gpu_frac: upTo(1),
     min_vram: above0(10_000),
     max_price: number(z.number().min(0).max(1e9)).transform(microUsd).optional(),
-    location: z.string().min(1).max(100).optional(),
+    location: printable(z.string().min(1).max(100)).optional(),
     min_reliability: upTo(1),
     min_cuda: upTo(100),
     min_inet_down: upTo(1e6),

@@ -6,11 +6,12 @@ import type { ModelFound, Preference } from '../domain/preference.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import { offerJson } from '../services/offers.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import { parseOr400 } from './parse.ts'
 import { filterOfPreference, preferenceFilters, preferenceName } from './preference-filter.ts'
+import { printable } from './sign-in.ts'
 
 export interface PreferenceRouteOptions {
   preferences: SavedPreferences
@@ -19,7 +20,10 @@ export interface PreferenceRouteOptions {
 
 export const body = z.strictObject({
   name: z.string().optional(),
-  models: z.array(z.string().min(1).max(100)).min(1).max(20),
+  models: z
+    .array(printable(z.string().min(1).max(100)))
+    .min(1)
+    .max(20),
   filters: preferenceFilters.default({}),
   max_price: z.number().positive().max(1e9).transform(microUsd).optional(),
   fallback_price_percent: z.number().min(0).max(1_000).optional(),
@@ -33,7 +37,7 @@ export function preferenceRoutes({ preferences, readJson }: PreferenceRouteOptio
     return respondJson(c, 200, { preferences: found.map(preferenceJson) })
   })
   app.get('/:name', async (c) => {
-    return respondJson(c, 200, preferenceJson(await preferences.find(principalOf(c).accountId, c.req.param('name'))))
+    return respondJson(c, 200, preferenceJson(await preferences.find(principalOf(c).accountId, nameIn(c))))
   })
   app.put('/:name', async (c) => {
     const { name } = parseOr400(z.object({ name: preferenceName }), { name: c.req.param('name') })
@@ -51,11 +55,11 @@ export function preferenceRoutes({ preferences, readJson }: PreferenceRouteOptio
     return respondJson(c, isNew ? 201 : 200, preferenceJson(preference))
   })
   app.delete('/:name', async (c) => {
-    await preferences.remove(principalOf(c).accountId, c.req.param('name'))
+    await preferences.remove(principalOf(c).accountId, nameIn(c))
     return respond(c, 204, {}, null)
   })
   app.get('/:name/offers', async (c) => {
-    const preference = await preferences.find(principalOf(c).accountId, c.req.param('name'))
+    const preference = await preferences.find(principalOf(c).accountId, nameIn(c))
     const { models, asOf, providers } = await preferences.tryOut(filterOfPreference(preference))
     return respondJson(c, 200, {
       preference: preference.name,
@@ -74,6 +78,13 @@ export function preferenceRoutes({ preferences, readJson }: PreferenceRouteOptio
     })
   })
   return app
+}
+
+/** What cannot be a name is the name of nothing, and no question for the database. */
+function nameIn(c: AppContext): string {
+  const { success, data } = preferenceName.safeParse(c.req.param('name'))
+  if (!success) throw new ApiError('preference_not_found')
+  return data
 }
 
 const preferenceJson = ({ name, models, filters, maxPrice, fallbackPricePercent, updatedAt }: Preference) => ({

@@ -131,7 +131,7 @@ const baseUrl = z
     },
     { error: 'must be an http:// or https:// URL without a query and without credentials' },
   )
-  .transform((text) => text.replace(/\/+$/, ''))
+  .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
 
 /** Those that say where a message ends or for how long a connection lives are the HTTP client's. */
 const ownHeaders =

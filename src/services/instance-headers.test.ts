@@ -63,3 +63,17 @@ test('what is for the machine’s own lock goes on under its own name', () => {
     authorization: 'Bearer its',
   })
 })
+
+test.each([
+  ['public, max-age=3600', 'private, max-age=3600'],
+  ['Public, S-MaxAge=60, must-revalidate', 'private'],
+  ['no-store', 'private, no-store'],
+  ['private="set-cookie, x", max-age=60, immutable', 'private, max-age=60, immutable'],
+  ['s-max-age=60, max-age=-1, max-age=x', 'private'],
+  ['', 'private'],
+])('what a machine lets caches keep is for its owner’s alone: %j becomes %j', (from, to) => {
+  const shared = { 'surrogate-control': 'max-age=60', 'cdn-cache-control': 'a', 'cloudflare-cdn-cache-control': 'a' }
+  const { 'cache-control': kept, ...others } = headersForCaller({ 'cache-control': from, ...shared }, route)
+  expect(kept).toBe(to)
+  expect(Object.keys(others).filter((name) => /control/.test(name))).toEqual([])
+})

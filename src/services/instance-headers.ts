@@ -19,6 +19,8 @@ const notForCallers = new Set([
   'x-request-id',
   // They speak for everything under a host's name, and that name is the gateway's.
   ...['strict-transport-security', 'clear-site-data', 'alt-svc', 'nel', 'report-to', 'service-worker-allowed'],
+  // For caches that others share (RFC 9213), which have no business with what is its owner's.
+  ...['surrogate-control', 'cdn-cache-control'],
 ])
 /** What is for the gateway alone. */
 const ownPrefix = 'x-gpuproxy-'
@@ -48,7 +50,9 @@ export function headersForCaller(headers: Headers, route: string): AnswerHeaders
   const passed: AnswerHeaders = {}
   for (const [name, value] of endToEnd(headers, notForCallers)) {
     const all = typeof value === 'string' ? [value] : value
-    if (name === 'set-cookie') passed[name] = all.filter((each) => !ownCookie.test(each)).map(cookieOf(route))
+    if (name === 'cache-control') passed[name] = ownersAlone(all.join(', '))
+    else if (name.endsWith('-cdn-cache-control')) continue
+    else if (name === 'set-cookie') passed[name] = all.filter((each) => !ownCookie.test(each)).map(cookieOf(route))
     else passed[name] = typeof value === 'string' ? value : [...value]
   }
   return { ...passed, ...sandboxed }
@@ -64,6 +68,11 @@ function* endToEnd(headers: Headers, keptBack: ReadonlySet<string>): Generator<[
     if (value !== undefined && !keptBack.has(name) && !named.has(name)) yield [name, value]
   }
 }
+
+/** A machine that says `public` means whoever may see it, which is its owner: a shared cache would show it to all. */
+const ownersAlone = (cacheControl: string) =>
+  ['private', ...(cacheControl.toLowerCase().match(forBrowsers) ?? [])].join(', ')
+const forBrowsers = /(?<![\w-])(?:max-age=\d{1,10}|no-store|no-cache|no-transform|immutable)(?![\w=-])/g
 
 const withoutOwn = (cookies: string) =>
   cookies

@@ -15,7 +15,7 @@ interface Series {
 }
 
 const line = /^([a-z_:][\w:]*)(?:\{(.*)\})? (\S+)$/i
-const label = /(\w+)="((?:[^"\\]|\\.)*)"/g
+const label = /\b(\w+)="((?:[^"\\]|\\.)*)"/g
 const escapes: Record<string, string> = { n: '\n', '"': '"', '\\': '\\' }
 
 export function readSamples(text: string): Samples {
