@@ -70,6 +70,7 @@ import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
+import { createUsageWatch } from './services/usage-watch.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createTracer, withSpans } from './telemetry/trace.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
@@ -505,6 +506,11 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
 
+  const usageWatch = createUsageWatch({
+    ...{ clock, random, sums: ports.usageSums, turns: ports.turns, mode: ports.writeMode, log },
+    holder: ports.identity.processId,
+  })
+
   const recent = createRecentRequests()
   const context = createRequestContext({
     onEnded: recent.note,
@@ -638,6 +644,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       log,
     },
     billing: { statements: ports.statements, wallNow: clock.wallNow },
+    adminUsage: { usageSums: ports.usageSums, rentals, instances: renting.instances, wallNow: clock.wallNow },
     guardrails: { guardrails, readJson },
     receipts: {
       receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
@@ -726,6 +733,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       renting.start()
       deploying.start()
       priceWatch.start()
+      usageWatch.start()
     },
     async close() {
       recovery.stop()
@@ -733,6 +741,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       keyedExecutions.stop()
       upkeep.stop()
       priceWatch.stop()
+      usageWatch.stop()
       await Promise.all([
         leasedLimits?.close(),
         keyUse.close(),

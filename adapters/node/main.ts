@@ -109,6 +109,7 @@ async function run(config: Config) {
       statements: storage.statements,
       guardrails: storage.guardrails,
       upkeep: storage.upkeep,
+      usageSums: storage.usageSums,
       receiptKey: storage.receiptKey,
       billingOutbox: storage.billingOutbox,
       paymentStore: storage.paymentStore,

@@ -160,6 +160,7 @@ export async function startTestGateway({
       statements: books.statements,
       guardrails: books.guardrails,
       upkeep: { keepReceiptDays: async () => 'done', forgetSpending: async () => 0 },
+      usageSums: books.usageSums,
       receiptKey: testReceiptKey,
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),
