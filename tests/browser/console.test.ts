@@ -5,7 +5,7 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConsoleFiles } from '../../adapters/node/console-files.ts'
 import { openPage, startBrowser, type Watched } from '../support/browser.ts'
-import { startTestGateway, type TestGateway, testKey } from '../support/gateway.ts'
+import { startTestGateway, type TestGateway, testAccountId, testKey } from '../support/gateway.ts'
 
 const screenshots = join(import.meta.dirname, '../../.cache/screenshots')
 const breaker = 'openai:other'
@@ -89,6 +89,32 @@ describe('an operator', () => {
     await shot(seen, 'admin-receipt')
   }, 60_000)
 
+  test('sees what all accounts spend, by day, account, model and key', async () => {
+    const { page } = seen
+    await gateway.post('/v1/chat/completions', chat)
+    const groups = async () => (await (await gateway.get('/api/v1/admin/usage?group_by=model')).json()).usage
+    await expect.poll(async () => (await groups()).length, { timeout: 20_000 }).toBeGreaterThan(0)
+    await open(seen, 'Spending')
+    await page
+      .getByRole('row', { name: /gpt-4o-mini/ })
+      .first()
+      .waitFor()
+    await page.getByRole('img', { name: 'Cost by day' }).waitFor()
+    expect(await page.getByRole('row', { name: new RegExp(`${testAccountId}(?!/)`) }).count()).toBeGreaterThan(0)
+    await shot(seen, 'admin-spending')
+  }, 60_000)
+
+  test('sees the machines of all accounts, and what such machines have cost', async () => {
+    const { page } = seen
+    const { offers } = await (await gateway.get('/api/v1/gpu/offers?gpu_model=RTX%204090&limit=1')).json()
+    const order = { offer_id: offers[0].id, image: 'ubuntu:24.04', max_hours: 1 }
+    await gateway.post('/api/v1/gpu/instances', order, { headers: { 'idempotency-key': crypto.randomUUID() } })
+    await open(seen, 'GPUs')
+    await page.getByRole('row', { name: new RegExp(testAccountId) }).waitFor()
+    await page.getByRole('img', { name: /RTX 4090, the cheapest for one GPU and hour: / }).waitFor()
+    await shot(seen, 'admin-gpus')
+  }, 60_000)
+
   test('begins a fault and ends it', async () => {
     const { page } = seen
     await open(seen, 'Game day')
@@ -104,10 +130,15 @@ describe('an operator', () => {
     for (const expected of ['dark', 'light']) {
       await page.getByRole('button', { name: 'Theme' }).click()
       expect(await theme()).toBe(expected)
-      for (const name of ['Overview', 'Breakers', 'Requests', 'Accounts', 'Game day']) {
+      for (const name of ['Overview', 'Breakers', 'Requests', 'Accounts', 'Spending', 'GPUs', 'Game day']) {
         await open(seen, name)
         await page.waitForLoadState('load')
         expect(await seen.inaccessible(), `${name}, ${expected}`).toEqual([])
+      }
+      for (const name of ['Spending', 'GPUs']) {
+        await open(seen, name)
+        await page.getByRole('img').first().waitFor()
+        await shot(seen, `admin-${name.toLowerCase()}-${expected}`)
       }
       await open(seen, 'Overview')
       await page.getByText('● live').waitFor()
