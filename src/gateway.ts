@@ -695,6 +695,14 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
+  metrics.gauge(instruments.servingGpus, () => {
+    const machines = [...deploying.targets.upstreams()]
+    const busy = machines.filter(({ bulkhead }) => bulkhead.inUse > 0).length
+    return [
+      [{ state: 'busy' }, busy],
+      [{ state: 'idle' }, machines.length - busy],
+    ]
+  })
   metrics.gauge(instruments.admissionQueueDepth, () => [
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
