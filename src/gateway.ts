@@ -559,6 +559,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const trustedHops = config.TRUSTED_PROXY_HOPS
   let reference: Promise<ReferenceRouteOptions['file']> | undefined
+  const pause = () => new Promise<void>((resolve) => void clock.setTimer(0, resolve))
   const breakers = createBreakers({
     clock,
     names: breakerNames,
@@ -586,7 +587,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     reference: {
       // Read when somebody asks for it: a start needs none of it.
       async file(name) {
-        reference ??= import('./reference/reference.ts').then(({ createReference }) => createReference(version))
+        reference ??= import('./reference/reference.ts').then(({ createReference }) =>
+          createReference({ version, pause }),
+        )
         return (await reference)(name)
       },
     },
