@@ -104,6 +104,12 @@ ${table(
 \`GET /metrics\` answers in Prometheus text. Label values come from small fixed sets: routes are patterns, never paths.
 Besides these there are the process and event-loop metrics of Node itself (\`process_*\`, \`nodejs_*\`).
 
+Those of business are there only with \`METRICS_TOKEN\`. What a request brings on average is
+\`sum(rate(revenue_usd_total{kind="inference"}[1h])) / sum(rate(ledger_entries_total{kind="settle"}[1h]))\`; how much of the
+machines of deployments is used, \`sum(avg_over_time(gpu_machines_serving{state="busy"}[1h])) / sum(avg_over_time(gpu_machines_serving[1h]))\`.
+No metric tells the margin: machines are passed on at the market's price, and what a provider of models bills is told to nobody
+here.
+
 ${table(
   ['Metric', 'Kind', 'Labels', 'Meaning'],
   Object.values(instruments).map(({ name, kind, labels, help }) => [

@@ -26,6 +26,7 @@ import { RememberingRouter } from './router.ts'
 import { type AdminRouteOptions, adminRoutes } from './routes/admin.ts'
 import { type AdminAccountRouteOptions, adminAccountRoutes } from './routes/admin-accounts.ts'
 import { type AdminMoneyRouteOptions, adminMoneyRoutes } from './routes/admin-money.ts'
+import { type AdminUsageRouteOptions, adminUsageRoutes } from './routes/admin-usage.ts'
 import { adviceRoutes } from './routes/advice.ts'
 import { type ApiKeyRouteOptions, apiKeyRoutes } from './routes/api-keys.ts'
 import { type BillingRouteOptions, billingRoutes } from './routes/billing.ts'
@@ -79,6 +80,7 @@ export interface AppOptions {
   receipts: ReceiptRouteOptions
   export: ExportRouteOptions
   adminMoney: AdminMoneyRouteOptions
+  adminUsage: AdminUsageRouteOptions
   addressLimit: AddressLimitOptions
   signIn: SignInRouteOptions
   user: UserRouteOptions
@@ -154,6 +156,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))
   app.route('/api/v1/admin', adminRoutes(options.admin))
+  app.route('/api/v1/admin', adminUsageRoutes(options.adminUsage))
   app.route('/api/v1/billing', billingRoutes(options.billing))
   app.route('/api/v1/guardrails', guardrailRoutes(options.guardrails))
   app.route('/api/v1/receipts', receiptRoutes(options.receipts))

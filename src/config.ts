@@ -52,7 +52,10 @@ export const variables = {
     text,
     'Routing file (YAML, see `docs/routing.md`), taken anew when it changes; unset: all goes to the first provider.',
   ),
-  METRICS_TOKEN: optional(secret(16), '`/metrics` then wants it as a bearer token; unset: `/metrics` is open.'),
+  METRICS_TOKEN: optional(
+    secret(16),
+    '`/metrics` then wants it as a bearer token, and tells of revenue, too; unset: `/metrics` is open.',
+  ),
   BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
   BOOTSTRAP_CREDIT_USD: required(money, '100', 'Credit that the account of `BOOTSTRAP_API_KEY` is given, once.'),
 

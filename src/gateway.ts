@@ -70,6 +70,7 @@ import { createRenting } from './services/renting.ts'
 import { createRouter } from './services/router.ts'
 import { createSignIn } from './services/sign-in.ts'
 import { createUpkeep } from './services/upkeep.ts'
+import { createUsageWatch } from './services/usage-watch.ts'
 import { instruments } from './telemetry/instruments.ts'
 import { createTracer, withSpans } from './telemetry/trace.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
@@ -505,6 +506,11 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const upkeep = createUpkeep({ clock, random, port: ports.upkeep, mode: ports.writeMode, log })
 
+  const usageWatch = createUsageWatch({
+    ...{ clock, random, sums: ports.usageSums, turns: ports.turns, mode: ports.writeMode, log },
+    holder: ports.identity.processId,
+  })
+
   const recent = createRecentRequests()
   const context = createRequestContext({
     onEnded: recent.note,
@@ -553,6 +559,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   })
   const trustedHops = config.TRUSTED_PROXY_HOPS
   let reference: Promise<ReferenceRouteOptions['file']> | undefined
+  const pause = () => new Promise<void>((resolve) => void clock.setTimer(0, resolve))
   const breakers = createBreakers({
     clock,
     names: breakerNames,
@@ -580,7 +587,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     reference: {
       // Read when somebody asks for it: a start needs none of it.
       async file(name) {
-        reference ??= import('./reference/reference.ts').then(({ createReference }) => createReference(version))
+        reference ??= import('./reference/reference.ts').then(({ createReference }) =>
+          createReference({ version, pause }),
+        )
         return (await reference)(name)
       },
     },
@@ -638,6 +647,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       log,
     },
     billing: { statements: ports.statements, wallNow: clock.wallNow },
+    adminUsage: { usageSums: ports.usageSums, rentals, instances: renting.instances, wallNow: clock.wallNow },
     guardrails: { guardrails, readJson },
     receipts: {
       receipts: createReceipts({ clock, statements: ports.statements, signer: createReceiptSigner(ports.receiptKey) }),
@@ -688,6 +698,14 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
+  metrics.gauge(instruments.servingGpus, () => {
+    const machines = [...deploying.targets.upstreams()]
+    const busy = machines.filter(({ bulkhead }) => bulkhead.inUse > 0).length
+    return [
+      [{ state: 'busy' }, busy],
+      [{ state: 'idle' }, machines.length - busy],
+    ]
+  })
   metrics.gauge(instruments.admissionQueueDepth, () => [
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
@@ -726,6 +744,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       renting.start()
       deploying.start()
       priceWatch.start()
+      usageWatch.start()
     },
     async close() {
       recovery.stop()
@@ -733,6 +752,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       keyedExecutions.stop()
       upkeep.stop()
       priceWatch.stop()
+      usageWatch.stop()
       await Promise.all([
         leasedLimits?.close(),
         keyUse.close(),

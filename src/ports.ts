@@ -17,7 +17,15 @@ import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/
 import type { Receipt } from './domain/receipt.ts'
 import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalState } from './domain/rental.ts'
 import type { SignInSubject } from './domain/sign-in-delay.ts'
-import type { Position, Transaction, UsageGroup, UsagePlace, UsageQuestion, UsageRow } from './domain/statement.ts'
+import type {
+  Position,
+  SumKind,
+  Transaction,
+  UsageGroup,
+  UsagePlace,
+  UsageQuestion,
+  UsageRow,
+} from './domain/statement.ts'
 import type { User } from './domain/user.ts'
 import type { Load } from './resilience/brownout.ts'
 import type { Clock } from './resilience/clock.ts'
@@ -60,6 +68,7 @@ export interface Ports {
   statements: Statements
   guardrails: Guardrails
   upkeep: Upkeep
+  usageSums: UsageSums
   rentals: Rentals
   turns: Turns
   sightings: Sightings
@@ -541,6 +550,19 @@ export interface GuardrailState {
   outstanding: MicroUsd
 }
 
+/** What all accounts together used, summed in the background: minutes old, and no account's own business. */
+export interface UsageSums {
+  /** Of the month that begins with that day: days in their order, others the dearest first, at most a hundred. */
+  read(question: { kind: SumKind; month: string }): Promise<UsageGroup[]>
+  /** Sums that month of all accounts anew. */
+  sum(month: string): Promise<void>
+  /**
+   * Accounts whose sums are not what their usage is since that day: made anew for its month and those after. A pod of the
+   * version before does not write them. At most a hundred accounts; how many they were.
+   */
+  mend(from: string): Promise<number>
+}
+
 /** What is kept for a time only. Each step is small, and done by one pod at a time. */
 export interface Upkeep {
   /**
@@ -766,6 +788,8 @@ export interface Rentals {
   live(market: MarketName): Promise<Rental[]>
   /** Whatever their state is, in any order; those that are not there are left out. */
   byIds(rentalIds: readonly string[]): Promise<Rental[]>
+  /** Of all accounts, those that are not gone, the newest first. `before`: the last id of the page before. */
+  newest(page: { limit: number; before?: string | undefined }): Promise<Rental[]>
   /** Counts for `gpu_instances`, of those that are not gone. */
   counts(): Promise<{ market: MarketName; state: RentalState; count: number }[]>
 }

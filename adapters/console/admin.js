@@ -1,6 +1,7 @@
 // What operators see, and what they can do about it.
 import { call, follow, get } from './api.js'
 import { act, bytes, field, h, keyedTable, number, tile, time } from './dom.js'
+import { machines, spending } from './fleet.js'
 import { waterfall } from './receipt.js'
 
 const state = (row) => `state ${row.state}`
@@ -361,5 +362,7 @@ export const adminPages = [
   { id: 'breakers', name: 'Breakers', show: breakers },
   { id: 'requests', name: 'Requests', show: requests },
   { id: 'accounts', name: 'Accounts', show: accounts },
+  { id: 'spending', name: 'Spending', show: spending },
+  { id: 'machines', name: 'GPUs', show: machines },
   { id: 'faults', name: 'Game day', show: faults },
 ]

@@ -1,6 +1,7 @@
 // What a customer sees of the own account.
 import { call, get } from './api.js'
-import { act, bars, field, h, keyedTable, number, time } from './dom.js'
+import { act, dollars, field, h, keyedTable, number, time } from './dom.js'
+import { columns, daysOf, ranking } from './plot.js'
 import { waterfall } from './receipt.js'
 
 const usd = (value, digits = 4) => `$${number(Number(value), digits)}`
@@ -66,42 +67,48 @@ function keys({ main, signal }) {
   return load()
 }
 
-async function usage({ main, signal }) {
-  const [days, models, byKey] = await Promise.all(
-    ['day', 'model', 'key'].map((group) => get(`/api/v1/billing/usage?group_by=${group}`, signal)),
-  )
-  const columns = [
+function usage({ main, signal }) {
+  const thisMonth = new Date().toISOString().slice(0, 7)
+  const month = h('input', { name: 'month', type: 'month', required: true, value: thisMonth, max: thisMonth })
+  const days = h('div', { class: 'card' })
+  const cost = (row) => Number(row.cost)
+  const used = [
     { name: 'Requests', number: true, text: (row) => number(row.requests) },
     { name: 'Tokens in', number: true, text: (row) => number(row.input_tokens) },
     { name: 'Tokens out', number: true, text: (row) => number(row.output_tokens) },
-    { name: 'Cost', number: true, text: (row) => `$${row.cost}` },
   ]
-  const tableOf = (caption, name, rows) => {
-    const table = keyedTable({
-      caption,
-      empty: 'Nothing in the last thirty days.',
-      key: (row) => row.group,
-      columns: [{ name, text: (row) => row.group }, ...columns],
+  const tables = Object.entries({ day: 'Day', model: 'Model', key: 'Key' }).map(([group, name]) => ({
+    group,
+    table: ranking({
+      ...{ caption: `By ${group}`, empty: 'Nothing in this month.' },
+      ...{ name, value: cost, words: dollars, columns: used },
+    }),
+  }))
+  const load = async (event) => {
+    event?.preventDefault()
+    // Whole months are summed already: nothing more is read than is shown.
+    const asked = month.value
+    const last = daysOf(asked, () => 0).at(-1).name
+    const ask = ({ group }) => get(`/api/v1/billing/usage?group_by=${group}&from=${asked}-01&to=${last}`, signal)
+    const answers = await Promise.all(tables.map(ask))
+    const known = new Map(answers[0].usage.map((row) => [row.group, cost(row)]))
+    const points = daysOf(asked, (day) => known.get(day) ?? 0)
+    days.replaceChildren(columns('Cost by day', points, dollars))
+    answers.forEach(({ usage }, i) => {
+      tables[i].table.update(usage)
     })
-    table.update(rows)
-    return table.node
   }
   main.append(
-    h('h2', {}, 'Cost by day'),
     h(
-      'div',
-      { class: 'card' },
-      bars(
-        'Cost by day, the last thirty days',
-        days.usage.map(({ group, cost }) => ({ name: `${group}: $${cost}`, value: Number(cost) })),
-      ),
+      'form',
+      { class: 'row', onsubmit: (event) => act('', () => load(event)) },
+      field('Month (UTC)', month),
+      h('button', { type: 'submit' }, 'Show'),
     ),
-    tableOf('By day', 'Day', days.usage),
-    h('h2', {}, 'By model'),
-    tableOf('By model', 'Model', models.usage),
-    h('h2', {}, 'By key'),
-    tableOf('By key', 'Key', byKey.usage),
+    days,
+    ...tables.flatMap(({ group, table }) => [h('h2', {}, `By ${group}`), table.node]),
   )
+  return load()
 }
 
 function receipts({ main }) {

@@ -108,27 +108,6 @@ export function sparkline(label) {
   }
 }
 
-/** Bars, each with its own words for those who cannot see them. */
-export function bars(label, points) {
-  const node = svg('svg', {
-    viewBox: `0 0 ${Math.max(points.length, 1) * 10} 100`,
-    preserveAspectRatio: 'none',
-    class: 'bars',
-    role: 'img',
-    'aria-label': label,
-  })
-  const most = Math.max(...points.map(({ value }) => value), Number.MIN_VALUE)
-  points.forEach(({ name, value }, i) => {
-    const height = Math.max((value / most) * 96, value > 0 ? 1 : 0)
-    const bar = svg('rect', { x: i * 10 + 1, y: 100 - height, width: 8, height })
-    const title = svg('title', {})
-    title.textContent = name
-    bar.append(title)
-    node.append(bar)
-  })
-  return node
-}
-
 export function tile(name, label) {
   const value = h('p', { class: 'value' }, '–')
   const line = label && sparkline(label)
@@ -155,6 +134,8 @@ export const number = (value, digits = 0) =>
   value === null || value === undefined
     ? '–'
     : value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+/** Dollars: to the cent, or as far as it takes where it is less than one. */
+export const dollars = (value) => `$${number(Number(value), value > 0 && value < 0.01 ? 6 : 2)}`
 export const time = (text) => (text ? new Date(text).toLocaleString('en', { hour12: false }) : '–')
 export const bytes = (value) =>
   value < 1024 ? `${value} B` : value < 1048576 ? `${number(value / 1024, 1)} KiB` : `${number(value / 1048576, 1)} MiB`

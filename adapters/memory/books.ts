@@ -2,8 +2,16 @@
 import type { SpentByMinute, WindowLimits } from '../../src/domain/guardrails.ts'
 import type { MicroUsd } from '../../src/domain/money.ts'
 import type { Receipt } from '../../src/domain/receipt.ts'
-import type { Position, Transaction, UsageGroup, UsagePlace, UsageRow } from '../../src/domain/statement.ts'
-import type { Balance, Clock, Credits, Guardrails, Statements } from '../../src/ports.ts'
+import {
+  monthOf,
+  type Position,
+  type SumKind,
+  type Transaction,
+  type UsageGroup,
+  type UsagePlace,
+  type UsageRow,
+} from '../../src/domain/statement.ts'
+import type { Balance, Clock, Credits, Guardrails, Statements, UsageSums } from '../../src/ports.ts'
 import { createMemoryLedgerStore, type MemoryLedgerStore, momentOf } from './ledger-store.ts'
 
 export interface MemoryBooks {
@@ -11,6 +19,7 @@ export interface MemoryBooks {
   statements: Statements
   credits: Credits
   guardrails: Guardrails
+  usageSums: UsageSums
   /** What is changed there holds. */
   of(accountId: string): MemoryBook
 }
@@ -75,17 +84,11 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
         return sorted.filter((entry) => !from || newestFirst(entry, from) >= 0).slice(0, limit)
       },
       async usage(accountId, { groupBy, from, to }) {
-        const groups = new Map<string, UsageGroup>()
-        for (const row of of(accountId).usage) {
-          if (row.day < from || row.day > to) continue
-          const name = row[groupBy === 'key' ? 'keyId' : groupBy]
-          const group = groups.get(name) ?? { group: name, ...none }
-          for (const amount of Object.keys(none) as (keyof typeof none)[]) group[amount] += row[amount]
-          groups.set(name, group)
-        }
-        const byName = (a: UsageGroup, b: UsageGroup) => (a.group < b.group ? -1 : 1)
-        const byCost = (a: UsageGroup, b: UsageGroup) => b.cost - a.cost || byName(a, b)
-        return [...groups.values()].sort(groupBy === 'day' ? byName : byCost).slice(0, 1_000)
+        const rows = of(accountId).usage.filter(({ day }) => day >= from && day <= to)
+        return grouped(
+          rows.map((row) => [row[groupBy === 'key' ? 'keyId' : groupBy], row]),
+          groupBy,
+        ).slice(0, 1_000)
       },
       async usageRows(accountId, { limit, after }) {
         const sorted = of(accountId).usage.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
@@ -97,6 +100,22 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
         const sorted = of(accountId).receipts.toSorted((a, b) => (a.request_id < b.request_id ? 1 : -1))
         return sorted.filter(({ request_id }) => request_id < before).slice(0, limit)
       },
+    },
+    usageSums: {
+      // As it is now: nothing has to be summed before.
+      async read({ kind, month }) {
+        const rows = [...books].flatMap(([accountId, { usage }]) =>
+          usage
+            .filter(({ day }) => monthOf(day) === month)
+            .map((row): [string, UsageRow] => {
+              const names = { account: accountId, key: `${accountId}/${row.keyId}`, model: row.model, day: row.day }
+              return [names[kind], row]
+            }),
+        )
+        return grouped(rows, kind).slice(0, 100)
+      },
+      async sum() {},
+      mend: async () => 0,
     },
     guardrails: {
       async state(accountId) {
@@ -117,6 +136,18 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
       },
     },
   }
+}
+
+function grouped(rows: readonly [name: string, UsageRow][], by: SumKind): UsageGroup[] {
+  const groups = new Map<string, UsageGroup>()
+  for (const [name, row] of rows) {
+    const group = groups.get(name) ?? { group: name, ...none }
+    for (const amount of Object.keys(none) as (keyof typeof none)[]) group[amount] += row[amount]
+    groups.set(name, group)
+  }
+  const byName = (a: UsageGroup, b: UsageGroup) => (a.group < b.group ? -1 : 1)
+  const byCost = (a: UsageGroup, b: UsageGroup) => b.cost - a.cost || byName(a, b)
+  return [...groups.values()].sort(by === 'day' ? byName : byCost)
 }
 
 const placeOf = ({ day, keyId, model }: UsagePlace) => `${day} ${keyId} ${model}`

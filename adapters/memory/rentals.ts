@@ -177,6 +177,12 @@ export function createMemoryRentals(options: {
         .slice(0, maxLive)
         .map(out),
     byIds: async (ids) => ids.flatMap((id) => rows.get(id) ?? []).map(out),
+    newest: async ({ limit, before }) =>
+      [...rows.values()]
+        .filter(({ id, state }) => state !== 'gone' && (before === undefined || id < before))
+        .sort((a, b) => (a.id < b.id ? 1 : -1))
+        .slice(0, limit)
+        .map(out),
     async counts() {
       const counts = new Map<string, Awaited<ReturnType<Rentals['counts']>>[number]>()
       for (const { offer, state } of rows.values()) {

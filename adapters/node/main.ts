@@ -53,7 +53,7 @@ async function run(config: Config) {
   // Heard from the start on: a signal during start-up takes effect when there is something to stop.
   const stopSignal = firstSignal(log)
 
-  const metrics = createMetrics()
+  const metrics = createMetrics({ business: config.METRICS_TOKEN !== undefined })
   const tracing = await openTracing({ config, version, clock, log })
   const shared = await openSharedState(config, { clock, random, log, metrics, pod: `${config.HOSTNAME}-${newId()}` })
   const pods = shared?.fleet.pods ?? (() => 1)
@@ -109,6 +109,7 @@ async function run(config: Config) {
       statements: storage.statements,
       guardrails: storage.guardrails,
       upkeep: storage.upkeep,
+      usageSums: storage.usageSums,
       receiptKey: storage.receiptKey,
       billingOutbox: storage.billingOutbox,
       paymentStore: storage.paymentStore,

@@ -3,7 +3,8 @@ import client from 'prom-client'
 import type { Metrics } from '../../src/ports.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
 
-export function createMetrics(): Metrics {
+/** `business`: with the instruments that tell of the operator's business. @default false: as if there were none */
+export function createMetrics({ business = false }: { business?: boolean } = {}): Metrics {
   const registry = new client.Registry()
   client.collectDefaultMetrics({ register: registry })
   // Gauges named like counters, which `promtool check metrics` rightly refuses.
@@ -14,7 +15,9 @@ export function createMetrics(): Metrics {
   const counters = new Map<string, Map<string, Cell>>()
   const histograms = new Map<string, Histogram>()
   const registers = [registry]
-  for (const { kind, name, help, labels, ...rest } of Object.values(instruments)) {
+  for (const instrument of Object.values(instruments)) {
+    if ('business' in instrument && !business) continue
+    const { kind, name, help, labels, ...rest } = instrument
     const common = { name, help, labelNames: [...labels], registers }
     if (kind === 'counter') counters.set(name, registerCounter(common))
     if (kind === 'histogram' && 'buckets' in rest) {
@@ -47,6 +50,7 @@ export function createMetrics(): Metrics {
       series.sum += value
     },
     gauge(instrument, read) {
+      if (instrument.business && !business) return
       const gauge = new client.Gauge({
         name: instrument.name,
         help: instrument.help,

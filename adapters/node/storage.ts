@@ -21,6 +21,7 @@ import type {
   Statements,
   Turns,
   Upkeep,
+  UsageSums,
   Users,
   WriteMode,
 } from '../../src/ports.ts'
@@ -54,6 +55,7 @@ import { createSignInAttempts } from './postgres/sign-in-attempts.ts'
 import { createStatements } from './postgres/statements.ts'
 import { createTurns } from './postgres/turns.ts'
 import { createUpkeepPort } from './postgres/upkeep.ts'
+import { createUsageSums } from './postgres/usage-sums.ts'
 import { createUsers } from './postgres/users.ts'
 import { createWriteMode } from './postgres/write-mode.ts'
 
@@ -72,6 +74,7 @@ export interface Storage {
   statements: Statements
   guardrails: Guardrails
   upkeep: Upkeep
+  usageSums: UsageSums
   receiptKey: string
   ledgerCheck: LedgerCheck
   billingOutbox: BillingOutbox
@@ -169,6 +172,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     statements: createStatements({ cluster }),
     guardrails: createGuardrails({ cluster }),
     upkeep: createUpkeepPort({ database }),
+    usageSums: createUsageSums({ database, cluster }),
     receiptKey,
     ledgerCheck: createLedgerCheck({ database }),
     billingOutbox: createBillingOutbox({ database }),

@@ -23,6 +23,10 @@ export interface Transaction extends Position {
 
 export const usageGroupings = ['model', 'key', 'day'] as const
 
+/** What sums are kept of; by account of all accounts together. There a key's group is `<account>/<key>`. */
+export const sumKinds = [...usageGroupings, 'account'] as const
+export type SumKind = (typeof sumKinds)[number]
+
 export interface UsageQuestion {
   groupBy: (typeof usageGroupings)[number]
   /** Both included, as in `2026-11-25` (UTC). */
@@ -57,6 +61,9 @@ const dayMs = 86_400_000
 
 /** In UTC. */
 export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
+
+/** The first day of its month. */
+export const monthOf = (day: string): string => `${day.slice(0, 7)}-01`
 
 /** The day that is so many days later. */
 export const daysAfter = (day: string, days: number): string => dayOf(Date.parse(day) + days * dayMs)

@@ -2,6 +2,7 @@
 import { breakerBody, faultBody, modeBody, requestsQuery } from '../routes/admin.ts'
 import { listQuery, patchBody } from '../routes/admin-accounts.ts'
 import { creditBody, guardrailBody } from '../routes/admin-money.ts'
+import { rentalsQuery, sumsQuery } from '../routes/admin-usage.ts'
 import type { RouteDoc } from './route.ts'
 import * as shapes from './shapes.ts'
 
@@ -99,6 +100,29 @@ export const administrationRoutes: RouteDoc[] = [
         body: { faults: [{ target: 'openai', kind: 'slow', share: 0.1, ms: 50, expires_in: '10m' }] },
       },
     ],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/usage',
+    name: 'sumUsage',
+    summary: 'Look at what all accounts used',
+    about:
+      'Of a month, the one under way unless another is named; summed every few minutes. A hundred groups at most, the dearest. A key’s group is `<account>/<key>`.',
+    query: sumsQuery,
+    answers: { 200: { about: 'Days in their order, others the dearest first.', json: shapes.usageOfAllAnswer } },
+    examples: [{ title: 'This month, by account', query: { group_by: 'account' } }],
+  },
+  {
+    ...base,
+    method: 'GET',
+    path: '/api/v1/admin/instances',
+    name: 'listRentals',
+    summary: 'List the machines of all accounts',
+    about: 'Those that are not gone.',
+    query: rentalsQuery,
+    answers: { 200: { about: 'The newest first.', json: shapes.rentalsOfAllAnswer } },
+    examples: [{ title: 'The newest ten', query: { limit: '10' } }],
   },
   {
     ...base,

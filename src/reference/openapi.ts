@@ -54,6 +54,18 @@ export interface OpenApiDocument {
 const text = { type: 'string' }
 
 export function openApiDocument(version: string): OpenApiDocument {
+  return atOnce(openApiSteps(version))
+}
+
+/** Where nobody else has to wait. */
+export function atOnce<T>(steps: Generator<void, T>): T {
+  let step = steps.next()
+  while (!step.done) step = steps.next()
+  return step.value
+}
+
+/** A route at a time: all of it takes long enough for others to have to wait. */
+export function* openApiSteps(version: string): Generator<void, OpenApiDocument> {
   const components: Record<string, JsonSchema> = {}
   const paths: OpenApiDocument['paths'] = {}
   // The errors' shapes are named from the start: most routes refer to them.
@@ -61,6 +73,7 @@ export function openApiDocument(version: string): OpenApiDocument {
   for (const route of routes) {
     const operation = { [route.method.toLowerCase()]: operationOf(route, components) }
     paths[route.path] = { ...paths[route.path], ...operation }
+    yield
   }
   return {
     openapi: '3.1.1',

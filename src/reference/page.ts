@@ -7,12 +7,18 @@ interface Route {
   operation: Operation
 }
 
-export function referencePage(document: OpenApiDocument): string {
+/** A section at a time: see `openApiSteps`. */
+export function* referencePageSteps(document: OpenApiDocument): Generator<void, string> {
   const { info, tags, components } = document
   const all = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Route => ({ method, path, operation })),
   )
   const of = (tag: string) => all.filter(({ operation }) => operation.tags[0] === tag)
+  const written: string[] = []
+  for (const { name, description } of tags) {
+    written.push(sectionOf(name, description, of(name), components.schemas))
+    yield
+  }
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -44,7 +50,7 @@ ${tags
 <h1>API reference</h1>
 <p>${prose(info.description)}</p>
 ${gettingStarted}
-${tags.map(({ name, description }) => sectionOf(name, description, of(name), components.schemas)).join('\n')}
+${written.join('\n')}
 ${errorSection(document)}
 ${headerSection(document)}
 </main>

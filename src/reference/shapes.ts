@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { marketNames } from '../domain/offer.ts'
 import { endReasons } from '../domain/rental.ts'
-import { shownKinds, usageGroupings } from '../domain/statement.ts'
+import { shownKinds, sumKinds, usageGroupings } from '../domain/statement.ts'
 
 const time = z.iso.datetime({ offset: true })
 const money = z.string().regex(/^-?\d+\.\d{2,6}$/)
@@ -264,21 +264,43 @@ export const transactionsAnswer = z.object({
   ),
   next_cursor: nextCursor,
 })
+const usageGroup = z.object({
+  group: z.string(),
+  requests: count,
+  input_tokens: count,
+  cached_input_tokens: count,
+  output_tokens: count,
+  cost: money,
+})
 export const usageAnswer = z.object({
   group_by: z.enum(usageGroupings),
   from: z.iso.date(),
   to: z.iso.date(),
   currency,
-  usage: z.array(
+  usage: z.array(usageGroup),
+})
+export const usageOfAllAnswer = z.object({
+  group_by: z.enum(sumKinds),
+  month: z.string(),
+  currency,
+  usage: z.array(usageGroup),
+})
+export const rentalsOfAllAnswer = z.object({
+  instances: z.array(
     z.object({
-      group: z.string(),
-      requests: count,
-      input_tokens: count,
-      cached_input_tokens: count,
-      output_tokens: count,
-      cost: money,
+      id: z.string(),
+      account_id: z.string(),
+      provider: market,
+      status: instanceStatus,
+      gpu_model: z.string(),
+      gpu_count: count,
+      location: z.string().nullable(),
+      price_per_hour: z.number(),
+      cost_so_far: z.number(),
+      created_at: time,
     }),
   ),
+  next_cursor: nextCursor,
 })
 export const payment = z
   .object({

@@ -175,6 +175,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     const position = journal.append(JSON.stringify(event))
     if (position === 0) lose(1, 'the journal is full')
     if (event.event !== 'mark') metrics.count(instruments.ledgerEntries, { kind: event.event })
+    if (event.event === 'settle') metrics.count(instruments.revenue, { kind: 'inference' }, event.amount / 1e6)
     if (journal.pending >= groupSize && failures === 0 && !mode.readOnly) void enter()
     else wakeIn(groupEveryMs)
     return position

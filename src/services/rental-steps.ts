@@ -142,6 +142,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
     if (!turned) return undefined
     if (isRefusal(turned)) return toEnd(rental, control, reasonOf(turned))
+    metrics.count(instruments.revenue, { kind: 'gpu' }, accrued / 1e6)
     return isAhead ? buy(turned, control) : turned
   }
 
@@ -185,13 +186,16 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       if (!rental.endedAt) return later(rental, 1_000, { endedAt: now(), failures: 0 })
       return rental.failures < soonBillTries ? again(rental) : later(rental, billEveryMs)
     }
-    return rentals.end(rental, {
+    const [settle, refund] = [Math.max(0, total - rental.settled), Math.max(0, rental.settled - total)]
+    const ended = await rentals.end(rental, {
       at: now(),
       state: rental.reason === 'owner' || rental.reason === 'group' ? 'gone' : 'failed',
       reason: rental.reason ?? 'owner',
-      settle: Math.max(0, total - rental.settled),
-      refund: Math.max(0, rental.settled - total),
+      ...{ settle, refund },
     })
+    if (ended) metrics.count(instruments.revenue, { kind: 'gpu' }, settle / 1e6)
+    if (ended && refund > 0) metrics.count(instruments.refunds, { kind: 'gpu' }, refund / 1e6)
+    return ended
   }
 
   /** What it all came to; undefined = the market has not told yet. */

@@ -6,6 +6,8 @@ interface Instrument {
   name: string
   help: string
   labels: readonly string[]
+  /** Tells of the operator's business: there only where `/metrics` asks for a token. */
+  business?: true
 }
 export interface Counter extends Instrument {
   kind: 'counter'
@@ -33,6 +35,11 @@ const histogram = <const L extends readonly string[]>(
   buckets: readonly number[],
   help: string,
 ) => ({ kind: 'histogram', name, labels, buckets, help }) as const
+
+const business = <I extends Counter | Gauge>(instrument: I): I & { business: true } => ({
+  ...instrument,
+  business: true,
+})
 
 export const instruments = {
   httpRequests: counter('http_requests_total', ['method', 'route', 'status'], 'Requests answered, by route pattern.'),
@@ -176,5 +183,26 @@ export const instruments = {
   rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
   signIns: counter('sign_ins_total', ['result'], 'Attempts to sign in: signed_in, wrong, delayed.'),
   routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
+  revenue: business(
+    counter(
+      'revenue_usd_total',
+      ['kind'],
+      'What this pod has charged accounts, in US dollars: inference, gpu. Only with `METRICS_TOKEN`.',
+    ),
+  ),
+  refunds: business(
+    counter(
+      'refunds_usd_total',
+      ['kind'],
+      'What it has given back of that, where a market billed less: gpu. Only with `METRICS_TOKEN`.',
+    ),
+  ),
+  servingGpus: business(
+    gauge(
+      'gpu_machines_serving',
+      ['state'],
+      'Machines of deployments that this pod sends calls to: busy (a call is under way), idle. Only with `METRICS_TOKEN`.',
+    ),
+  ),
   buildInfo: gauge('build_info', ['version'], 'Always 1.'),
 } satisfies Record<string, Counter | Gauge | Histogram>

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readConsoleFiles } from '../../adapters/node/console-files.ts'
+import { maxApiKeys } from '../../src/domain/principal.ts'
 import { openPage, startBrowser, type Watched } from '../support/browser.ts'
-import { startTestGateway, type TestGateway, testKey } from '../support/gateway.ts'
+import { startTestGateway, type TestGateway, testAccountId, testKey } from '../support/gateway.ts'
 
 const screenshots = join(import.meta.dirname, '../../.cache/screenshots')
 const breaker = 'openai:other'
@@ -89,6 +90,32 @@ describe('an operator', () => {
     await shot(seen, 'admin-receipt')
   }, 60_000)
 
+  test('sees what all accounts spend, by day, account, model and key', async () => {
+    const { page } = seen
+    await gateway.post('/v1/chat/completions', chat)
+    const groups = async () => (await (await gateway.get('/api/v1/admin/usage?group_by=model')).json()).usage
+    await expect.poll(async () => (await groups()).length, { timeout: 20_000 }).toBeGreaterThan(0)
+    await open(seen, 'Spending')
+    await page
+      .getByRole('row', { name: /gpt-4o-mini/ })
+      .first()
+      .waitFor()
+    await page.getByRole('img', { name: 'Cost by day' }).waitFor()
+    expect(await page.getByRole('row', { name: new RegExp(`${testAccountId}(?!/)`) }).count()).toBeGreaterThan(0)
+    await shot(seen, 'admin-spending')
+  }, 60_000)
+
+  test('sees the machines of all accounts, and what such machines have cost', async () => {
+    const { page } = seen
+    const { offers } = await (await gateway.get('/api/v1/gpu/offers?gpu_model=RTX%204090&limit=1')).json()
+    const order = { offer_id: offers[0].id, image: 'ubuntu:24.04', max_hours: 1 }
+    await gateway.post('/api/v1/gpu/instances', order, { headers: { 'idempotency-key': crypto.randomUUID() } })
+    await open(seen, 'GPUs')
+    await page.getByRole('row', { name: new RegExp(testAccountId) }).waitFor()
+    await page.getByRole('img', { name: /RTX 4090, the cheapest for one GPU and hour: / }).waitFor()
+    await shot(seen, 'admin-gpus')
+  }, 60_000)
+
   test('begins a fault and ends it', async () => {
     const { page } = seen
     await open(seen, 'Game day')
@@ -104,10 +131,15 @@ describe('an operator', () => {
     for (const expected of ['dark', 'light']) {
       await page.getByRole('button', { name: 'Theme' }).click()
       expect(await theme()).toBe(expected)
-      for (const name of ['Overview', 'Breakers', 'Requests', 'Accounts', 'Game day']) {
+      for (const name of ['Overview', 'Breakers', 'Requests', 'Accounts', 'Spending', 'GPUs', 'Game day']) {
         await open(seen, name)
         await page.waitForLoadState('load')
         expect(await seen.inaccessible(), `${name}, ${expected}`).toEqual([])
+      }
+      for (const name of ['Spending', 'GPUs']) {
+        await open(seen, name)
+        await page.getByRole('img').first().waitFor()
+        await shot(seen, `admin-${name.toLowerCase()}-${expected}`)
       }
       await open(seen, 'Overview')
       await page.getByText('● live').waitFor()
@@ -123,6 +155,42 @@ describe('an operator', () => {
     await page.reload()
     await page.getByRole('heading', { name: 'Operators: sign in' }).waitFor()
   }, 60_000)
+})
+
+describe('a page that shows much', () => {
+  const megabyte = 1024 * 1024
+
+  test('holds less than 20 MB, with as many keys as an account may have and a page of requests', async () => {
+    const many = await startTestGateway({ ports: { consoleFiles: readConsoleFiles() } })
+    const made = async (n: number) =>
+      (await many.post('/api/v1/auth/apikeys', { name: `key ${n}`, scopes: ['inference'] })).status
+    for (let n = 0; n < maxApiKeys - 25; n += 25) {
+      const statuses = await Promise.all(Array.from({ length: 25 }, (_, i) => made(n + i)))
+      expect(new Set(statuses)).toEqual(new Set([201]))
+    }
+    for (let n = 0; n < 500; n += 50) await Promise.all(Array.from({ length: 50 }, () => many.get('/v1/models')))
+    const { page } = await openPage(browser)
+    await page.goto(`${many.url}/console`)
+    await page.getByLabel('…or an API key').fill(testKey)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('cell', { name: 'key 24', exact: true }).waitFor()
+    const devtools = await page.context().newCDPSession(page)
+    const used = async () => {
+      await devtools.send('HeapProfiler.collectGarbage')
+      return (await devtools.send('Runtime.getHeapUsage')).usedSize / megabyte
+    }
+    expect(await used(), 'keys').toBeLessThan(20)
+    await page.goto(`${many.url}/admin#requests`)
+    await page
+      .getByRole('button', { name: /^Show the receipt/ })
+      .nth(90)
+      .waitFor()
+    expect(await used(), 'requests').toBeLessThan(20)
+    await page.goto(`${many.url}/admin#overview`)
+    await page.getByText('● live').waitFor()
+    expect(await used(), 'overview').toBeLessThan(20)
+    await many.close()
+  }, 120_000)
 })
 
 describe('a customer', () => {
@@ -159,6 +227,27 @@ describe('a customer', () => {
       await shot(seen, `console-${name.toLowerCase()}-phone`)
     }
     expect(seen.complaints).toEqual([])
+  }, 120_000)
+})
+
+describe('whoever reads the reference', () => {
+  test('finds it accessible, light and dark, and reaches all of it by the keyboard', async () => {
+    for (const dark of [false, true]) {
+      const seen = await openPage(browser, { dark })
+      await seen.page.goto(`${gateway.url}/docs`)
+      await seen.page.getByRole('heading', { level: 1 }).waitFor()
+      expect(await seen.inaccessible(), dark ? 'dark' : 'light').toEqual([])
+      expect(seen.complaints).toEqual([])
+      // The first stop skips to the content or is a link of the contents; each stop can be seen.
+      for (let stops = 0; stops < 5; stops++) {
+        await seen.page.keyboard.press('Tab')
+        const shown = await seen.page.evaluate(
+          '(() => { const e = document.activeElement, s = getComputedStyle(e); return e !== document.body && (s.outlineStyle !== "none" || s.boxShadow !== "none") })()',
+        )
+        expect(shown, `stop ${stops}`).toBe(true)
+      }
+      await seen.page.screenshot({ path: join(screenshots, `docs-${dark ? 'dark' : 'light'}.png`) })
+    }
   }, 120_000)
 })
 

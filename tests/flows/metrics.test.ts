@@ -79,3 +79,22 @@ test('promtool has no complaint', async () => {
   })
   expect(said).toBe('')
 }, 180_000)
+
+test('revenue is told to the micro-dollar where /metrics asks for a token, and not at all where it is open', async () => {
+  const revenue = async () =>
+    Number(/^revenue_usd_total\{kind="inference"\} (\S+)$/m.exec(await (await scrape()).text())?.[1] ?? 0)
+  const before = await revenue()
+  const answer = await gateway.post('/v1/chat/completions', chat)
+  await answer.text()
+  const cost = Number(answer.headers.get('x-gpuproxy-cost-usd'))
+  expect(cost).toBeGreaterThan(0)
+  expect((await revenue()) - before).toBeCloseTo(cost, 9)
+  expect(await (await scrape()).text()).toContain('gpu_machines_serving{state="busy"} 0')
+
+  const open = await startTestGateway()
+  await (await open.post('/v1/chat/completions', chat)).text()
+  const page = await (await fetch(`${open.url}/metrics`)).text()
+  expect(page).toContain('ledger_entries_total{kind="settle"} 1')
+  expect(page).not.toMatch(/revenue_usd|refunds_usd|gpu_machines_serving/)
+  await open.close()
+})

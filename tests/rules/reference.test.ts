@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest'
 import { type AppOptions, createApp } from '../../src/app.ts'
 import { type ErrorCode, errorTable } from '../../src/errors.ts'
-import { errorCodesOf, openApiDocument } from '../../src/reference/openapi.ts'
-import { referencePage } from '../../src/reference/page.ts'
+import { atOnce, errorCodesOf, openApiDocument } from '../../src/reference/openapi.ts'
+import { referencePageSteps } from '../../src/reference/page.ts'
 import { routes } from '../../src/reference/routes.ts'
 import { notOffered, statefulFamilies } from '../../src/routes/openai-bodies.ts'
 
@@ -89,7 +89,7 @@ test('every reference within the document leads somewhere', () => {
 })
 
 test('the page needs nothing from elsewhere, and every link within it leads somewhere', () => {
-  const page = referencePage(document)
+  const page = atOnce(referencePageSteps(document))
   expect(page).not.toMatch(/<script|<style|\sstyle=|\son\w+=|(?:src|href)="(?:https?:)?\/\//)
   const ids = [...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)
   expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([])

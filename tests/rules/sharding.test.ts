@@ -44,6 +44,8 @@ const fleetWide = [
   'selectLive',
   'selectByIds',
   'countRentals',
+  'selectNewest',
+  'selectWrong',
 ]
 
 let server: TestPostgres

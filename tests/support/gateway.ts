@@ -116,7 +116,7 @@ export async function startTestGateway({
     (message: string, fields: LogFields = {}) =>
       void lines.push({ level, message, ...fields })
   const log: Log = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
-  const metrics = createMetrics()
+  const metrics = createMetrics({ business: config.METRICS_TOKEN !== undefined })
   const http = createHttpClient({ connectTimeoutMs: config.CONNECT_TIMEOUT, batchMs })
   const gateway = createGateway({
     config,
@@ -160,6 +160,7 @@ export async function startTestGateway({
       statements: books.statements,
       guardrails: books.guardrails,
       upkeep: { keepReceiptDays: async () => 'done', forgetSpending: async () => 0 },
+      usageSums: books.usageSums,
       receiptKey: testReceiptKey,
       billingOutbox: createMemoryBillingOutbox({ clock }),
       paymentStore: createMemoryPaymentStore({ clock }),

@@ -1,5 +1,6 @@
 /** Puts into the ledger what its reader then finds: what settles requests is another part's work. */
 import type { Database } from '../../adapters/node/postgres/client.ts'
+import { addSums } from '../../adapters/node/postgres/usage-entry.ts'
 import { type MicroUsd, parseUsd } from '../../src/domain/money.ts'
 import { type Receipt, startOf } from '../../src/domain/receipt.ts'
 import { dayOf, type Transaction, type UsageRow } from '../../src/domain/statement.ts'
@@ -31,14 +32,17 @@ export function ledgerRows(database: Database): LedgerRows {
           as rows ("operationId" uuid, kind text, at timestamptz, amount bigint)`,
       ),
     usage: (accountId, rows) =>
-      run(
-        (sql) => sql`
-        insert into usage_days
+      run(async (sql) => {
+        const uses = sql`uses as (
+          select ${accountId}::uuid as account_id, day, "keyId" as key_id, model, requests, "inputTokens" as input_tokens,
+            "cachedInputTokens" as cached_input_tokens, "outputTokens" as output_tokens, cost
+          from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as rows (day date, "keyId" uuid, model text,
+            requests bigint, "inputTokens" bigint, "cachedInputTokens" bigint, "outputTokens" bigint, cost bigint))`
+        await sql`with ${uses} insert into usage_days
           (account_id, day, key_id, model, requests, input_tokens, cached_input_tokens, output_tokens, cost)
-        select ${accountId}, day, "keyId", model, requests, "inputTokens", "cachedInputTokens", "outputTokens", cost
-        from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as rows (day date, "keyId" uuid, model text,
-          requests bigint, "inputTokens" bigint, "cachedInputTokens" bigint, "outputTokens" bigint, cost bigint)`,
-      ),
+          select * from uses`
+        await addSums(sql, uses)
+      }),
     receipt: (accountId, receipt) =>
       run(
         (sql) => sql`

@@ -42,6 +42,32 @@ export async function faultsInBooks(database: Database): Promise<string[]> {
         or balances.held <> coalesce(open.amount, 0) or balances.leased <> coalesce(leases.amount, 0)
         or coalesce(sums.all_books, 0) <> 0`,
   )
+  return [...rows.map(({ fault }) => fault), ...(await faultsInSums(database))]
+}
+
+/** Sums of usage that are not what the usage of days says. */
+export async function faultsInSums(database: Database): Promise<string[]> {
+  const rows = await database.query(
+    'check sums',
+    undefined,
+    (sql) => sql<{ fault: string }[]>`
+      with used as (
+        select account_id, sums.kind, sums.period, sums.name, sum(requests) as requests, sum(input_tokens) as input_tokens,
+          sum(cached_input_tokens) as cached_input_tokens, sum(output_tokens) as output_tokens, sum(cost) as cost
+        from usage_days as days cross join lateral (values
+          ('day', day, ''), ('model', date_trunc('month', day::timestamp)::date, model),
+          ('key', date_trunc('month', day::timestamp)::date, key_id::text)
+        ) as sums (kind, period, name)
+        group by 1, 2, 3, 4
+      ), sums as (
+        select * from usage_sums where account_id <> '00000000-0000-0000-0000-000000000000'
+      )
+      select format('%s: usage by %s of %s %s', account_id, kind, period, name) as fault
+      from used full join sums using (account_id, kind, period, name)
+      where (used.requests, used.input_tokens, used.cached_input_tokens, used.output_tokens, used.cost)
+        is distinct from (sums.requests::numeric, sums.input_tokens::numeric, sums.cached_input_tokens::numeric,
+          sums.output_tokens::numeric, sums.cost::numeric)`,
+  )
   return rows.map(({ fault }) => fault)
 }
 

@@ -3,6 +3,7 @@
  * as the text that the journal holds: nothing is done for each of them here.
  */
 import type { Sql } from './client.ts'
+import { summed } from './usage-entry.ts'
 
 /** In one order, so that two groups never wait for each other. */
 export const lockBalances = (sql: Sql, accountIds: readonly string[]) => sql`
@@ -125,20 +126,27 @@ const enter = (sql: Sql, events: string, alone: boolean) => sql<{ account_id: st
     join ends on "accountId" = account_id and "operationId" = operation_id
     where revenue > 0 group by 1, 2 order by 1, 2
     on conflict (account_id, minute) do update set spent = spend_minutes.spent + excluded.spent
+  ), uses as materialized (
+    select account_id, (to_timestamp(at / 1000.0) at time zone 'UTC')::date as day, "keyId" as key_id, model,
+      count(*) as requests, sum("inputTokens")::bigint as input_tokens,
+      sum("cachedInputTokens")::bigint as cached_input_tokens, sum("outputTokens")::bigint as output_tokens,
+      sum(revenue)::bigint as cost
+    from end_entries join ends on "accountId" = account_id and "operationId" = operation_id
+    where event = 'settle' group by 1, 2, 3, 4
   ), used as (
     insert into usage_days (
       account_id, day, key_id, model, requests, input_tokens, cached_input_tokens, output_tokens, cost
     )
-    select account_id, (to_timestamp(at / 1000.0) at time zone 'UTC')::date, "keyId", model, count(*),
-      sum("inputTokens"), sum("cachedInputTokens"), sum("outputTokens"), sum(revenue)
-    from end_entries join ends on "accountId" = account_id and "operationId" = operation_id
-    where event = 'settle' group by 1, 2, 3, 4 order by 1, 2, 3, 4
+    select account_id, day, key_id, model, requests, input_tokens, cached_input_tokens, output_tokens, cost
+    from uses order by 1, 2, 3, 4
     on conflict (account_id, day, key_id, model) do update set
       requests = usage_days.requests + excluded.requests,
       input_tokens = usage_days.input_tokens + excluded.input_tokens,
       cached_input_tokens = usage_days.cached_input_tokens + excluded.cached_input_tokens,
       output_tokens = usage_days.output_tokens + excluded.output_tokens,
       cost = usage_days.cost + excluded.cost
+  ), summed as (
+    ${summed(sql)}
   ), receipted as (
     insert into receipts (account_id, request_id, day, receipt)
     select account_id, operation_id, (

@@ -16,6 +16,7 @@ import { rentals } from './migrations/0009-rentals.ts'
 import { deployments } from './migrations/0010-deployments.ts'
 import { priceHours } from './migrations/0011-price-hours.ts'
 import { bidsAndPreferences } from './migrations/0013-bids-and-preferences.ts'
+import { usageSums } from './migrations/0014-usage-sums.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -37,6 +38,7 @@ export const all: readonly Migration[] = [
   deployments,
   priceHours,
   bidsAndPreferences,
+  usageSums,
 ]
 
 /** Any number, the same in every version of the gateway. */

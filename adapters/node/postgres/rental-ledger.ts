@@ -1,6 +1,7 @@
 /** The money of rentals: each statement is one entry and all that it moves. The balance is locked before. */
 import { hourOperation, type Rental } from '../../../src/domain/rental.ts'
 import type { Sql } from './client.ts'
+import { summed } from './usage-entry.ts'
 
 /** For its hour. */
 export const holdHour = (sql: Sql, { accountId, id, hour, held }: Rental, at: Date) => sql`
@@ -36,15 +37,20 @@ export const settleHour = (sql: Sql, rental: Rental, amount: number, at: Date) =
     select ${accountId}, floor(extract(epoch from least(${at}::timestamptz, now())) / 60)::int, ${amount}
     where ${amount}::bigint > 0
     on conflict (account_id, minute) do update set spent = spend_minutes.spent + excluded.spent
+  ), uses as (
+    select ${accountId}::uuid as account_id, (${at}::timestamptz at time zone 'UTC')::date as day,
+      ${keyId}::uuid as key_id, ${modelOf(rental)}::text as model, ${hour === 0 ? 1 : 0}::bigint as requests,
+      0 as input_tokens, 0 as cached_input_tokens, 0 as output_tokens, ${amount}::bigint as cost
+    where ${amount}::bigint > 0
   ), used as (
     insert into usage_days (
       account_id, day, key_id, model, requests, input_tokens, cached_input_tokens, output_tokens, cost
     )
-    select ${accountId}, (${at}::timestamptz at time zone 'UTC')::date, ${keyId}, ${modelOf(rental)},
-      ${hour === 0 ? 1 : 0}, 0, 0, 0, ${amount}
-    where ${amount}::bigint > 0
+    select * from uses
     on conflict (account_id, day, key_id, model) do update set
       requests = usage_days.requests + excluded.requests, cost = usage_days.cost + excluded.cost
+  ), summed as (
+    ${summed(sql)}
   ), outbound as (
     insert into billing_outbox (account_id, operation_id, at, amount)
     select ${accountId}, ${operation}, ${at}, ${amount} where ${amount}::bigint > 0
@@ -75,9 +81,16 @@ export const refundHours = (sql: Sql, rental: Rental, amount: number, at: Date) 
     where account_id = ${accountId} and minute = minutes.number
   ), days as (
     select (hours.at at time zone 'UTC')::date as number, sum(back) as back from hours group by 1
+  ), uses as (
+    select ${accountId}::uuid as account_id, number as day, ${keyId}::uuid as key_id, ${modelOf(rental)}::text as model,
+      0 as requests, 0 as input_tokens, 0 as cached_input_tokens, 0 as output_tokens, -back as cost
+    from days where back > 0
   ), used as (
-    update usage_days set cost = cost - back from days
-    where account_id = ${accountId} and day = days.number and key_id = ${keyId} and model = ${modelOf(rental)}
+    update usage_days set cost = usage_days.cost + uses.cost from uses
+    where usage_days.account_id = ${accountId} and usage_days.day = uses.day
+      and usage_days.key_id = uses.key_id and usage_days.model = uses.model
+  ), summed as (
+    ${summed(sql)}
   )
   update balances set available = available + ${amount}::bigint where account_id = ${accountId}`
 }

@@ -117,11 +117,17 @@ export const selectRentals = (sql: Sql, accountId: string, page: Parameters<Rent
   const { limit, before = lastId, reservationId = null, deploymentId = null, withGone = false } = page
   return sql<RentalRow[]>`
   select ${columns(sql)} from rentals
-  where account_id = ${accountId} and rental_id < ${before} and (state <> 'gone' or ${withGone}::boolean)
+  where account_id = ${accountId} and rental_id < ${before} ${withGone ? sql`` : sql`and state <> 'gone'`}
     and (${reservationId}::uuid is null or reservation_id = ${reservationId}::uuid)
     and (${deploymentId}::uuid is null or deployment_id = ${deploymentId}::uuid)
   order by rental_id desc limit ${limit}`
 }
+
+export const selectNewest = (sql: Sql, { limit, before = lastId }: Parameters<Rentals['newest']>[0]) => sql<
+  RentalRow[]
+>`
+  select ${columns(sql)} from rentals
+  where rental_id < ${before} and state <> 'gone' order by rental_id desc limit ${limit}`
 
 /** What another pod is at is passed over. */
 export const updateDueRentals = (sql: Sql, ask: Parameters<Rentals['takeDue']>[0], changeId: string) => sql<

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect } from 'vitest'
 import { systemClock } from '../../../src/resilience/clock.ts'
 import { rentalsContract } from '../../../tests/contracts/rentals.ts'
-import { faultsInLedger } from '../../../tests/support/ledger.ts'
+import { faultsInLedger, faultsInSums } from '../../../tests/support/ledger.ts'
 import { startTestPostgres, type TestPostgres } from '../../../tests/support/postgres.ts'
 import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
 import { createCredits } from './credits.ts'
@@ -39,6 +39,10 @@ rentalsContract('the rentals in PostgreSQL', async () => {
         windowLimits: {},
       },
     }),
-    sound: async () => expect(await faultsInLedger(cluster.pools.general)).toEqual([]),
+    sound: async () =>
+      expect([
+        ...(await faultsInLedger(cluster.pools.general)),
+        ...(await faultsInSums(cluster.pools.general)),
+      ]).toEqual([]),
   }
 })

@@ -16,6 +16,7 @@ import {
   selectByChange,
   selectByIds,
   selectLive,
+  selectNewest,
   selectOwn,
   selectRental,
   selectRentals,
@@ -145,6 +146,11 @@ export function createRentals({ cluster, clock, windowLimits }: RentalsOptions):
     async byIds(rentalIds) {
       // By this machines are destroyed: a replica may not have heard of a rental yet.
       const rows = await cluster.read('rentals by id', { reads: 'primary' }, (sql) => selectByIds(sql, rentalIds))
+      return rows.map(toRental)
+    },
+
+    async newest(page) {
+      const rows = await cluster.read('newest rentals', { reads: 'any' }, (sql) => selectNewest(sql, page))
       return rows.map(toRental)
     },
 

@@ -1,16 +1,21 @@
-/** What an account's owner is shown of the ledger. Nothing here reads more rows than it answers, but for sums of days. */
+/**
+ * What an account's owner is shown of the ledger. Nothing here reads more rows than it answers, but for usage by model or
+ * key of what is no whole month.
+ */
 import type { EndEvent } from '../../../src/domain/ledger.ts'
 import { receiptOf, startOf } from '../../../src/domain/receipt.ts'
 import {
   dayOf,
+  daysAfter,
   type ShownKind,
-  type UsageAmounts,
+  type SumKind,
   type UsagePlace,
   type UsageQuestion,
 } from '../../../src/domain/statement.ts'
 import type { Statements } from '../../../src/ports.ts'
 import type { Sql } from './client.ts'
 import type { Cluster } from './cluster.ts'
+import { type AmountsRow, toAmounts } from './usage-amounts.ts'
 
 export function createStatements({ cluster }: { cluster: Pick<Cluster, 'read'> }): Statements {
   return {
@@ -95,26 +100,33 @@ export const selectTransactions = (sql: Sql, accountId: string, from: typeof new
   order by ledger_entries.at desc, operation_id desc, kind
   limit ${limit}`
 
-interface AmountsRow {
-  requests: string
-  input_tokens: string
-  cached_input_tokens: string
-  output_tokens: string
-  cost: string
-}
-
-const toAmounts = (row: AmountsRow): UsageAmounts => ({
-  requests: Number(row.requests),
-  inputTokens: Number(row.input_tokens),
-  cachedInputTokens: Number(row.cached_input_tokens),
-  outputTokens: Number(row.output_tokens),
-  cost: Number(row.cost),
-})
-
 type GroupRow = AmountsRow & { group: string }
 
-const selectUsage = (sql: Sql, accountId: string, { groupBy, from, to }: UsageQuestion) => sql<GroupRow[]>`
-  select case ${groupBy}::text when 'day' then to_char(day, 'YYYY-MM-DD') when 'key' then key_id::text else model end as group,
+/** Whole months are summed already, as days are. Others are added up: pages do not ask for them. */
+function selectUsage(sql: Sql, accountId: string, { groupBy, from, to }: UsageQuestion) {
+  const isSummed = groupBy === 'day' || (from.endsWith('-01') && daysAfter(to, 1).endsWith('-01'))
+  return isSummed
+    ? selectSums(sql, accountId, { groupBy, from, to })
+    : selectUsageOfDays(sql, accountId, { groupBy, from, to })
+}
+
+/** Of one month, a row for each group. */
+export const selectSums = (
+  sql: Sql,
+  accountId: string,
+  { groupBy, from, to }: { groupBy: SumKind; from: string; to: string },
+) => sql<GroupRow[]>`
+  select case kind when 'day' then to_char(period, 'YYYY-MM-DD') else name end as group, sum(requests) as requests,
+    sum(input_tokens) as input_tokens, sum(cached_input_tokens) as cached_input_tokens,
+    sum(output_tokens) as output_tokens, sum(cost) as cost
+  from usage_sums
+  where account_id = ${accountId} and kind = ${groupBy} and period between ${from}::text::date and ${to}::text::date
+  group by 1
+  order by sum(cost) desc, 1
+  limit 1000`
+
+const selectUsageOfDays = (sql: Sql, accountId: string, { groupBy, from, to }: UsageQuestion) => sql<GroupRow[]>`
+  select case ${groupBy}::text when 'key' then key_id::text else model end as group,
     sum(requests) as requests, sum(input_tokens) as input_tokens, sum(cached_input_tokens) as cached_input_tokens,
     sum(output_tokens) as output_tokens, sum(cost) as cost
   from usage_days
