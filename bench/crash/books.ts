@@ -28,7 +28,8 @@ export async function drained(database: Database, timeoutMs: number) {
   }
 }
 
-export async function bookedEnds(database: Database): Promise<BookedEnd[]> {
+/** @param since of operations that began then or later. */
+export async function bookedEnds(database: Database, since = new Date(0)): Promise<BookedEnd[]> {
   const rows = await database.query(
     'ends',
     undefined,
@@ -36,7 +37,7 @@ export async function bookedEnds(database: Database): Promise<BookedEnd[]> {
       select entries.operation_id as id, kind, revenue, receipt as "end"
       from ledger_entries as entries
       join receipts on receipts.account_id = entries.account_id and receipts.request_id = entries.operation_id
-      where kind in ('settle', 'release')`,
+      where kind in ('settle', 'release') and at >= ${since}`,
   )
   return rows.map(({ id, kind, revenue, end }) => ({
     operationId: id,

@@ -89,7 +89,7 @@ async function primaryLost(say: (line: string) => void): Promise<Bar[]> {
       ),
       atMost('a refusal takes at most', 300, Math.max(...refusals.map(({ ms }) => ms)), ' ms'),
       atMost('writing is back after the promotion', 5_000, Math.max(0, lastRefusal - promotedAt), ' ms'),
-      ...(await setting.ledgerBars(load.history, 'standby')),
+      ...(await setting.ledgerBars(load.history, { of: 'standby' })),
       told('requests', `${sent.length}, ${refusals.length} spends refused; not whole: ${othersOf(served)}`),
       told(
         'p99 good / outage / after',

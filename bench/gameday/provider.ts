@@ -62,8 +62,9 @@ export interface GamedayProvider {
   /** Without `/v1`. */
   urls: Record<Upstream | 'direct' | 'billing', string>
   set(upstream: Upstream, mode: Mode): Promise<void>
-  /** All so far. */
+  /** All so far, or since it was told to forget. */
   records(): Promise<Records>
+  forget(): Promise<void>
   close(): Promise<void>
 }
 
@@ -76,7 +77,7 @@ export interface ProviderOptions {
   seed?: number
 }
 
-type Order = { upstream: Upstream; mode: Mode } | 'records'
+type Order = { upstream: Upstream; mode: Mode } | 'records' | 'forget'
 
 export const wallNow = () => performance.timeOrigin + performance.now()
 /** Told by the provider's usage: it names the call in the books. */
@@ -103,6 +104,7 @@ export async function startGamedayProvider(options: ProviderOptions = {}): Promi
     urls,
     set: (upstream, mode) => tell({ upstream, mode }),
     records: () => tell('records'),
+    forget: () => tell('forget'),
     close: async () => void (await worker.terminate()),
   }
 }
@@ -207,6 +209,12 @@ async function serve({ streamTokens = defaultStreamTokens, tokenMs = 10, seed = 
   parentPort?.on('message', async (order: Order) => {
     if (order === 'records') {
       return parentPort?.postMessage({ calls, lists, charges: [...charges.values()], contradictions } satisfies Records)
+    }
+    if (order === 'forget') {
+      calls.length = 0
+      lists.length = 0
+      charges.clear()
+      return parentPort?.postMessage('done')
     }
     const { upstream, mode } = order
     modes[upstream] = mode

@@ -62,9 +62,9 @@ export interface Setting {
   series(pod: Pod, name: string): Promise<Map<string, number>>
   /**
    * Waits until all that was used is in the books and billed, and holds the books against the provider's record and what
-   * the callers saw. `of`: who is the primary now.
+   * the callers saw. `of`: who is the primary now. `since`: when the first of these calls was made.
    */
-  ledgerBars(history: readonly Sent[], of?: 'primary' | 'standby'): Promise<Bar[]>
+  ledgerBars(history: readonly Sent[], how?: { of?: 'primary' | 'standby'; since?: Date }): Promise<Bar[]>
 }
 
 const settleTimeoutMs = 60_000
@@ -104,6 +104,8 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
     const startPod = async (own = join(folder, `pod-${started}`)): Promise<Pod> => {
       const pod = started++
       await mkdir(own, { recursive: true })
+      // What a dead one has logged is no word of this one's.
+      await rm(join(own, 'gateway.log'), { force: true })
       const routing = join(own, 'routing.yaml')
       await writeFile(routing, routingFile(provider, String(pod), options.timeouts))
       const server = await startGateway({
@@ -154,7 +156,7 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
         const values = [...(await series(pod, name)).values()]
         return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0)
       },
-      ledgerBars: async (history, of = 'primary') => {
+      ledgerBars: async (history, { of = 'primary', since } = {}) => {
         const database = await connectPostgres({ ...servers[of].connection, clock, max: 1, statementTimeoutMs: 30_000 })
         try {
           const left = await drained(database, settleTimeoutMs)
@@ -162,7 +164,7 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
             history,
             left,
             records: await provider.records(),
-            ends: await bookedEnds(database),
+            ends: await bookedEnds(database, since),
             streamTokens: options.provider?.streamTokens ?? defaultStreamTokens,
           })
           const lostEvents = await Promise.all(

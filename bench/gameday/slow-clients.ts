@@ -13,7 +13,11 @@ const everyMs = 1_000
 const post = (body: string, length = body.length) =>
   `POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer ${apiKey}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`
 
-/** A third of each kind; one that is cut comes again. Their calls are never whole, so no provider sees one. */
+const page = 'GET /openapi.json HTTP/1.1\r\nhost: gateway\r\n\r\n'
+/** More than the kernel keeps for somebody who does not read. */
+const pages = 20
+
+/** A third of each kind; one that is cut comes again. None of their calls is whole, so no provider sees one. */
 export function startSlowClients(url: string, count: number): SlowClients {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
@@ -23,14 +27,12 @@ export function startSlowClients(url: string, count: number): SlowClients {
     const socket = connect(Number(port), hostname)
     sockets.add(socket)
     socket.on('error', () => {}) // It is cut, and counted when it closes.
-    const timer = setInterval(() => socket.write(nth % 3 === 0 ? 'x' : ' '), everyMs)
+    const reads = nth % 3 !== 2
+    const timer = setInterval(() => reads && socket.write(nth % 3 === 0 ? 'x' : ' '), everyMs)
     socket.once('connect', () => {
       if (nth % 3 === 0) socket.write('GET /v1/models HTTP/1.1\r\nx-slow: ')
       if (nth % 3 === 1) socket.write(post('{', bodyOf('pair', 0).length))
-      if (nth % 3 === 2) {
-        socket.pause()
-        socket.write('GET /v1/models HTTP/1.1\r\nhost: gateway\r\n')
-      }
+      if (!reads) socket.write(page.repeat(pages))
     })
     socket.once('close', () => {
       clearInterval(timer)
@@ -40,7 +42,7 @@ export function startSlowClients(url: string, count: number): SlowClients {
       // Not at once: a storm of connections is another fault.
       setTimeout(() => !stopped && open(nth), everyMs)
     })
-    if (nth % 3 !== 2) socket.resume()
+    if (reads) socket.resume()
   }
   for (let nth = 0; nth < count; nth++) open(nth)
   return {

@@ -8,7 +8,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 
 export type LinkState =
   | 'well'
-  /** Nobody listens, and what was open is reset. */
+  /** Nobody listens, and what was open is closed. */
   | 'cut'
   /** Bytes stay where they are, and new connections are taken but lead nowhere. */
   | 'silent'
@@ -24,16 +24,21 @@ export interface TcpLink {
 export async function startTcpLink(target: { host: string; port: number }): Promise<TcpLink> {
   const worker = new Worker(new URL(import.meta.url), { workerData: target })
   const [port] = (await once(worker, 'message')) as [number]
+  // One order at a time: the answer is to the last one.
+  const set = async (state: LinkState) => {
+    const done = once(worker, 'message')
+    worker.postMessage(state)
+    await done
+  }
   return {
     name: `127.0.0.1:${port}`,
     port,
-    // One order at a time: the answer is to the last one.
-    async set(state) {
-      const done = once(worker, 'message')
-      worker.postMessage(state)
-      await done
+    set,
+    async close() {
+      // A thread that ends with sockets open may never get through with closing them.
+      await set('cut')
+      await worker.terminate()
     },
-    close: async () => void (await worker.terminate()),
   }
 }
 
@@ -45,8 +50,8 @@ async function serve(target: { host: string; port: number }) {
     const pair: [Socket, Socket] = [near, far]
     pairs.add(pair)
     for (const [one, other] of [pair, [far, near] as const]) {
-      // An end that breaks takes the other one with it.
-      one.on('error', () => other.resetAndDestroy())
+      // An end that breaks takes the other one with it. No RST: it fails where the other direction has ended already.
+      one.on('error', () => other.destroy())
       one.on('close', () => {
         pairs.delete(pair)
         other.destroy()
@@ -70,8 +75,8 @@ async function serve(target: { host: string; port: number }) {
       const closed = once(server, 'close')
       server.close()
       for (const [near, far] of pairs) {
-        near.resetAndDestroy()
-        far.resetAndDestroy()
+        near.destroy()
+        far.destroy()
       }
       await closed
     } else if (next !== 'cut' && !server.listening) await listen(port)
