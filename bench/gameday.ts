@@ -13,6 +13,7 @@ import { postgresRows } from './gameday/postgres.ts'
 import { providerRows } from './gameday/providers.ts'
 import { redisRows } from './gameday/redis.ts'
 import type { Bar, Capacity, Day, GamedayRow } from './gameday/row.ts'
+import { closeSettings } from './gameday/setting.ts'
 import { strainRows } from './gameday/strain.ts'
 import { loadAverage } from './proc.ts'
 import { pin, supervise } from './processes.ts'
@@ -59,7 +60,7 @@ if (unknown) {
 }
 
 const progress = createProgress()
-const rows = await supervise(run, async () => {})
+const rows = await supervise(run, closeSettings)
 process.exit(rows.every(({ bars }) => bars.every(({ met }) => met)) ? 0 : 1)
 
 async function run(): Promise<Result[]> {

@@ -11,7 +11,7 @@ import { atMost, type Bar, told } from './bars.ts'
 import { plot } from './capacity/plot.ts'
 import { measureCapacity } from './gameday/capacity.ts'
 import { type Kind, othersOf, p99, type Sent, startLoad } from './gameday/load.ts'
-import { chats, inSetting, reads, type Setting, streams } from './gameday/setting.ts'
+import { chats, closeSettings, inSetting, reads, type Setting, streams } from './gameday/setting.ts'
 import { loadAverage, residentMib } from './proc.ts'
 import { pin, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
@@ -52,7 +52,7 @@ interface Round {
 
 const progress = createProgress()
 const say = (line: string) => progress.show(line)
-const bars = await supervise(run, async () => {})
+const bars = await supervise(run, closeSettings)
 process.exit(bars.every(({ met }) => met) ? 0 : 1)
 
 async function run(): Promise<Bar[]> {

@@ -1,30 +1,63 @@
-/** What the loads of the rows are shares of: what one gateway on one core answers, and what the provider itself can do. */
-import { findPeak } from '../find-peak.ts'
-import { type Kind, startLoad } from './load.ts'
+/**
+ * What the loads of the rows are shares of: the highest rate of an open-loop sweep at which one gateway on one core still
+ * keeps up, and what the provider and the generator do without one.
+ */
+import { type Kind, p99, p99Of, type Sent, startLoad } from './load.ts'
 import type { Capacity } from './row.ts'
 import { chats, inSetting, streams } from './setting.ts'
 
-const stepSeconds = 2
+const stepSeconds = 4
+const growth = 1.25
+/** A rate that is missed once may have met somebody else's work on the machine. */
+const triesAtRate = 2
 const longStream = 200
+/** Beyond this an answer waits for others: the knee. */
+const limitMs = { chats: 50, streams: 400 }
+/** Of the generator: what it sends late is no word on a gateway. */
+const lagLimitMs = 25
+
+interface Sweep {
+  name: string
+  targets: readonly string[]
+  kind: (perSecond: number) => Kind
+  firstRate: number
+  limitMs: number
+  say(line: string): void
+}
 
 export async function measureCapacity(say: (line: string) => void): Promise<Capacity> {
   return inSetting({ size: 1, provider: { streamTokens: longStream, tokenMs: 0 } }, async ({ urls, provider }) => {
-    const peak = async (name: string, targets: readonly string[], kind: (perSecond: number) => Kind) => {
-      const found = await findPeak(async (perSecond) => {
-        const load = await startLoad(targets, [kind(perSecond)], stepSeconds)
-        const sent = await load.done
-        const last = Math.max(...sent.map(({ at, ms }) => at + ms))
-        return sent.filter(({ whole }) => whole).length / Math.max(stepSeconds, last / 1_000)
-      })
-      say(`${name}: ${found.toFixed(0)} a second at most`)
-      return found
-    }
+    const direct = [provider.urls.direct]
+    const small = { kind: (perSecond: number) => chats(perSecond), firstRate: 200, limitMs: limitMs.chats, say }
     return {
-      provider: await peak('the provider itself, with this generator', [provider.urls.direct], (perSecond) =>
-        chats(perSecond),
-      ),
-      chats: await peak('small completions through a gateway', urls(), (perSecond) => chats(perSecond)),
-      streams: await peak('streams of 200 tokens through a gateway', urls(), (perSecond) => streams(perSecond)),
+      provider: await knee({ ...small, name: 'the provider itself', targets: direct, firstRate: 1_000 }),
+      chats: await knee({ ...small, name: 'small completions through a gateway', targets: urls() }),
+      streams: await knee({
+        name: `streams of ${longStream} tokens through a gateway`,
+        targets: urls(),
+        kind: (perSecond) => streams(perSecond),
+        firstRate: 10,
+        limitMs: limitMs.streams,
+        say,
+      }),
     }
   })
 }
+
+async function knee({ name, targets, kind, firstRate, limitMs, say }: Sweep): Promise<number> {
+  const keepsUp = async (perSecond: number) => {
+    for (let tries = 1; tries <= triesAtRate; tries++) {
+      const load = await startLoad(targets, [kind(perSecond)], stepSeconds)
+      if (isWell(await load.done, limitMs)) return true
+    }
+    return false
+  }
+  let rate = firstRate
+  if (!(await keepsUp(rate))) throw new Error(`${name}: ${rate} a second are too many already; is the machine busy?`)
+  while (await keepsUp(rate * growth)) rate *= growth
+  say(`${name}: ${rate.toFixed(0)} a second at most`)
+  return rate
+}
+
+const isWell = (sent: readonly Sent[], limitMs: number) =>
+  sent.every(({ whole }) => whole) && p99(sent) <= limitMs && p99Of(sent.map(({ lagMs }) => lagMs)) <= lagLimitMs

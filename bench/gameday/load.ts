@@ -175,7 +175,8 @@ export async function startLoad(
     const all: Promise<Sent>[] = []
     for (const { kind, nth, at } of plan) {
       if (stopped) break
-      if (at - now() > 1) await sleep(at - now())
+      const waitMs = at - now()
+      if (waitMs > 1) await sleep(waitMs)
       all.push(send(kind, nth, at))
     }
     const sent = await Promise.all(all)

@@ -72,10 +72,21 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 /** A micro-dollar for a token of the prompt, four for one of the answer. */
 const price = { input_per_million: 1, output_per_million: 4 }
 
+const openSettings = new Set<() => Promise<void>>()
+
+/** For a run that is interrupted: nothing that it started may stay. */
+export async function closeSettings(): Promise<void> {
+  for (const close of openSettings) await close()
+}
+
 export async function inSetting<T>(options: SettingOptions, work: (setting: Setting) => Promise<T>): Promise<T> {
   const { size, env = {}, nodeFlags = () => [] } = options
   const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-gameday-'))
   const closing: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
+  const close = async () => {
+    for (const each of closing.splice(0).reverse()) await each()
+  }
+  openSettings.add(close)
   const keep = <C extends { close(): Promise<unknown> }>(opened: C): C => {
     closing.push(() => opened.close())
     return opened
@@ -190,7 +201,8 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
       },
     })
   } finally {
-    for (const close of closing.reverse()) await close()
+    openSettings.delete(close)
+    await close()
   }
 }
 
