@@ -29,7 +29,8 @@ interface Result {
 }
 
 interface Results {
-  capacity?: Capacity
+  /** By the number of gateways. */
+  capacity?: Record<string, Capacity>
   rows: Result[]
 }
 
@@ -76,13 +77,14 @@ async function run(): Promise<Result[]> {
   const full: Day = {
     name: 'full',
     phases: fullPhases,
-    async capacity() {
-      if (!results.capacity) {
-        say('measuring what one core can do …')
-        results.capacity = await measureCapacity(say)
-        await save()
-      }
-      return results.capacity
+    async capacity(size) {
+      const known = results.capacity?.[size]
+      if (known) return known
+      say(`measuring what ${size} on one core can do …`)
+      const found = await measureCapacity(size, say)
+      results.capacity = { ...results.capacity, [size]: found }
+      await save()
+      return found
     },
   }
   const day = values.fast ? fastDay : full
@@ -119,12 +121,13 @@ function report({ capacity }: Results, shown: readonly Result[]): string {
     bars.map(({ name, want, got, met }) => [id, name, want, got, want === '' ? '' : met ? 'met' : 'MISSED']),
   )
   const bars = shown.flatMap(({ bars }) => bars.filter(({ want }) => want !== ''))
-  const core =
-    capacity &&
-    `one core: ${capacity.chats.toFixed(0)} completions/s, ${capacity.streams.toFixed(0)} streams of 200 tokens/s; the provider itself ${capacity.provider.toFixed(0)}/s`
+  const cores = Object.entries(capacity ?? {}).map(
+    ([size, { chats, streams, provider }]) =>
+      `${size} on one core: ${chats.toFixed(0)} completions/s, ${streams.toFixed(0)} streams of 200 tokens/s; the provider itself ${provider.toFixed(0)}/s`,
+  )
   return [
     table(['row', 'what', 'want', 'got', ''], lines),
-    ...(core ? ['', core] : []),
+    ...(cores.length > 0 ? ['', ...cores] : []),
     '',
     `${bars.filter(({ met }) => met).length} of ${bars.length} bars met in ${shown.length} of ${all.length} rows`,
   ].join('\n')

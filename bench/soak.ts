@@ -58,7 +58,7 @@ process.exit(bars.every(({ met }) => met) ? 0 : 1)
 async function run(): Promise<Bar[]> {
   await pin(process.pid, otherCore)
   say(`seed ${seed}; load average ${await loadAverage()}`)
-  const perSecond = values.rate ? Number(values.rate) : share * (await measureCapacity(say)).chats
+  const perSecond = values.rate ? Number(values.rate) : share * (await measureCapacity(size, say)).chats
   const kinds = [chats(perSecond * 0.8), streams(perSecond * 0.1), reads('offers', '/api/v1/gpu/offers?limit=5', 5)]
   // A caller who asks for no stream waits for a silent provider no longer than a fault lasts.
   const timeouts = { headers: '3s', first_token: '3s', total: '5s' }

@@ -1,6 +1,6 @@
 /**
- * What the loads of the rows are shares of: the highest rate of an open-loop sweep at which one gateway on one core still
- * keeps up, and what the provider and the generator do without one.
+ * What the loads of the rows are shares of: the highest rate of an open-loop sweep at which the gateways, which share one
+ * core, still keep up, and what the provider and the generator do without any.
  */
 import { type Kind, p99, p99Of, type Sent, startLoad } from './load.ts'
 import type { Capacity } from './row.ts'
@@ -25,15 +25,15 @@ interface Sweep {
   say(line: string): void
 }
 
-export async function measureCapacity(say: (line: string) => void): Promise<Capacity> {
-  return inSetting({ size: 1, provider: { streamTokens: longStream, tokenMs: 0 } }, async ({ urls, provider }) => {
+export async function measureCapacity(size: number, say: (line: string) => void): Promise<Capacity> {
+  return inSetting({ size, provider: { streamTokens: longStream, tokenMs: 0 } }, async ({ urls, provider }) => {
     const direct = [provider.urls.direct]
     const small = { kind: (perSecond: number) => chats(perSecond), firstRate: 200, limitMs: limitMs.chats, say }
     return {
       provider: await knee({ ...small, name: 'the provider itself', targets: direct, firstRate: 1_000 }),
-      chats: await knee({ ...small, name: 'small completions through a gateway', targets: urls() }),
+      chats: await knee({ ...small, name: `small completions through ${size}`, targets: urls() }),
       streams: await knee({
-        name: `streams of ${longStream} tokens through a gateway`,
+        name: `streams of ${longStream} tokens through ${size}`,
         targets: urls(),
         kind: (perSecond) => streams(perSecond),
         firstRate: 10,

@@ -82,13 +82,27 @@ export interface Seen extends Scene {
 }
 
 export const fastRates: Rates = { chats: 30, streams: 15, longStreams: 8 }
+const warmUpSeconds = 10
 /** A stream of about 40 tokens is counted as a third of one of 200. */
 const longInShort = 3
 
-export async function ratesOf(day: Day, share: number): Promise<Rates> {
+export async function ratesOf(day: Day, share: number, size: number): Promise<Rates> {
   if (day.name === 'fast') return fastRates
-  const { chats, streams } = await day.capacity()
+  const { chats, streams } = await day.capacity(size)
   return { chats: share * chats, streams: share * streams * longInShort, longStreams: share * streams }
+}
+
+/** The same load for a while, so that code is compiled and pools are full. A fast run is too short to be judged by time. */
+export async function warmUp(
+  urls: () => readonly string[],
+  kinds: readonly Kind[],
+  day: Day,
+  options?: LoadOptions,
+): Promise<readonly Sent[]> {
+  if (day.name === 'fast') return []
+  const load = await startLoad(urls, kinds, warmUpSeconds, options)
+  await load.done
+  return load.history
 }
 
 export const rowOf = (drill: Drill): GamedayRow => ({
@@ -99,7 +113,7 @@ export const rowOf = (drill: Drill): GamedayRow => ({
 
 async function run(drill: Drill, say: (line: string) => void, day: Day): Promise<Bar[]> {
   const { least = 0, faultSeconds = 0, loadOptions, urls = (setting) => setting.urls() } = drill
-  const kinds = drill.kinds(await ratesOf(day, drill.load))
+  const kinds = drill.kinds(await ratesOf(day, drill.load, drill.size))
   const perSecond = kinds.reduce((sum, kind) => sum + kind.perSecond, 0)
   const { after } = day.phases
   const fault = Math.max(day.phases.fault, faultSeconds)
@@ -108,7 +122,9 @@ async function run(drill: Drill, say: (line: string) => void, day: Day): Promise
     const notes: Scene['notes'] = {}
     const early = { setting, day, say, notes }
     await drill.before?.(early as Scene)
-    say(`${drill.id}: ${perSecond.toFixed(0)} requests/s for ${(good + fault + after).toFixed(0)} s; all is well`)
+    say(`${drill.id}: ${perSecond.toFixed(0)} requests/s for ${(good + fault + after).toFixed(0)} s; warming up`)
+    const history = await warmUp(() => urls(setting), kinds, day, loadOptions)
+    say(`${drill.id}: all is well`)
     const load = await startLoad(() => urls(setting), kinds, good + fault + after, loadOptions)
     const scene: Scene = { ...early, load }
     await sleep(good * 1_000 - load.now())
@@ -130,7 +146,7 @@ async function run(drill: Drill, say: (line: string) => void, day: Day): Promise
       after: between(sent, to, Infinity),
       callsDuring: records.calls.filter(({ at, upstream }) => upstream !== 'direct' && at >= wallFrom && at < wallTo),
     }
-    const ledger = await setting.ledgerBars(load.history)
+    const ledger = await setting.ledgerBars([...history, ...load.history])
     return [...commonBars(drill, day, seen), ...(await drill.bars(seen)), ...ledger, ...tellings(seen)]
   })
 }

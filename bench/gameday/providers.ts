@@ -1,6 +1,6 @@
 /** Rows F0 to F8: providers that refuse, fail, hang, are late or throttle, streams that break, callers that leave. */
 import { atLeast, atMost, atMostMs, type Bar, told } from '../bars.ts'
-import { added, answered, type Drill, isWhole, percentOf, ratesOf, rowOf } from './drill.ts'
+import { added, answered, type Drill, isWhole, percentOf, ratesOf, rowOf, warmUp } from './drill.ts'
 import { between, type Kind, ofKind, p99, p99Of, type Sent, startLoad } from './load.ts'
 import type { Call } from './provider.ts'
 import type { Day, GamedayRow } from './row.ts'
@@ -20,10 +20,11 @@ async function noFault(say: (line: string) => void, day: Day): Promise<Bar[]> {
       ['L', 0.5, 5],
       ['H', 0.9, 25],
     ] as const) {
-      const rates = await ratesOf(day, share)
+      const rates = await ratesOf(day, share, 1)
       const seconds = day.phases.fault
       const kinds = [chats(rates.chats * 0.9), streams(rates.streams * 0.1)]
       const direct = [chats(20), streams(5)]
+      history.push(...(await warmUp(() => setting.urls(), kinds, day)))
       say(`F0 ${name}: ${kinds.map(({ perSecond }) => perSecond.toFixed(0)).join(' + ')} requests/s`)
       const [through, past] = await Promise.all([
         startLoad(() => setting.urls(), kinds, seconds),
@@ -101,9 +102,9 @@ const fails: Drill = {
     )
     await setting.provider.set('a', { kind: 'well' })
   },
-  bars({ during, good, callsDuring, notes }) {
+  bars({ during, good, records, notes }) {
     const tries = during.reduce((sum, one) => sum + one.tries, 0)
-    const counted = countOf(callsDuring, during)
+    const counted = countOf(records.calls, during)
     return [
       answered(99.5, during),
       added(400, during, good),

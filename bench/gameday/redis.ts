@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atLeast } from '../bars.ts'
 import { successAtLeast } from './confidence.ts'
-import { ratesOf } from './drill.ts'
+import { ratesOf, warmUp } from './drill.ts'
 import { between, isSuccess, type Kind, ofKind, othersOf, p99, type Sent, shareOf, startLoad } from './load.ts'
 import type { Bar, Day, GamedayRow } from './row.ts'
 import { chats, inSetting, type Setting } from './setting.ts'
@@ -63,7 +63,7 @@ interface Window {
 }
 
 async function run(say: (line: string) => void, day: Day): Promise<Bar[]> {
-  const { chats: perSecond } = await ratesOf(day, 0.5)
+  const { chats: perSecond } = await ratesOf(day, 0.5, 3)
   const goodMs = day.phases.good * 1_000
   const lasts = ({ lastsMs }: Fault) => (day.name === 'fast' ? lastsMs / 4 : lastsMs)
   return inSetting({ size: 3 }, async (setting) => {
@@ -72,6 +72,7 @@ async function run(say: (line: string) => void, day: Day): Promise<Bar[]> {
       chats(perSecond),
       { name: 'limited', perSecond: limitedPerSecond, method: 'GET', path: '/v1/models', key: () => limitedKey },
     ]
+    const history = await warmUp(() => setting.urls(), kinds.slice(0, 1), day)
     const load = await startLoad(() => setting.urls(), kinds, mostSeconds)
     const windows: Window[] = []
     await sleep(goodMs)
@@ -94,7 +95,7 @@ async function run(say: (line: string) => void, day: Day): Promise<Bar[]> {
     return [
       ...windows.flatMap((window) => barsOf(window, sent, base)),
       ...barsOfAll(sent, ofLimited, base, day),
-      ...(await setting.ledgerBars(load.history)),
+      ...(await setting.ledgerBars([...history, ...load.history])),
     ]
   })
 }

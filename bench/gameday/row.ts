@@ -16,7 +16,7 @@ export interface Phases {
   after: number
 }
 
-/** What one core can do, in answers a second, and what the provider does when it is asked without a gateway. */
+/** What so many gateways on one core can do, in answers a second, and what the provider does without one. */
 export interface Capacity {
   chats: number
   /** Of 200 tokens, as fast as they are read. */
@@ -28,6 +28,6 @@ export interface Capacity {
 export interface Day {
   name: 'full' | 'fast'
   phases: Phases
-  /** Measured once in a run, when first asked for. */
-  capacity(): Promise<Capacity>
+  /** Of so many gateways, which share a core; measured once in a run, when first asked for. */
+  capacity(size: number): Promise<Capacity>
 }

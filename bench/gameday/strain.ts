@@ -1,7 +1,7 @@
 /** Rows F13, F18 and F19: more than a gateway can do, clients that hold on to it, and answers that are poison. */
 import { atLeast, atMost, atMostMs, type Bar, told } from '../bars.ts'
 import { residentMib } from '../proc.ts'
-import { added, answered, type Drill, isWhole, percentOf, ratesOf, rowOf } from './drill.ts'
+import { added, answered, type Drill, isWhole, percentOf, ratesOf, rowOf, warmUp } from './drill.ts'
 import { between, isSuccess, type Kind, ofKind, othersOf, p99, recoverySeconds, type Sent, startLoad } from './load.ts'
 import { poisonNames, streamed } from './poison.ts'
 import type { Day, GamedayRow } from './row.ts'
@@ -15,10 +15,10 @@ const most = { residentMib: 800, live: 250 }
 async function overload(say: (line: string) => void, day: Day): Promise<Bar[]> {
   const { good, fault, after } = day.phases
   return inSetting({ size: 1, provider: { streamTokens: longStream, tokenMs: 0 } }, async (setting) => {
-    const usual = (await ratesOf(day, 0.5)).longStreams
+    const usual = (await ratesOf(day, 0.5, 1)).longStreams
     const capacity = 2 * usual
     const [pod] = setting.pods
-    const history: Sent[] = []
+    const history: Sent[] = [...(await warmUp(setting.urls, [streams(usual)], day))]
     const phase = async (name: string, perSecond: number, seconds: number) => {
       say(`F13: ${name}, ${perSecond.toFixed(0)} streams of ${longStream} tokens a second for ${seconds} s`)
       const load = await startLoad(setting.urls(), [streams(perSecond)], seconds, { connections: 4_000 })
