@@ -69,7 +69,9 @@ async function run(): Promise<Result[]> {
   // With its links and providers, which are threads of this process.
   await pin(process.pid, otherCore)
   const say = (line: string) => progress.show(line)
-  const results: Results = values.resume ? await former() : { rows: [] }
+  // What other runs found of other rows stays; what one core can do is measured anew.
+  const { rows, capacity } = await former()
+  const results: Results = { rows, ...(values.resume && capacity && { capacity }) }
   const save = async () => {
     await mkdir(join(resultsFile, '..'), { recursive: true })
     await writeFile(resultsFile, `${JSON.stringify(results, null, 2)}\n`)
@@ -90,7 +92,7 @@ async function run(): Promise<Result[]> {
   const day = values.fast ? fastDay : full
   const wanted = all.filter(({ id }) => values.row?.includes(id) ?? true)
   for (const [nth, { id, title, run }] of wanted.entries()) {
-    if (results.rows.some((row) => row.id === id && row.day === day.name)) {
+    if (values.resume && results.rows.some((row) => row.id === id && row.day === day.name)) {
       progress.show(`${id}: kept from the run before`)
       continue
     }

@@ -27,7 +27,7 @@ export interface Findings {
 }
 
 /** In micro-dollars, at the prices of the game day's models. */
-const costOf = ({ inputTokens, outputTokens }: BookedEnd) => inputTokens + 4 * outputTokens
+const costOf = ({ inputTokens, outputTokens }: BookedEnd) => Math.ceil(inputTokens / 10_000 + 4 * outputTokens)
 
 export function checkBooks({ history, records, ends, left, streamTokens }: Evidence): Findings {
   const calls = records.calls.filter(({ upstream }) => upstream !== 'direct')

@@ -69,8 +69,8 @@ export interface Setting {
 
 const settleTimeoutMs = 60_000
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
-/** A micro-dollar for a token of the prompt, four for one of the answer. */
-const price = { input_per_million: 1, output_per_million: 4 }
+/** The count of input tokens names the call, so it is large, and must not cost more than was held for the prompt. */
+const price = { input_per_million: 0.0001, output_per_million: 4 }
 
 const openSettings = new Set<() => Promise<void>>()
 

@@ -45,7 +45,7 @@ const call = (number: number, own: Partial<Call> = {}): Call => ({
 const end = (number: number, own: Partial<BookedEnd> = {}): BookedEnd => {
   const inputTokens = own.inputTokens ?? promptTokens(number)
   const outputTokens = own.outputTokens ?? tokensOf(number)
-  const amount = inputTokens + 4 * outputTokens
+  const amount = Math.ceil(inputTokens / 10_000 + 4 * outputTokens)
   return { operationId: idOf(number), kind: 'settle', amount, inputTokens, outputTokens, source: 'provider', ...own }
 }
 
