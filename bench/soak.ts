@@ -25,6 +25,7 @@ const share = 0.5
 /** The books are held against the records after each, and what was kept of it is forgotten. */
 const roundSeconds = 55
 const sampleMs = 5_000
+const warmUpSeconds = 10
 const resultsFile = fileURLToPath(new URL('results/soak.json', import.meta.url))
 const plotFile = fileURLToPath(new URL('results/soak.svg', import.meta.url))
 
@@ -63,6 +64,8 @@ async function run(): Promise<Bar[]> {
   // A caller who asks for no stream waits for a silent provider no longer than a fault lasts.
   const timeouts = { headers: '3s', first_token: '3s', total: '5s' }
   return inSetting({ size, timeouts, provider: { seed } }, async (setting) => {
+    say(`${perSecond.toFixed(0)} requests/s; warming up`)
+    await (await startLoad(setting.urls(), kinds, warmUpSeconds)).done
     const startedAt = performance.now()
     const minute = () => (performance.now() - startedAt) / 60_000
     const samples: Sample[] = []
@@ -93,7 +96,7 @@ async function run(): Promise<Bar[]> {
 async function round(setting: Setting, kinds: readonly Kind[]): Promise<Round> {
   await setting.provider.forget()
   const since = new Date()
-  const load = await startLoad(() => setting.urls(), kinds, roundSeconds)
+  const load = await startLoad(() => setting.urls(), kinds, roundSeconds, { warmUp: false })
   const untilMs = (roundSeconds - 5) * 1_000
   const [spells, sent] = await Promise.all([trouble({ setting, random, now: load.now, untilMs, say }), load.done])
   const odd = unexplained(sent, spells)

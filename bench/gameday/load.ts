@@ -68,6 +68,8 @@ export interface LoadOptions {
   keepAlive?: boolean
   /** To each gateway; a caller that waits for one is part of a closed loop. @default 256 */
   connections?: number
+  /** Bursts beforehand, which may be more than a gateway takes at once. @default true */
+  warmUp?: boolean
 }
 
 const answerTimeoutMs = 30_000
@@ -86,7 +88,7 @@ export async function startLoad(
   urls: string | readonly string[] | (() => readonly string[]),
   kinds: readonly Kind[],
   seconds: number,
-  { keepAlive = true, connections = 256 }: LoadOptions = {},
+  { keepAlive = true, connections = 256, warmUp = true }: LoadOptions = {},
 ): Promise<Load> {
   const timeouts = { headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs, keepAliveTimeout: 60_000 }
   const persistence = keepAlive ? { connections, pipelining: 1 } : { connections: null, pipelining: 0 }
@@ -161,7 +163,7 @@ export async function startLoad(
   let startedAt = performance.now()
   const now = () => performance.now() - startedAt
   // Connections are open and the code is compiled before anything counts.
-  for (const kind of kinds) {
+  for (const kind of warmUp ? kinds : []) {
     for (let round = 0; round < warmUpRounds(kind); round++) {
       await Promise.all(Array.from({ length: warmUps }, (_, i) => send(kind, round * warmUps + i, 0)))
     }
