@@ -4,7 +4,7 @@ import { atLeast, atMost, told } from '../bars.ts'
 import { type Balancer, startBalancer } from '../rolling/nginx.ts'
 import { apiKey } from '../systems.ts'
 import { added, answered, type Drill, rowOf, type Scene } from './drill.ts'
-import type { Kind, Sent } from './load.ts'
+import { isSuccess, type Kind, type Sent } from './load.ts'
 import type { GamedayRow } from './row.ts'
 import { bodyOf, chats, type Setting, streams } from './setting.ts'
 
@@ -94,7 +94,7 @@ const killed: Drill = {
   },
   bars({ sent, records, notes, day }) {
     const at = notes.killedAt?.[0] ?? Number.NaN
-    const failed = sent.filter((one) => !one.whole)
+    const failed = sent.filter((one) => !isSuccess(one))
     // Of the kill's own second: the generator may be late.
     const inFlight = (one: Sent) => one.at <= at + 50 && one.at + one.ms >= at
     const effects = Map.groupBy(
