@@ -11,6 +11,8 @@ export interface Server {
   pid: number
   url: string
   stop(): Promise<void>
+  /** Sends the signal and waits, however long it takes; null = it did not end by itself. */
+  end(signal: NodeJS.Signals): Promise<number | null>
 }
 
 interface ChildOptions {
@@ -85,7 +87,7 @@ export async function startServer(
   const listening =
     typeof ready === 'object' ? answers(ready.url) : logFile ? findLogged(logFile, ready) : findPrinted(child, ready)
   const url = await Promise.race([listening, failed])
-  return { pid: child.pid ?? 0, url, stop: () => stop(child) }
+  return { pid: child.pid ?? 0, url, stop: () => stop(child), end: (signal) => end(child, signal) }
 }
 
 function collect(child: ChildProcess): { stdout: string; stderr: string } {
@@ -141,6 +143,14 @@ async function answers(url: string): Promise<string> {
     if (response) return new URL(url).origin
     await sleep(50)
   }
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+  const ended = once(child, 'exit')
+  child.kill(signal)
+  const [code] = await ended
+  return code
 }
 
 async function stop(child: ChildProcess): Promise<void> {

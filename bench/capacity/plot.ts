@@ -1,4 +1,4 @@
-/** Pods over time, a line for each policy, as a picture that needs no library. */
+/** Something over time, a line for each policy, as a picture that needs no library. */
 export interface Line {
   name: string
   /** `t` in seconds. */
@@ -9,7 +9,7 @@ const size = { width: 900, height: 360, left: 40, right: 130, top: 16, bottom: 3
 /** Told apart by those who see few colours, too (Okabe and Ito). */
 const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#56b4e9', '#000000']
 
-export function plot(lines: readonly Line[]): string {
+export function plot(lines: readonly Line[], label = 'pods over time'): string {
   const { width, height, left, right, top, bottom } = size
   const lastT = Math.max(1, ...lines.flatMap(({ points }) => points.map(({ t }) => t)))
   const mostN = Math.max(1, ...lines.flatMap(({ points }) => points.map(({ n }) => n)))
@@ -37,5 +37,5 @@ export function plot(lines: readonly Line[]): string {
     ]
   })
   const body = [`<rect width="${width}" height="${height}" fill="#fff"/>`, ...grid, ...drawn].join('\n')
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="pods over time">\n${body}\n</svg>\n`
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}">\n${body}\n</svg>\n`
 }

@@ -6,12 +6,11 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { connectPostgres, type Database } from '../../adapters/node/postgres/client.ts'
 import { createCredits } from '../../adapters/node/postgres/credits.ts'
-import type { EndEvent } from '../../src/domain/ledger.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
-import { faultsInBooks } from '../../tests/support/ledger.ts'
 import { databaseEnv, startTestPostgres } from '../../tests/support/postgres.ts'
 import { type GatewayProcess, newDataDir, processKey, startGatewayProcess } from '../../tests/support/process.ts'
-import { type BookedEnd, type CallerSaw, check, type Verdict } from './check.ts'
+import { bookedEnds, drained } from './books.ts'
+import { type CallerSaw, check, type Verdict } from './check.ts'
 import { promptTokens, type RecordingProvider, startRecordingProvider } from './provider.ts'
 
 export interface CrashOptions {
@@ -165,48 +164,4 @@ function bodyOf(id: number, stream: boolean): string {
       max_tokens: 500,
     })
   return body('x'.repeat(4 * promptTokens(id) - body('').length))
-}
-
-/** Waits until nothing is under way any more; what is left then is left for good. */
-async function drained(database: Database, timeoutMs: number) {
-  const until = performance.now() + timeoutMs
-  for (;;) {
-    // Turns of the killed: they would be over in 90 s.
-    await database.query(
-      'end turns',
-      undefined,
-      (sql) => sql`update charge_turns set until = now() where until > now()`,
-    )
-    const [row] = await database.query(
-      'left',
-      undefined,
-      (sql) => sql<{ outbox: number; holds: number }[]>`
-        select (select count(*)::int from billing_outbox) as outbox, (select count(*)::int from holds) as holds`,
-    )
-    const { outbox, holds } = row!
-    if ((outbox === 0 && holds === 0) || performance.now() > until) {
-      return { outbox, holds, faults: await faultsInBooks(database) }
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
-  }
-}
-
-async function bookedEnds(database: Database): Promise<BookedEnd[]> {
-  const rows = await database.query(
-    'ends',
-    undefined,
-    (sql) => sql<{ id: string; kind: BookedEnd['kind']; revenue: string; end: EndEvent }[]>`
-      select entries.operation_id as id, kind, revenue, receipt as "end"
-      from ledger_entries as entries
-      join receipts on receipts.account_id = entries.account_id and receipts.request_id = entries.operation_id
-      where kind in ('settle', 'release')`,
-  )
-  return rows.map(({ id, kind, revenue, end }) => ({
-    operationId: id,
-    kind,
-    amount: Number(revenue),
-    inputTokens: end.inputTokens,
-    outputTokens: end.outputTokens,
-    source: end.facts!.source,
-  }))
 }

@@ -1,11 +1,9 @@
 /** F16: the clocks of two of three gateways are ten minutes off. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { chatRequest } from '../answers.ts'
-import { startFleet } from './fleet.ts'
-import { type Kind, p99, shareOf, startLoad } from './load.ts'
+import { p99, shareOf, startLoad } from './load.ts'
 import type { Bar, GamedayRow } from './row.ts'
+import { chats, inSetting } from './setting.ts'
 
 const offsetsMs = [0, -600_000, 600_000]
 const perSecond = 150
@@ -24,43 +22,38 @@ const skewed = (offsetMs: number) =>
   }`)}`
 
 async function run(say: (line: string) => void): Promise<Bar[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-gameday-'))
   const flags = (pod: number) => (offsetsMs[pod] === 0 ? [] : ['--import', skewed(offsetsMs[pod]!)])
-  const fleet = await startFleet({ folder, size: offsetsMs.length, nodeFlags: flags })
-  try {
-    const limitedKey = await fleet.limitedKey(limitPerMinute)
+  return inSetting({ size: offsetsMs.length, nodeFlags: flags }, async (setting) => {
+    const { pods } = setting
+    const urls = setting.urls()
+    const limitedKey = await setting.limitedKey(limitPerMinute)
     say(`F16: ${perSecond} requests/s over gateways at 0, -10 and +10 minutes`)
-    const kind: Kind = {
-      name: 'chat',
-      perSecond: perSecond / offsetsMs.length,
-      method: 'POST',
-      path: '/v1/chat/completions',
-      body: chatRequest,
-    }
-    const loads = await Promise.all(fleet.urls.map((url) => startLoad(url, [kind], loadSeconds)))
+    const kind = chats(perSecond / offsetsMs.length)
+    const loads = await Promise.all(urls.map((url) => startLoad(url, [kind], loadSeconds)))
     const sent = await Promise.all(loads.map(({ done }) => done))
     const [right = Number.NaN, ...wrong] = sent.map(p99)
     const added = Math.max(...wrong) - right
     const answered = shareOf(sent.flat(), ({ whole }) => whole)
-    const off = await Promise.all(offsetsMs.map((_, pod) => minutesOff(join(folder, `pod-${pod}`, 'gateway.log'))))
+    const off = await Promise.all(pods.map(({ folder }) => minutesOff(join(folder, 'gateway.log'))))
     say(`F16: ${burst} requests at once of a key that may make ${limitPerMinute} a minute`)
-    const { admitted, seconds } = await storm(fleet.urls, limitedKey)
+    const { admitted, seconds } = await storm(urls, limitedKey)
     const allowed = limitPerMinute * (1 + seconds / 60)
     return [
       bar('minutes by which the clocks were off', '0 -10 10', off.join(' '), off.join(' ') === '0 -10 10'),
       bar('answered', '100 %', `${(100 * answered).toFixed(3)} %`, answered === 1),
-      bar('p99 of those off against the one right', '<= 5 ms', `${added.toFixed(1)} ms`, added <= 5),
+      {
+        ...bar('p99 of those off against the one right', '<= 5 ms', `${added.toFixed(1)} ms`, added <= 5),
+        timed: true,
+      },
       bar(
         `of ${burst} at once admitted`,
         `${Math.round(allowed)} +-1 %`,
         String(admitted),
         Math.abs(admitted / allowed - 1) <= 0.01,
       ),
+      ...(await setting.ledgerBars(loads.flatMap(({ history }) => [...history]))),
     ]
-  } finally {
-    await fleet.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** By the last line of its log. */

@@ -4,30 +4,18 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectPools } from '../../adapters/node/postgres/pools.ts'
+import type { Storage } from '../../adapters/node/storage.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { instruments } from '../../src/telemetry/instruments.ts'
-import { chatRequest, streamEnding, streamRequest } from '../answers.ts'
 import { atLeast, atMost, told } from '../bars.ts'
 import { percentile } from '../statistics.ts'
 import { between, type Kind, ofKind, othersOf, p99, type Sent, shareOf, startLoad } from './load.ts'
-import { chatKind, inPostgresSetting, type PostgresSetting } from './postgres-setting.ts'
 import type { Bar, GamedayRow } from './row.ts'
+import { chats, inSetting, reads, streams } from './setting.ts'
 
 const goodMs = 10_000
 const whole = ({ whole }: Sent) => whole
 const percent = (share: number) => share * 100
-const streams = (perSecond: number): Kind => ({
-  ...chatKind(perSecond, streamRequest),
-  name: 'stream',
-  ending: streamEnding.trim(),
-})
-const reads = (name: string, path: string, perSecond: number): Kind => ({
-  name,
-  perSecond,
-  method: 'GET',
-  path,
-  ending: '}',
-})
 const lag = (sent: readonly Sent[]) =>
   told(
     'generator late by',
@@ -37,38 +25,21 @@ const lag = (sent: readonly Sent[]) =>
     ).toFixed(1)} ms`,
   )
 
-async function ledgerBars(
-  { servers, settled, metric }: PostgresSetting,
-  served: ReadonlySet<string>,
-  of: 'primary' | 'standby',
-) {
-  await settled()
-  const rows = await servers[of].sql<
-    { id: string }[]
-  >`select operation_id as id from ledger_entries where kind in ('settle', 'release')`
-  const stored = new Set(rows.map(({ id }) => id))
-  return [
-    atMost('served requests that are not in the ledger', 0, [...served].filter((id) => !stored.has(id)).length),
-    atMost('rows in the ledger twice', 0, rows.length - stored.size),
-    atMost('ledger_lost_events_total', 0, (await metric('ledger_lost_events_total')) || 0),
-  ]
-}
-
 async function primaryLost(say: (line: string) => void): Promise<Bar[]> {
   const killAt = goodMs
   const promoteAt = killAt + 10_000
   const seconds = (promoteAt + 30_000) / 1000
-  return inPostgresSetting({}, async (setting) => {
-    const { servers, gateway } = setting
+  return inSetting({ size: 1 }, async (setting) => {
+    const { servers } = setting
     const spend: Kind = { name: 'spend', perSecond: 10, method: 'POST', path: '/api/v1/gpu/instances', body: '{}' }
     const kinds = [
-      chatKind(100, chatRequest),
+      chats(100),
       streams(5),
       reads('models', '/v1/models', 10),
       reads('offers', '/api/v1/gpu/offers?limit=5', 10),
       spend,
     ]
-    const load = await startLoad(gateway.url, kinds, seconds)
+    const load = await startLoad(setting.urls(), kinds, seconds)
     say(`${seconds} s of load; all is well`)
     await sleep(killAt - load.now())
     const killedAt = load.now()
@@ -118,7 +89,7 @@ async function primaryLost(say: (line: string) => void): Promise<Bar[]> {
       ),
       atMost('a refusal takes at most', 300, Math.max(...refusals.map(({ ms }) => ms)), ' ms'),
       atMost('writing is back after the promotion', 5_000, Math.max(0, lastRefusal - promotedAt), ' ms'),
-      ...(await ledgerBars(setting, load.servedIds, 'standby')),
+      ...(await setting.ledgerBars(load.history, { of: 'standby' })),
       told('requests', `${sent.length}, ${refusals.length} spends refused; not whole: ${othersOf(served)}`),
       told(
         'p99 good / outage / after',
@@ -135,13 +106,14 @@ async function poolExhausted(say: (line: string) => void): Promise<Bar[]> {
   const [slowAt, frozenAt, wellAt] = [goodMs, goodMs + 10_000, goodMs + 20_000]
   const seconds = (wellAt + 20_000) / 1000
   const max = 12
-  return inPostgresSetting({ DB_MAX_CONNS: String(max) }, async (setting) => {
-    const { servers, gateway, makeKeys } = setting
+  return inSetting({ size: 1, env: { DB_MAX_CONNS: String(max) } }, async (setting) => {
+    const { servers } = setting
+    const { storage } = await setting.openStorage()
     // Each key is looked up anew every two seconds: fifty look-ups a second.
-    const keys = await makeKeys(100)
+    const keys = await setting.makeKeys(storage, 100)
     const pools = await connectPools({ ...servers.primary.connection, clock, max, min: max })
-    const kinds = [{ ...chatKind(150, chatRequest), key: (nth: number) => keys[nth % keys.length] ?? '' }]
-    const load = await startLoad(gateway.url, kinds, seconds)
+    const kinds = [{ ...chats(150), key: (nth: number) => keys[nth % keys.length] ?? '' }]
+    const load = await startLoad(setting.urls(), kinds, seconds)
     say(`${seconds} s of load; all is well`)
     await sleep(slowAt - load.now())
 
@@ -194,7 +166,7 @@ async function poolExhausted(say: (line: string) => void): Promise<Bar[]> {
         ' ms',
       ),
       atLeast('answered after the fault', 100, percent(shareOf(between(sent, wellAt + 5_000, Infinity), whole)), ' %'),
-      ...(await ledgerBars(setting, load.servedIds, 'primary')),
+      ...(await setting.ledgerBars(load.history)),
       told('requests', `${sent.length}, not whole: ${othersOf(sent)}; ${fast.length} fast queries`),
       told(
         'p99 good / slow / frozen / after',
@@ -220,9 +192,10 @@ async function replicaLate(say: (line: string) => void): Promise<Bar[]> {
   ] as const
   const wellAt = phases[1].to
   const seconds = (wellAt + 15_000) / 1000
-  return inPostgresSetting({}, async (setting) => {
-    const { servers, gateway, storage, metrics } = setting
-    const load = await startLoad(gateway.url, [chatKind(100, chatRequest)], seconds)
+  return inSetting({ size: 1 }, async (setting) => {
+    const { servers } = setting
+    const { storage, metrics } = await setting.openStorage()
+    const load = await startLoad(setting.urls(), [chats(100)], seconds)
     const stop = new AbortController()
     const owners = await startOwners(storage, { signal: stop.signal, now: load.now })
     const revoked: Revoked[] = []
@@ -232,7 +205,7 @@ async function replicaLate(say: (line: string) => void): Promise<Bar[]> {
       await servers.delayStandby(lagMs)
       say(`the replica is ${lagMs / 1000} s late`)
       while (load.now() < to - 1_000) {
-        revoked.push(await revokeOne(setting))
+        revoked.push(await revokeOne(setting.urls()[0]!, storage))
         await sleep(1_000)
       }
     }
@@ -264,7 +237,7 @@ async function replicaLate(say: (line: string) => void): Promise<Bar[]> {
         0,
         revoked.filter(({ stillKnown }) => stillKnown).length,
       ),
-      ...(await ledgerBars(setting, new Set(), 'primary')).slice(1),
+      ...(await setting.ledgerBars(load.history)),
       told('requests', `${sent.length}, not whole: ${othersOf(sent)}; ${owned.length} reads of own writes`),
       told(
         'statements of the accounts port',
@@ -292,10 +265,7 @@ interface OwnRead {
 }
 
 /** Accounts that make a key, revoke the one before and list what they have, about a hundred times a second in all, and one at rest. */
-async function startOwners(
-  { accounts }: PostgresSetting['storage'],
-  { signal, now }: { signal: AbortSignal; now: () => number },
-) {
+async function startOwners({ accounts }: Storage, { signal, now }: { signal: AbortSignal; now: () => number }) {
   const key = { name: 'a key', scopes: ['inference'] as const }
   const all: OwnRead[] = []
   const own = async () => {
@@ -332,12 +302,12 @@ interface Revoked {
   acceptedLate: Promise<boolean>
 }
 
-async function revokeOne({ gateway, storage: { accounts } }: PostgresSetting): Promise<Revoked> {
+async function revokeOne(url: string, { accounts }: Storage): Promise<Revoked> {
   const { accountId } = await accounts.createAccount({ name: 'somebody' })
   const { id, apiKey } = await accounts.createApiKey(accountId, { name: 'a key', scopes: ['inference'] })
   const ask = async () => {
     const headers = { authorization: `Bearer ${apiKey}` }
-    const response = await fetch(`${gateway.url}/v1/models`, { headers })
+    const response = await fetch(`${url}/v1/models`, { headers })
     await response.arrayBuffer()
     return response.status
   }
