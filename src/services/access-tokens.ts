@@ -102,7 +102,10 @@ function readJson(part: string): unknown {
 
 function toBase64Url(bytes: Uint8Array): string {
   const text = btoa(String.fromCharCode(...bytes))
-  return text.replaceAll('+', '-').replaceAll('/', '_').replace(/={1,2}$/, '')
+  return text
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/={1,2}$/, '')
 }
 
 /** Undefined: not base64url, or another spelling of the same bytes, which would be another token for the same thing. */
