@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import type { Bar } from '../bars.ts'
 
 const program = fileURLToPath(new URL('../timing.ts', import.meta.url))
-const samples = 600
+const samples = 200
 const limit = 4.5
 const pairs = 3
 const timeoutMs = 300_000
