@@ -101,7 +101,9 @@ export const tagsOf = (headers: Headers) => namesIn(headers.get('cache-tag')).fi
 /** Optional whitespace means nothing (RFC 9111 section 4.1). */
 const normal = (value: string | null) =>
   value
-    ?.replace(/\s*,\s*/g, ',')
+    ?.split(',')
+    .map((each) => each.trim())
+    .join(',')
     .replace(/\s+/g, ' ')
     .trim() ?? null
 
