@@ -132,7 +132,11 @@ export const variables = {
   RETRY_MAX_BACKOFF: required(duration(), '10s', 'Upper end of any wait.'),
   RETRY_MULTIPLIER: required(decimal(1, 10), '2', 'Growth of the upper end from wait to wait.'),
   RETRY_BUDGET_RATIO: required(decimal(0, 1), '0.1', 'Retries earned by each first try.'),
-  RETRY_AFTER_MAX_WAIT: required(duration(), '3s', 'Longest Retry-After waited for while another target is untried.'),
+  RETRY_AFTER_MAX_WAIT: required(
+    duration(),
+    '3s',
+    'Longest Retry-After that a request waits for, while another target is untried, to ask again where it was told so.',
+  ),
   UPSTREAM_MAX_CONCURRENCY: required(integer(1, 100_000), '10000', 'Calls at once per model provider and pod.'),
   INFLIGHT_BODY_MB: required(integer(32, 100_000), '256', 'Request bodies held at once, in MB; beyond it 503.'),
   REQUEST_TIMEOUT: required(duration(1), '600s', 'Longest time for one request, tries and waits included.'),

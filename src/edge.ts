@@ -178,13 +178,14 @@ const kept = new Set(['authorization', 'x-api-key', 'cookie', 'content-type', 'c
 
 function errorResponse(request: Request, error: ApiError, id: string): Response {
   const isOpenAi = new URL(request.url).pathname.startsWith('/v1/')
-  const { retryAfterMs, headers } = error.options
+  const { retryAfterMs, shouldRetry, headers } = error.options
   return new Response(JSON.stringify(isOpenAi ? openAiError(error) : problemDetails(error, id)), {
     status: error.status,
     headers: {
       'content-type': isOpenAi ? 'application/json' : 'application/problem+json',
       'cache-control': 'no-store',
       ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
+      ...(shouldRetry !== undefined && { 'x-should-retry': String(shouldRetry) }),
       ...headers,
     },
   })

@@ -137,11 +137,15 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
       } catch (error) {
         request.signal.throwIfAborted()
         failure = error
-        if (!maySendAgain(request) && !(error instanceof NotSent && isWhole(request))) break
+        if (!maySendAgain(request) && !(error instanceof NotSent && isWhole(request))) {
+          // What another region said before, that nothing was done, is no longer true.
+          void answered?.response.body?.cancel()
+          throw unreachable(error, false)
+        }
       }
     }
     if (answered) return answered
-    throw new ApiError('region_unreachable', { cause: failure, retryAfterMs: openMs })
+    throw unreachable(failure, true)
   }
 
   async function askOne(region: Region, permit: Permit | undefined, request: RegionalRequest): Promise<Response> {
@@ -158,8 +162,10 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
           ...(body instanceof ReadableStream && { duplex: 'half' }),
         }),
       )
-      permit?.report('success')
-      if (safe.has(method)) note(region, clock.now() - startedAt)
+      const isWell = !elsewhere.has(response.status)
+      permit?.report(isWell ? 'success' : 'failure')
+      // A refusal is quick, and says nothing of how fast a region is.
+      if (safe.has(method) && isWell) note(region, clock.now() - startedAt)
       return response
     } catch (error) {
       permit?.report(signal.aborted ? 'neutral' : 'failure')
@@ -179,6 +185,10 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
 
   return { send }
 }
+
+/** `mayRepeat`: SDKs send a 503 again by themselves, unless they are told not to. */
+const unreachable = (cause: unknown, mayRepeat: boolean) =>
+  new ApiError('region_unreachable', { cause, retryAfterMs: openMs, shouldRetry: mayRepeat })
 
 const doubt = ({ breaker }: Region) => Number(breaker.state() !== 'closed')
 

@@ -386,6 +386,19 @@ describe('a Retry-After', () => {
     expect(gapsOf(up.sentAt)[0]).toBeLessThanOrEqual(11_000)
   })
 
+  it('that another request was given is waited for a moment only while another target is left', async () => {
+    const { clock, target, run } = world({ random: () => 0.99 })
+    const up = target('up', inTurn(throttled(2_000), answers, answers))
+    const other = target('other', answers)
+    const first = run([up, other])
+    await clock.advance(0)
+    const second = await run([up, other])
+    expect([second.answer?.target.upstream.name, second.tookMs]).toEqual(['other', 0])
+    expect((await first).answer?.target).toBe(up)
+    up.circuit.gate.closeFor(40)
+    expect((await run([up, other])).answer?.target).toBe(up)
+  })
+
   it('that others are given again and again is not waited for longer than one hint while another target is left', async () => {
     const { clock, target, run } = world()
     const busy = target('busy', throttled(2_000))

@@ -138,6 +138,11 @@ export type GuardedCall = <T>(targets: readonly Target<T>[], options: GuardedCal
 const minTryMs = 50
 /** Longest Retry-After waited for when there is no other target. */
 const maxLastHintWaitMs = 20_000
+/**
+ * What another request was told to wait is waited for only so long while another target is untried: it would be added to
+ * each request that comes in the meantime.
+ */
+const maxOthersHintWaitMs = 50
 const maxBulkheadWaitMs = 100
 const released: Hold = { release() {}, failed() {}, abort() {} }
 
@@ -171,7 +176,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         // The usual case waits for nothing, and then not for a promise either.
         const atOnce =
           waitMs === 0 && target.circuit.gate.closedForMs() === 0 && options.deadline.remainingMs() >= minTryMs
-        const refusal = atOnce ? undefined : await waitForTurn(target, gateWait, waitMs, last, options)
+        const longestMs = last ? maxLastHintWaitMs : triesHere > 0 ? maxHintWaitMs : maxOthersHintWaitMs
+        const refusal = atOnce ? undefined : await waitForTurn(target, gateWait, waitMs, longestMs, options)
         if (refusal) {
           failure ??= refusal
           break
@@ -208,11 +214,10 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     target: Target<unknown>,
     gateWait: { waitedMs: number },
     waitMs: number,
-    last: boolean,
+    longestMs: number,
     { deadline, signal, trace }: GuardedCallOptions,
   ): Promise<UpstreamFailure | undefined> {
     const { gate } = target.circuit
-    const longestMs = last ? maxLastHintWaitMs : maxHintWaitMs
     // Several turns, and several tries, only where the gate was closed again meanwhile: all their waits together must
     // not take longer than one hint may.
     for (let ms = waitMs; ; ms = 0) {

@@ -194,6 +194,20 @@ describe.each([
       expect(origins[1]!.asked[0]?.body).toBe('{"a":1}')
     })
 
+    test('does not hand on that nothing was done, after another region may have done it', async () => {
+      const busy: Parameters<typeof startOrigin>[0] = (_, answer) =>
+        json(answer, {}, { 'retry-after': '1', 'x-should-retry': 'true' }, 503)
+      const cut: Parameters<typeof startOrigin>[0] = (_, answer) => answer.socket?.resetAndDestroy()
+      const url = await begin([[busy], [cut]])
+      const lost = await post(`${url}/v1/x`)
+      expect([lost.status, lost.headers.get('x-should-retry')]).toEqual([503, 'false'])
+      expect((await lost.json()).error.code).toBe('region_unreachable')
+      const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: testKey, maxRetries: 2 })
+      const messages = [{ role: 'user' as const, content: 'hello' }]
+      await expect(client.chat.completions.create({ model: 'gpt-4o-mini', messages })).rejects.toThrow()
+      expect(origins[1]!.asked).toHaveLength(2)
+    })
+
     test('goes on where the first says that it has done nothing, and only there', async () => {
       let sure = true
       const busy: Parameters<typeof startOrigin>[0] = (_, answer) =>

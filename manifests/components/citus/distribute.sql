@@ -19,6 +19,7 @@ select create_distributed_table('credit_leases', 'account_id', colocate_with => 
 select create_distributed_table('spend_minutes', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('guardrails', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('usage_days', 'account_id', colocate_with => 'accounts');
+select create_distributed_table('usage_sums', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('billing_outbox', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('receipts', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('charge_turns', 'account_id', colocate_with => 'accounts');
