@@ -120,6 +120,70 @@ describe('callers who ask the same at once', () => {
   })
 })
 
+test('callers who ask at once for what is stale cause one validation', async () => {
+  const { clock, asked, get, got } = world()
+  const first = got(get())
+  await settled()
+  asked[0]!.answer(new Response('page', { headers: { ...fresh, etag: '"a"' } }))
+  await first
+  await clock.advance(61_000)
+  const all = Array.from({ length: 10 }, () => got(get()))
+  await settled()
+  expect(asked).toHaveLength(2)
+  asked[1]!.answer(new Response(null, { status: 304, headers: { ...fresh, etag: '"a"' } }))
+  expect((await Promise.all(all)).map(([use, text]) => `${use} ${text}`).sort()).toEqual([
+    ...Array(9).fill('hit page'),
+    'revalidated page',
+  ])
+})
+
+test('what was on its way when its tag was purged is not kept for use', async () => {
+  const { clock, cache, asked, get, got } = world()
+  const first = got(get())
+  await settled()
+  await clock.advance(5)
+  await cache.purge('a')
+  await clock.advance(5)
+  asked[0]!.answer(new Response('old', { headers: { ...fresh, 'cache-tag': 'a' } }))
+  expect(await first).toEqual(['miss', 'old'])
+  void get().catch(() => {})
+  await settled()
+  expect(asked).toHaveLength(2)
+})
+
+test('what was on its way when its URL was changed is not kept', async () => {
+  const { clock, asked, get, got } = world()
+  const first = got(get())
+  await settled()
+  await clock.advance(5)
+  const change = get({ method: 'POST', body: 'x' })
+  await settled()
+  asked[1]!.answer(new Response('changed'))
+  await change
+  asked[0]!.answer(new Response('old', { headers: fresh }))
+  expect(await first).toEqual(['miss', 'old'])
+  void get().catch(() => {})
+  await settled()
+  expect(asked).toHaveLength(3)
+})
+
+test('a validation that names a header to choose by is taken at its word', async () => {
+  const { asked, get, got } = world()
+  const german = { headers: { 'accept-language': 'de' } }
+  const first = got(get(german))
+  await settled()
+  asked[0]!.answer(new Response('deutsch', { headers: { ...fresh, etag: '"a"' } }))
+  await first
+  const second = got(get({ headers: { ...german.headers, 'cache-control': 'no-cache' } }))
+  await settled()
+  asked[1]!.answer(new Response(null, { status: 304, headers: { etag: '"a"', vary: 'accept-language' } }))
+  await second
+  expect((await got(get(german)))[0]).toBe('hit')
+  void get({ headers: { 'accept-language': 'en' } }).catch(() => {})
+  await settled()
+  expect(asked).toHaveLength(3)
+})
+
 test.each([
   ['a cookie', { 'set-cookie': 'session=of-a' }],
   ['that it is private', { 'cache-control': 'private, max-age=60' }],

@@ -73,6 +73,7 @@ export interface HttpCache {
 
 type Next = (request: Request) => Promise<Response>
 
+const maxChanged = 10_000
 const safe = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 /** In which the origin did not answer the question (RFC 5861 section 4). */
 const failures = new Set([500, 502, 503, 504])
@@ -91,6 +92,8 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   } = options
   /** Questions on their way to the origin: whether others may wait for the answer, and when it is stored. */
   const flights = new Map<string, Flight>()
+  /** What has been changed lately: an answer that was on its way then is old. */
+  const changedAt = new Map<string, number>()
 
   async function handle(
     request: Request,
@@ -112,7 +115,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     const { request } = inquiry
     const stored = await find(inquiry)
     const wanted = requestDirectives(request)
-    if (mustAsk) return stored ? revalidate(inquiry, stored) : wrap(fetchAndKeep(inquiry))
+    if (mustAsk) return stored ? revalidate(inquiry, stored) : fetchAndKeep(inquiry)
     if (stored) {
       const judged = judge(stored, request, wallNow(), { maxDisconnectedMs })
       if (judged.use !== 'no') return { response: send(stored, request), use: judged.use === 'fresh' ? 'hit' : 'stale' }
@@ -120,15 +123,13 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
         inquiry.background(renew(inquiry))
         return { response: send(stored, request), use: 'stale' }
       }
-      if (wanted.has('only-if-cached')) return { response: refuse(request, 'only_if_cached'), use: 'miss' }
-      return revalidate(inquiry, stored)
     }
     if (wanted.has('only-if-cached')) return { response: refuse(request, 'only_if_cached'), use: 'miss' }
-    return ask(inquiry)
+    return together(inquiry, () => (stored ? revalidate(inquiry, stored) : fetchAndKeep(inquiry)))
   }
 
-  /** Nothing is stored that fits: alone, or behind one who asks the same. */
-  async function ask(inquiry: Inquiry, isFirst = true): Promise<Answer> {
+  /** Nothing is stored that may be sent: alone, or behind one who asks the same. */
+  async function together(inquiry: Inquiry, ask: () => Promise<Asked>, isFirst = true): Promise<Answer> {
     const { key, request } = inquiry
     const flight = flights.get(key)
     if (flight && flight.waiting < maxWaiting && isShareable(request)) {
@@ -139,15 +140,15 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
         return { response: send(stored, request), use: 'hit' }
       }
       // Who led has gone: another leads, once. What is another's own each asks for, or all would wait in a row.
-      if (landing === 'lost' && isFirst) return ask(inquiry, false)
-      return wrap(fetchAndKeep(inquiry))
+      if (landing === 'lost' && isFirst) return together(inquiry, ask, false)
+      return ask()
     }
-    if (flight || !isShareable(request)) return wrap(fetchAndKeep(inquiry))
+    if (flight || !isShareable(request)) return ask()
     const own = takeOff(key)
     try {
-      const { response, kept } = await fetchAndKeep(inquiry)
+      const { response, use, kept } = await ask()
       void kept.then(own.land)
-      return { response, use: 'miss' }
+      return { response, use }
     } catch (error) {
       own.land('lost')
       throw error
@@ -166,22 +167,22 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   }
 
   /** `kept`: what has become of it, once its last byte has been read. */
-  async function fetchAndKeep(inquiry: Inquiry) {
+  async function fetchAndKeep(inquiry: Inquiry): Promise<Asked> {
     const { request, next } = inquiry
     const requestedAt = wallNow()
     const response = await next(request)
     const times = { requestedAt, receivedAt: wallNow() }
     if (request.method === 'HEAD') {
       await freshenByHead(inquiry, response, times)
-      return { response, kept: Promise.resolve<Landing>('personal') }
+      return unkept(response, 'miss')
     }
     return keep(inquiry, response, times)
   }
 
   /** Hands an answer on while it is read into the store, if it may be. */
-  function keep(inquiry: Inquiry, response: Response, times: Times) {
+  function keep(inquiry: Inquiry, response: Response, times: Times): Asked {
     const { request, background } = inquiry
-    if (!isStorable(request, response)) return { response, kept: Promise.resolve<Landing>('personal') }
+    if (!isStorable(request, response)) return unkept(response, 'miss')
     const { promise: kept, resolve } = Promise.withResolvers<Landing>()
     const settle = async (body: Uint8Array | undefined) => {
       if (body === undefined || !isComplete(response, body)) return resolve('lost')
@@ -193,15 +194,15 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     }
     if (!response.body) {
       background(settle(new Uint8Array()))
-      return { response: withDate(response, times), kept }
+      return { response: withDate(response, times), use: 'miss', kept }
     }
     background(kept.then(() => {}))
     const body = collecting(response.body, maxBodyBytes, (bytes) => void settle(bytes))
-    return { response: withDate(new Response(body, response), times), kept }
+    return { response: withDate(new Response(body, response), times), use: 'miss', kept }
   }
 
   /** Asks whether it is still good (RFC 9111 section 4.3). */
-  async function revalidate(inquiry: Inquiry, stored: StoredResponse): Promise<Answer> {
+  async function revalidate(inquiry: Inquiry, stored: StoredResponse): Promise<Asked> {
     const { request, next } = inquiry
     const requestedAt = wallNow()
     const condition = conditionalOn(stored, request)
@@ -211,31 +212,30 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     } catch (error) {
       if (request.signal.aborted) throw error
       const judged = judge(stored, request, wallNow(), { maxDisconnectedMs })
-      if (judged.ifError || judged.ifUnreachable) return { response: send(stored, request), use: 'stale' }
-      if (judged.neverStale) return { response: refuse(request, 'must_revalidate'), use: 'miss' }
+      if (judged.ifError || judged.ifUnreachable) return unkept(send(stored, request), 'stale')
+      if (judged.neverStale) return unkept(refuse(request, 'must_revalidate'), 'miss')
       throw error
     }
     const times = { requestedAt, receivedAt: wallNow() }
     if (condition && response.status === 304) {
       await discard(response)
       if (isOf(response, stored)) {
-        const renewed = freshened(stored, response, times)
-        await keepFreshened(inquiry, renewed)
-        return { response: send(renewed, request), use: 'revalidated' }
+        const renewed = freshened(stored, request, response, times)
+        const kept = await keepFreshened(inquiry, renewed)
+        return { response: send(renewed, request), use: 'revalidated', kept: Promise.resolve(kept) }
       }
       // About another answer than ours: asked again, without a condition of ours.
-      return wrap(fetchAndKeep(inquiry))
+      return fetchAndKeep(inquiry)
     }
     if (failures.has(response.status) && judge(stored, request, wallNow(), { maxDisconnectedMs }).ifError) {
       await discard(response)
-      return { response: send(stored, request), use: 'stale' }
+      return unkept(send(stored, request), 'stale')
     }
     if (request.method === 'HEAD') {
       await freshenByHead(inquiry, response, times)
-      return { response, use: 'miss' }
+      return unkept(response, 'miss')
     }
-    const { response: handed } = keep(inquiry, response, times)
-    return { response: handed, use: 'miss' }
+    return keep(inquiry, response, times)
   }
 
   /** Behind a stale answer that has left already. One at a time for a URL. */
@@ -260,27 +260,35 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     // The newest, of several (RFC 9111 section 4.1).
     const [newest] = fitting.sort((a, b) => dateOfStored(b) - dateOfStored(a))
     if (!newest || newest.tags.length === 0) return newest
-    return (await store.purgedAt(newest.tags)) >= newest.receivedAt ? undefined : newest
+    // What was on its way when it was purged may be as old.
+    return (await store.purgedAt(newest.tags)) >= newest.requestedAt ? undefined : newest
   }
 
   async function put({ key, request }: Inquiry, fresh: StoredResponse): Promise<void> {
+    // Asked for before it was changed, in this process at least.
+    if ((changedAt.get(key) ?? -1) >= fresh.requestedAt) return
     const others = (await store.get(key)).filter((each) => !matches(each, request))
     await store.put(key, [fresh, ...others].slice(0, maxVariants))
   }
 
-  async function keepFreshened(inquiry: Inquiry, renewed: StoredResponse): Promise<void> {
-    if (isStillKeepable(inquiry.request, renewed)) await put(inquiry, renewed)
-    else await store.delete(inquiry.key)
+  async function keepFreshened(inquiry: Inquiry, renewed: StoredResponse): Promise<Landing> {
+    if (isStillKeepable(inquiry.request, renewed)) {
+      await put(inquiry, renewed)
+      return 'stored'
+    }
+    await store.delete(inquiry.key)
+    return 'personal'
   }
 
   /** What a HEAD says of the answer to a GET: it is as it was, or it is not to be used any more (RFC 9111 section 4.3.5). */
   async function freshenByHead(inquiry: Inquiry, response: Response, times: Times): Promise<void> {
+    const { request } = inquiry
     if (response.status !== 200) return
     const stored = await find(inquiry)
     if (!stored) return
     const length = response.headers.get('content-length')
     const isSame = isOf(response, stored) && (length === null || Number(length) === stored.body.length)
-    if (isSame) await keepFreshened(inquiry, freshened(stored, response, times))
+    if (isSame) await keepFreshened(inquiry, freshened(stored, request, response, times))
     else await store.delete(inquiry.key)
   }
 
@@ -289,7 +297,14 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     const named = ['location', 'content-location'].map((name) => response.headers.get(name))
     for (const each of new Set([url, ...named.map((value) => sameOrigin(value, url))])) {
       if (each === undefined) continue
-      for (const group of [undefined, 'members'] as const) await store.delete(keyOf(each, group))
+      for (const group of [undefined, 'members'] as const) {
+        const key = keyOf(each, group)
+        changedAt.delete(key)
+        changedAt.set(key, wallNow())
+        const [oldest] = changedAt.keys()
+        if (changedAt.size > maxChanged && oldest !== undefined) changedAt.delete(oldest)
+        await store.delete(key)
+      }
     }
   }
 
@@ -317,6 +332,11 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   return { handle, purge: (tag) => store.purge(tag.toLowerCase(), wallNow()) }
 }
 
+/** What the origin was asked for. */
+interface Asked extends Answer {
+  kept: Promise<Landing>
+}
+
 /** One request on its way through. */
 interface Inquiry {
   /** Under which its answers are kept. */
@@ -340,10 +360,7 @@ interface Flight {
   land(landing: Landing): void
 }
 
-const wrap = async (asked: Promise<{ response: Response }>): Promise<Answer> => ({
-  response: (await asked).response,
-  use: 'miss',
-})
+const unkept = (response: Response, use: CacheUse): Asked => ({ response, use, kept: Promise.resolve('personal') })
 
 /** Under which the answers to a URL are kept: no URL has a second scheme in front. */
 const keyOf = (url: string, group: HandleOptions['group']) => (group === undefined ? url : `${group}:${url}`)

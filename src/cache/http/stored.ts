@@ -75,7 +75,7 @@ export function toStored(
     body,
     requestedAt,
     receivedAt,
-    vary: varyNames(response.headers).map((name) => [name, normal(request.headers.get(name))]),
+    vary: varyOf(response.headers, request),
     tags: tagsOf(response.headers),
   }
 }
@@ -98,6 +98,9 @@ const namesIn = (value: string | null) => (value ?? '').split(',').map((name) =>
 export const varyNames = (headers: Headers) => namesIn(headers.get('vary')).filter((name) => name !== '')
 export const tagsOf = (headers: Headers) => namesIn(headers.get('cache-tag')).filter((tag) => tag !== '')
 
+const varyOf = (headers: Headers, request: Request): StoredResponse['vary'] =>
+  varyNames(headers).map((name) => [name, normal(request.headers.get(name))])
+
 /** Optional whitespace means nothing (RFC 9111 section 4.1). */
 const normal = (value: string | null) =>
   value
@@ -113,6 +116,7 @@ export const matches = ({ vary }: StoredResponse, request: Request) =>
 /** Its headers with those of a 304 that validated it, which also begins its age anew (RFC 9111 sections 3.2 and 4.3.4). */
 export function freshened(
   stored: StoredResponse,
+  request: Request,
   update: Response,
   { requestedAt, receivedAt }: { requestedAt: number; receivedAt: number },
 ): StoredResponse {
@@ -124,7 +128,14 @@ export function freshened(
     if (!['content-encoding', 'content-type', 'content-range', 'content-length'].includes(name))
       headers.set(name, value)
   }
-  return { ...stored, headers: [...headers], requestedAt, receivedAt, tags: tagsOf(headers) }
+  return {
+    ...stored,
+    headers: [...headers],
+    requestedAt,
+    receivedAt,
+    vary: varyOf(headers, request),
+    tags: tagsOf(headers),
+  }
 }
 
 /** In ms: RFC 9111 section 4.2.3. */
