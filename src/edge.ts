@@ -74,8 +74,8 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
   })
 
   async function answer(request: Request, context: EdgeContext, id: string) {
-    if (new URL(request.url).pathname === purgePath) return { response: await purge(request), use: 'bypass' as const }
     const visitor = await door.admit(request, context.address)
+    if (new URL(request.url).pathname === purgePath) return { response: await purge(request), use: 'bypass' as const }
     const { body, isWhole } = await readBody(request)
     const next = async (asked: Request): Promise<Response> => {
       const response = await regions.send(regional(asked, body, visitor, context.address, id))

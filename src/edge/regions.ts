@@ -207,9 +207,14 @@ const rotated = (order: readonly Region[], by: number) => [...order.slice(by), .
 
 const isWhole = ({ body }: RegionalRequest) => !(body instanceof ReadableStream)
 
+/** Routes on which an `Idempotency-Key` counts; on others it is a header like any, and keeps nothing from being done twice. */
+const keyed =
+  /^\/(v1\/|api\/v1\/(gpu\/(instances|reservations|deployments)|billing\/payments|admin\/accounts\/[^/]+\/credits)$)/
+const isKeyed = ({ method, path, headers }: RegionalRequest) =>
+  method === 'POST' && headers.has('idempotency-key') && keyed.test(path.split('?', 1)[0]!)
+
 /** Whatever became of it: a read, or what its key keeps from being done twice (the regions share the books). */
-const maySendAgain = (request: RegionalRequest) =>
-  isWhole(request) && (safe.has(request.method) || request.headers.has('idempotency-key'))
+const maySendAgain = (request: RegionalRequest) => isWhole(request) && (safe.has(request.method) || isKeyed(request))
 
 /** Whether another region should be asked in place of this answer. `x-should-retry: true`: nothing has been done. */
 function mayGoOn(request: RegionalRequest, response: Response): boolean {

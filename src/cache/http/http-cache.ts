@@ -243,15 +243,17 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     const { key, request } = inquiry
     if (flights.has(key)) return
     const own = takeOff(key)
+    let landing: Landing = 'lost'
     try {
       const stored = await find(inquiry)
       const plain = { ...inquiry, request: new Request(request.url, { headers: withoutConditions(request.headers) }) }
-      const { response } = stored ? await revalidate(plain, stored) : await fetchAndKeep(plain)
+      const { response, kept } = stored ? await revalidate(plain, stored) : await fetchAndKeep(plain)
       await readThrough(response)
+      landing = await kept
     } catch {
       // The stale answer stays as good as it was; the next caller tries again.
     } finally {
-      own.land('stored')
+      own.land(landing)
     }
   }
 
