@@ -9,6 +9,11 @@ import { fleet, type World } from './world.ts'
 type Told = Pick<Mischief, 'omitted' | 'uncharged' | 'dearer' | 'duplicates'>
 type Billed = MachineBill & { market: MarketName; rental: Rental | undefined }
 
+/** Its hours are bought at the price that was agreed, whatever they cost. */
+const isPrepaid = (market: MarketName) => market === 'ionet'
+/** Each part of a bill is rounded by itself. */
+const roundingMicroUsd = 4
+
 export const accounts = ['rich', 'other', 'poor'] as const
 
 /** While machines may still be rented: those there are, and what is held. */
@@ -88,10 +93,13 @@ export function checkBooks(world: World, told: Told, credits: Readonly<Record<st
 }
 
 function checkBill({ microUsd, id, market }: Billed, rental: Rental, told: Told): string[] {
-  const { settled, offer, createdAt, endedAt } = rental
+  const { settled, offer, createdAt, createSentAt, endedAt } = rental
   if (settled === microUsd) return []
-  // Nobody pays more than was agreed...
-  if ((told.dearer.has(id) || told.dearer.has(offer.id)) && settled < microUsd) return []
+  // Nobody pays more than was agreed, nor less: a machine that somebody else made by our label may be any offer's...
+  const maybeDearer = told.dearer.has(id) || told.dearer.has(offer.id) || told.duplicates.has(id)
+  const agreed = priceOfTime(offer.pricePerHour, endedAt!.getTime() - (createSentAt ?? createdAt).getTime())
+  const isAgreed = isPrepaid(market) || Math.abs(settled - agreed) <= roundingMicroUsd
+  if (maybeDearer && settled < microUsd && isAgreed) return []
   // ...and what the market does not tell of is metered by our own clock.
   const most = priceOfTime(offer.pricePerHour, (endedAt ?? createdAt).getTime() - createdAt.getTime())
   if (told.uncharged.has(id) && settled <= most) return []

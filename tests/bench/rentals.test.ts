@@ -31,6 +31,10 @@ it('the same from a seed of its own', { timeout }, async () => {
   expect(await violationsOf(seed, 20)).toEqual([])
 })
 
+it('a machine that somebody else made, by a dearer offer, costs its tenant what was agreed', async () => {
+  expect(await violationsOf(3_005_462, 1)).toEqual([])
+})
+
 it('one seed is one history', async () => {
   const [first, second] = [await runHistory({ seed: 7, offered }), await runHistory({ seed: 7, offered })]
   expect(second.tally).toEqual(first.tally)
