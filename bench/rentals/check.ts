@@ -11,8 +11,8 @@ type Billed = MachineBill & { market: MarketName; rental: Rental | undefined }
 
 /** Its hours are bought at the price that was agreed, whatever they cost. */
 const isPrepaid = (market: MarketName) => market === 'ionet'
-/** Each part of a bill is rounded by itself. */
-const roundingMicroUsd = 4
+/** Each part of a bill is rounded by itself, and what is written down is of whole milliseconds. */
+const rounding = (perHour: number) => 4 + priceOfTime(perHour, 1)
 
 export const accounts = ['rich', 'other', 'poor'] as const
 
@@ -98,7 +98,7 @@ function checkBill({ microUsd, id, market }: Billed, rental: Rental, told: Told)
   // Nobody pays more than was agreed, nor less: a machine that somebody else made by our label may be any offer's...
   const maybeDearer = told.dearer.has(id) || told.dearer.has(offer.id) || told.duplicates.has(id)
   const agreed = priceOfTime(offer.pricePerHour, endedAt!.getTime() - (createSentAt ?? createdAt).getTime())
-  const isAgreed = isPrepaid(market) || Math.abs(settled - agreed) <= roundingMicroUsd
+  const isAgreed = isPrepaid(market) || Math.abs(settled - agreed) <= rounding(offer.pricePerHour)
   if (maybeDearer && settled < microUsd && isAgreed) return []
   // ...and what the market does not tell of is metered by our own clock.
   const most = priceOfTime(offer.pricePerHour, (endedAt ?? createdAt).getTime() - createdAt.getTime())
