@@ -102,7 +102,8 @@ ${table(
   'metrics.md': `# Metrics
 
 \`GET /metrics\` answers in Prometheus text. Label values come from small fixed sets: routes are patterns, never paths.
-Besides these there are the process and event-loop metrics of Node itself (\`process_*\`, \`nodejs_*\`).
+Besides these there are the process and event-loop metrics of Node itself (\`process_*\`, \`nodejs_*\`). Counters whose
+labels have fixed values are there with 0 from the first scrape ([0081](decisions/0081-a-counter-begins-with-0.md)).
 
 Those of business are there only with \`METRICS_TOKEN\`. What a request brings on average is
 \`sum(rate(revenue_usd_total{kind="inference"}[1h])) / sum(rate(ledger_entries_total{kind="settle"}[1h]))\`; how much of the

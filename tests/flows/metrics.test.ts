@@ -23,6 +23,20 @@ test('the guide’s names and the four circuits are there from the first scrape'
   expect(page).toContain('nodejs_eventloop_lag_p99_seconds')
 })
 
+test('what an alert counts is there with 0 from the first scrape, so that the first event is a rise', async () => {
+  const page = await (await scrape()).text()
+  for (const series of [
+    'ledger_lost_events_total',
+    'billing_charges_total{result="parked"}',
+    'payments_total{state="parked"}',
+    'gpu_orphans_total{provider="ionet",action="reported"}',
+    'upstream_credential_rejected_total{upstream="openai"}',
+    'upstream_credential_rejected_total{upstream="vastai"}',
+  ]) {
+    expect(page.split('\n')).toContain(`${series} 0`)
+  }
+})
+
 test('an autoscaler finds how many pods are wanted, and why, from the first scrape', async () => {
   const page = await (await scrape()).text()
   expect(page).toContain('\nautoscaler_desired_replicas 1\n')
