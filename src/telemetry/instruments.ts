@@ -247,6 +247,20 @@ export const instruments = {
       'What it has given back of that, where a market billed less: gpu. Only with `METRICS_TOKEN`.',
     ),
   ),
+  providerCost: business(
+    counter(
+      'provider_cost_usd_total',
+      ['provider'],
+      'What providers bill for the requests charged, by `provider_cost` of the routing file, in US dollars. Only with `METRICS_TOKEN`.',
+    ),
+  ),
+  costedRevenue: business(
+    counter(
+      'costed_revenue_usd_total',
+      ['provider'],
+      'What was charged for those same requests: the difference is the margin. Only with `METRICS_TOKEN`.',
+    ),
+  ),
   servingGpus: business(
     gauge(
       'gpu_machines_serving',
