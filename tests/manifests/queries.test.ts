@@ -1,8 +1,9 @@
-/** Every query of the guide, the dashboard and the runbook, asked of a real Prometheus that scrapes three gateways. */
+/** Every query of the guide, the dashboard, the runbook and the page on metrics, asked of a real Prometheus that scrapes three gateways. */
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
@@ -33,10 +34,19 @@ const metric = new RegExp(
     .map(({ name }) => name)
     .join('|')}|process_\\w+|nodejs_\\w+)`,
 )
-const ofRunbook = [...read('docs/runbook.md').matchAll(/`([^`]+)`/g)]
-  .map(([, code]) => code!.replaceAll(/\s+/g, ' '))
-  .filter((code) => metric.test(code) && !/^(curl|kubectl)/.test(code))
+const inBackticks = (page: string) =>
+  [...read(page).matchAll(/`([^`]+)`/g)]
+    .map(([, code]) => code!.replaceAll(/\s+/g, ' '))
+    .filter((code) => metric.test(code) && !/^(curl|kubectl)/.test(code))
+const ofRunbook = inBackticks('docs/runbook.md')
+const ofMetrics = inBackticks('docs/metrics.md').filter((code) => code.includes('('))
 
+const routing = (base_url: string) => ({
+  providers: { openai: { kind: 'openai', base_url } },
+  models: {
+    '*': { targets: [{ provider: 'openai' }], provider_cost: { input_per_million: 0.1, output_per_million: 0.4 } },
+  },
+})
 const metricsToken = 'metrics-token-0123456789'
 
 let redis: TestRedis
@@ -45,11 +55,16 @@ let kubernetes: Server
 let prometheus: TestPrometheus
 let sandbox: Sandbox
 const pods: GatewayProcess[] = []
+const folder = mkdtempSync(join(tmpdir(), 'queries-'))
 
 beforeAll(async () => {
   kubernetes = createServer((_, res) => res.end(read('tests/manifests/kube-state-metrics.txt'))).listen(0, '127.0.0.1')
   // One for all pods: what one of them rents the others find at the market, too.
-  const startingSandbox = startSandbox({ clock, random: Math.random, market: { paced: false } })
+  const startingSandbox = startSandbox({
+    clock,
+    random: Math.random,
+    market: { provisioningMs: 20, loadingMs: 20, paced: false },
+  })
   ;[redis, servers, sandbox] = await Promise.all([
     startRedis(),
     startReplicatedPostgres(),
@@ -57,13 +72,16 @@ beforeAll(async () => {
     once(kubernetes, 'listening'),
   ])
   const { host, port, user, database } = servers.primary.connection
+  const routingFile = join(folder, 'routing.yaml')
+  writeFileSync(routingFile, stringify(routing(sandbox.openai!.baseUrl)))
   const env = {
+    GATEWAY_CONFIG: routingFile,
     REDIS_URL: redis.url,
     DATABASE_URL: `postgres://${user}@${host}:${port}/${database}`,
     DB_READ_REPLICAS: servers.standby.name,
     BOOTSTRAP_CREDIT_USD: '10000',
+    RATE_LIMIT_PER_MINUTE: '1000000',
     METRICS_TOKEN: metricsToken,
-    OPENAI_BASE_URL: sandbox.openai!.baseUrl,
     VASTAI_BASE_URL: sandbox.vastai!.baseUrl,
     IONET_BASE_URL: sandbox.ionet!.baseUrl,
     BILLING_BASE_URL: sandbox.billing!.baseUrl,
@@ -85,6 +103,7 @@ afterAll(async () => {
   await prometheus?.close()
   await Promise.all(pods.map((pod) => pod.end('SIGTERM')))
   for (const { dataDir } of pods) removeDataDir(dataDir)
+  rmSync(folder, { recursive: true })
   kubernetes.close()
   await Promise.all([redis?.close(), servers?.close(), sandbox?.close()])
 }, 60_000)
@@ -107,6 +126,7 @@ async function traffic() {
 test('there are queries to ask', () => {
   expect(ofDashboard.length).toBeGreaterThan(30)
   expect(ofRunbook.length).toBeGreaterThan(20)
+  expect(ofMetrics).toHaveLength(3)
 })
 
 const set = (pod: GatewayProcess, fault: { kind: string; share: number; after_tokens?: number }) =>
@@ -116,29 +136,31 @@ const set = (pod: GatewayProcess, fault: { kind: string; share: number; after_to
     body: JSON.stringify({ faults: [{ target: 'openai', expires_in: '10m', ...fault }] }),
   })
 
-/** What does not happen by itself: one pod's streams break off, the provider of another one fails, a machine is rented. */
+/** What does not happen by itself: a pod's streams break off, another's provider fails, a model is put on a machine. */
 async function events() {
   const answers = [
     await set(pods[1]!, { kind: 'cut', share: 1, after_tokens: 5 }),
     await set(pods[2]!, { kind: 'reset', share: 1 }),
-    await fetch(`${pods[0]!.url}/api/v1/gpu/instances`, {
+    await fetch(`${pods[0]!.url}/api/v1/gpu/deployments`, {
       method: 'POST',
-      headers: { ...headers, 'idempotency-key': 'rent-1' },
-      body: JSON.stringify({ image: 'ubuntu:24.04', filters: { provider: 'vastai' } }),
+      headers: { ...headers, 'idempotency-key': 'deploy' },
+      body: JSON.stringify({ model: 'acme/tiny-1b', provider: 'vastai', max_price: 2 }),
     }),
   ]
   expect(answers.map(({ ok }) => ok)).toEqual([true, true, true])
 }
 
-test('each is answered with data', async ({ onTestFailed }) => {
+test('each is answered with a number at the least', async ({ onTestFailed }) => {
   await events()
-  const open = new Set([...ofGuide, ...ofDashboard, ...ofRunbook])
+  const open = new Set([...ofGuide, ...ofDashboard, ...ofRunbook, ...ofMetrics])
   onTestFailed(() => console.error('without data:', [...open]))
+  const answered = async (query: string) =>
+    (await prometheus.query(query)).some(({ value: [, number] }) => Number.isFinite(Number(number)))
   // Rates want two scrapes with something between them.
   await eventually(
     async () => {
       await traffic()
-      for (const query of open) if ((await prometheus.query(query)).length > 0) open.delete(query)
+      for (const query of open) if (await answered(query)) open.delete(query)
       return open
     },
     ({ size }) => size === 0,
