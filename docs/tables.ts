@@ -102,13 +102,15 @@ ${table(
   'metrics.md': `# Metrics
 
 \`GET /metrics\` answers in Prometheus text. Label values come from small fixed sets: routes are patterns, never paths.
-Besides these there are the process and event-loop metrics of Node itself (\`process_*\`, \`nodejs_*\`).
+Besides these there are the process and event-loop metrics of Node itself (\`process_*\`, \`nodejs_*\`). Counters whose
+labels have fixed values are there with 0 from the first scrape ([0081](decisions/0081-a-counter-begins-with-0.md)).
 
 Those of business are there only with \`METRICS_TOKEN\`. What a request brings on average is
 \`sum(rate(revenue_usd_total{kind="inference"}[1h])) / sum(rate(ledger_entries_total{kind="settle"}[1h]))\`; how much of the
-machines of deployments is used, \`sum(avg_over_time(gpu_machines_serving{state="busy"}[1h])) / sum(avg_over_time(gpu_machines_serving[1h]))\`.
-No metric tells the margin: machines are passed on at the market's price, and what a provider of models bills is told to nobody
-here.
+machines of deployments is used, at the least (each pod tells of its own calls), \`sum(avg_over_time(gpu_machines_serving{state="busy"}[1h])) / sum(avg_over_time(gpu_machines_serving[1h]))\`.
+The margin of inference is \`sum(rate(costed_revenue_usd_total[1h])) - sum(rate(provider_cost_usd_total[1h]))\`, in dollars a
+second, of requests whose cost the routing file tells (\`provider_cost\`, [routing.md](routing.md)); rented machines are passed on
+at the market's price and leave none.
 
 ${table(
   ['Metric', 'Kind', 'Labels', 'Meaning'],

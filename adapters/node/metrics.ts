@@ -1,7 +1,7 @@
 /** The metrics port over prom-client: the catalogue's instruments, Node's own process metrics, and the text page. */
 import client from 'prom-client'
 import type { Metrics } from '../../src/ports.ts'
-import { instruments } from '../../src/telemetry/instruments.ts'
+import { type Counter, firstSeries, instruments } from '../../src/telemetry/instruments.ts'
 
 /** `business`: with the instruments that tell of the operator's business. @default false: as if there were none */
 export function createMetrics({ business = false }: { business?: boolean } = {}): Metrics {
@@ -25,15 +25,20 @@ export function createMetrics({ business = false }: { business?: boolean } = {})
     }
   }
 
+  const count = (instrument: Counter, labels: Record<string, string>, by = 1) => {
+    const cells = counters.get(instrument.name)
+    let key = ''
+    for (const label of instrument.labels) key += `${labels[label]}\n`
+    const cell = cells?.get(key)
+    if (cell) cell.value += by
+    else cells?.set(key, { labels, value: by })
+  }
+  for (const instrument of Object.values(instruments)) {
+    if (instrument.kind === 'counter') for (const labels of firstSeries(instrument)) count(instrument, labels, 0)
+  }
+
   return {
-    count(instrument, labels: Record<string, string>, by = 1) {
-      const cells = counters.get(instrument.name)
-      let key = ''
-      for (const label of instrument.labels) key += `${labels[label]}\n`
-      const cell = cells?.get(key)
-      if (cell) cell.value += by
-      else cells?.set(key, { labels, value: by })
-    },
+    count,
     observe(instrument, labels: Record<string, string>, value) {
       const histogram = histograms.get(instrument.name)
       if (!histogram) return

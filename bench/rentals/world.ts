@@ -108,7 +108,7 @@ export function createWorld({ seed, offered, bug, trace }: WorldOptions): World 
     ...silentMetrics,
     count(instrument, labels) {
       if (instrument.name === instruments.gpuOrphans.name)
-        count(tally, `orphans ${(labels as { action: string }).action}`)
+        count(tally, `orphans ${(labels as Record<string, string>).action}`)
     },
   }
   const warn: Log['warn'] = (message, { error, detail } = {}) => {

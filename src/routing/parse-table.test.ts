@@ -97,6 +97,25 @@ describe('the routing table', () => {
     expect(targets.map(({ priority }) => priority)).toEqual([0, 7, 2])
   })
 
+  it('knows what a provider bills only where the file says it, field by field; a cached token as any other', () => {
+    const [first, second, third] = parsed({
+      targets: [
+        { ...target, provider_cost: { output_per_million: 9 } },
+        { ...target, model: 'b', provider_cost: { cached_input_per_million: 1 } },
+        { ...target, model: 'c' },
+      ],
+      provider_cost: { input_per_million: 2, output_per_million: 3 },
+    }).targets
+    expect(first?.providerCost).toEqual({
+      inputPerMillion: 2e6,
+      outputPerMillion: 9e6,
+      cachedInputPerMillion: 2e6,
+    })
+    expect(second?.providerCost).toMatchObject({ outputPerMillion: 3e6, cachedInputPerMillion: 1e6 })
+    expect(third?.providerCost).toMatchObject({ inputPerMillion: 2e6 })
+    expect(parsed({ targets: [target], price: { input_per_million: 5 } }).targets[0]!.providerCost).toBeUndefined()
+  })
+
   it('lets a target say otherwise than its model, field by field', () => {
     const [first, second] = parsed({
       targets: [

@@ -198,6 +198,7 @@ const condition = z.union(
 /** What a model says for all its targets, and a target for itself. */
 const ofModelOrTarget = {
   price: price.optional(),
+  provider_cost: price.optional(),
   context_window: integer(1, 100_000_000).optional(),
   prefill: prefill.optional(),
   capabilities: listOfOnce(words(capabilities), capabilities.length, 'capabilities').optional(),
@@ -283,6 +284,7 @@ function targetRow(name: string, all: GivenModel, one: GivenTarget, position: nu
     weight: one.weight,
     when: one.when,
     price: priceOf(said, names),
+    providerCost: billedRates(all.provider_cost, one.provider_cost),
     contextWindow: contextWindow ?? (names[0] === undefined ? undefined : contextWindowOf(names[0])),
     capabilities: (one.capabilities ?? all.capabilities) as Capability[] | undefined,
     prefill: prefillFields(one.prefill ?? all.prefill),
@@ -305,6 +307,14 @@ function saidPrice(price: GivenModel['price'] = {}): Partial<Price> {
     perMinute: micro(price.per_minute),
     perMillionCharacters: micro(price.per_million_characters),
   })
+}
+
+/** Nothing is built in: what a provider bills is between it and the operator. Cached tokens cost as others unless it is said. */
+function billedRates(all: GivenModel['provider_cost'], one: GivenModel['provider_cost']): Partial<Price> | undefined {
+  if (!all && !one) return undefined
+  const said = { ...saidPrice(all), ...saidPrice(one) }
+  const { inputPerMillion } = said
+  return inputPerMillion === undefined ? said : { cachedInputPerMillion: inputPerMillion, ...said }
 }
 
 const limitsOf = (timeouts: GivenModel['timeouts'] = {}): Partial<TargetTimeouts> =>

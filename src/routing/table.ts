@@ -46,6 +46,8 @@ export interface TargetRow {
   /** Every named field of the request's metadata must have one of these values. */
   when: Readonly<Record<string, readonly string[]>>
   price: Price
+  /** What the provider bills the operator; callers never see it. A rate that is not there is not known. */
+  providerCost?: Partial<Price> | undefined
   /** In tokens; undefined = not known. */
   contextWindow: number | undefined
   /** What this target cannot do is not asked of it; undefined = nothing is known, so anything may be asked. */

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { Price } from '../routing/table.ts'
-import { costOf, type Delivered, estimatedInput, isExact, type Job, mostItCosts, rule } from './cost.ts'
+import { costOf, type Delivered, estimatedInput, isExact, type Job, mostItCosts, providerCostOf, rule } from './cost.ts'
 
 const price = (own: Partial<Price> = {}): Price => ({
   ...{ inputPerMillion: 0, cachedInputPerMillion: 0, outputPerMillion: 0 },
@@ -73,6 +73,26 @@ describe('a cost', () => {
     expect(rule(job('images/generations'), rates)).toEqual({ perImage: 4 })
     expect(rule(job('audio/translations'), rates)).toEqual({ perMinute: 5 })
     expect(rule(job('audio/speech'), rates)).toEqual({ perMillionCharacters: 0 })
+  })
+})
+
+describe('what the provider bills', () => {
+  const chat = job('chat/completions')
+  const some = delivered({ usage: usage(10, 1, 4) })
+
+  test('is not rounded, so that many small requests add up to what they cost', () => {
+    const rates = { inputPerMillion: 100_000, cachedInputPerMillion: 50_000, outputPerMillion: 600_000 }
+    expect(providerCostOf(chat, rates, some)).toBeCloseTo(0.6 + 0.2 + 0.6, 9)
+    expect(providerCostOf(job('images/generations'), { perImage: 2.5 }, delivered({ images: 3 }))).toBe(7.5)
+    expect(providerCostOf(job('audio/speech', { input: 'abc' }), { perMillionCharacters: 5e5 }, delivered())).toBe(1.5)
+    const heard = delivered({ usage: { ...usage(0, 0), seconds: 1 } })
+    expect(providerCostOf(job('audio/transcriptions'), { perMinute: 6 }, heard)).toBeCloseTo(0.1, 9)
+  })
+
+  test('is not known where a rate is missing that the request goes by', () => {
+    expect(providerCostOf(chat, { inputPerMillion: 1, cachedInputPerMillion: 1 }, some)).toBeUndefined()
+    expect(providerCostOf(chat, { perImage: 1 }, some)).toBeUndefined()
+    expect(providerCostOf(job('images/generations'), { inputPerMillion: 1 }, some)).toBeUndefined()
   })
 })
 

@@ -50,21 +50,32 @@ export function mostItCosts(job: Job, price: Price, contextWindow: number | unde
     case 'images':
       return countOf(job.body.n, 1, 128) * (price.perImage ?? 0)
     case 'characters':
-      return characters(job, price)
+      return Math.ceil(characters(job, price))
     case 'minutes':
-      return perMinute(price, job.bytes / bytesPerSecond.least)
+      return Math.ceil(perMinute(price, job.bytes / bytesPerSecond.least))
     case 'tokens':
-      return tokens(
-        // Cached tokens may be dearer where a file says so.
-        { ...price, inputPerMillion: Math.max(price.inputPerMillion, price.cachedInputPerMillion) },
-        Math.min(job.bytes, window),
-        0,
-        price.outputPerMillion > 0 ? mostOutput(job, window) : 0,
+      return Math.ceil(
+        tokens(
+          // Cached tokens may be dearer where a file says so.
+          { ...price, inputPerMillion: Math.max(price.inputPerMillion, price.cachedInputPerMillion) },
+          Math.min(job.bytes, window),
+          0,
+          price.outputPerMillion > 0 ? mostOutput(job, window) : 0,
+        ),
       )
   }
 }
 
-export function costOf(job: Job, price: Price, delivered: Delivered): MicroUsd {
+export const costOf = (job: Job, price: Price, delivered: Delivered): MicroUsd =>
+  Math.ceil(amountOf(job, price, delivered))
+
+/** What the provider bills for it, in micro-dollars and parts of them; undefined where it needs a rate that is not known. */
+export function providerCostOf(job: Job, rates: Partial<Price>, delivered: Delivered): number | undefined {
+  for (const rate of ratesOf[unitOf(job.endpoint)]) if (rates[rate] === undefined) return undefined
+  return amountOf(job, rates as Price, delivered)
+}
+
+function amountOf(job: Job, price: Price, delivered: Delivered): number {
   const { usage } = delivered
   switch (unitOf(job.endpoint)) {
     case 'images':
@@ -115,23 +126,19 @@ function countOf(value: unknown, byDefault: number, most: number): number {
   return typeof count === 'number' && count >= 0 ? Math.min(Math.ceil(count), most) : byDefault
 }
 
-const tokens = (price: Price, input: number, cached: number, output: number): MicroUsd =>
-  Math.ceil(
-    ((input - cached) * price.inputPerMillion +
-      cached * price.cachedInputPerMillion +
-      output * price.outputPerMillion) /
-      1e6,
-  )
+const tokens = (price: Price, input: number, cached: number, output: number): number =>
+  ((input - cached) * price.inputPerMillion + cached * price.cachedInputPerMillion + output * price.outputPerMillion) /
+  1e6
 
 /** `[...text]` would make an array of a long text: its surrogate pairs are counted instead. */
-function characters({ body }: Job, { perMillionCharacters = 0 }: Price): MicroUsd {
+function characters({ body }: Job, { perMillionCharacters = 0 }: Price): number {
   const text = typeof body.input === 'string' ? body.input : ''
   let count = text.length
   for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xd800) count--
-  return Math.ceil((count * perMillionCharacters) / 1e6)
+  return (count * perMillionCharacters) / 1e6
 }
 
-const perMinute = ({ perMinute = 0 }: Price, seconds: number): MicroUsd => Math.ceil((seconds * perMinute) / 60)
+const perMinute = ({ perMinute = 0 }: Price, seconds: number): number => (seconds * perMinute) / 60
 
 /** The rates that an endpoint is sold by, for its receipts. Made once for each price: it is asked for every request. */
 export function rule({ endpoint }: Job, price: Price): Readonly<Record<string, MicroUsd>> {
@@ -143,19 +150,14 @@ export function rule({ endpoint }: Job, price: Price): Readonly<Record<string, M
   return made
 }
 
+const ratesOf: Record<Sold, readonly (keyof Price)[]> = {
+  images: ['perImage'],
+  characters: ['perMillionCharacters'],
+  minutes: ['perMinute'],
+  tokens: ['inputPerMillion', 'cachedInputPerMillion', 'outputPerMillion'],
+}
+
 const rules = new WeakMap<Price, Partial<Record<Sold, Readonly<Record<string, MicroUsd>>>>>()
 
-function ruleOf(unit: Sold, price: Price): Record<string, MicroUsd> {
-  switch (unit) {
-    case 'images':
-      return { perImage: price.perImage ?? 0 }
-    case 'characters':
-      return { perMillionCharacters: price.perMillionCharacters ?? 0 }
-    case 'minutes':
-      return { perMinute: price.perMinute ?? 0 }
-    case 'tokens': {
-      const { inputPerMillion, cachedInputPerMillion, outputPerMillion } = price
-      return { inputPerMillion, cachedInputPerMillion, outputPerMillion }
-    }
-  }
-}
+const ruleOf = (unit: Sold, price: Price): Record<string, MicroUsd> =>
+  Object.fromEntries(ratesOf[unit].map((rate) => [rate, price[rate] ?? 0]))

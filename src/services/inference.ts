@@ -317,6 +317,7 @@ const sellerOf = ({ provider, planned }: Choice): Seller => ({
   provider: provider.name,
   model: planned.model,
   price: planned.row.price,
+  providerCost: planned.row.providerCost,
   contextWindow: planned.row.contextWindow,
 })
 

@@ -38,7 +38,7 @@ export interface Ledger {
     signal: AbortSignal
   }): Promise<Operation>
   /** An operation that cost nothing, and held nothing. */
-  note(principal: Principal, end: Omit<OperationEnd, 'cost'>, id: string): void
+  note(principal: Principal, end: Omit<OperationEnd, 'cost' | 'providerCost'>, id: string): void
   /** For what ends operations that nobody else can end. */
   append(events: readonly LedgerEvent[]): boolean
   /** Nothing more can be noted: what would have to be must not be served. */
@@ -51,6 +51,8 @@ export interface Ledger {
 
 export interface OperationEnd {
   cost: MicroUsd
+  /** What the provider bills for it, in micro-dollars and parts of them. @default not known */
+  providerCost?: number | undefined
   /** False: nothing was delivered. */
   delivered: boolean
   usage: Pick<EndEvent, 'model' | 'inputTokens' | 'cachedInputTokens' | 'outputTokens'>
@@ -89,7 +91,7 @@ export class Operation {
   }
 
   /** The first call counts. Resolves when the end outlives this process, or cannot. */
-  end({ cost, delivered, usage, facts }: OperationEnd): Promise<void> | undefined {
+  end({ cost, providerCost, delivered, usage, facts }: OperationEnd): Promise<void> | undefined {
     if (this.ended) return undefined
     this.ended = true
     const { accountId, id: purseId } = this.purse
@@ -106,6 +108,7 @@ export class Operation {
       ...usage,
       facts,
     } satisfies EndEvent)
+    if (providerCost !== undefined && facts) this.owner.countCost(facts.provider, { charged: cost, providerCost })
     // Lost: then the hold is all that the books will hear of it, and is ended as one that nobody ended.
     if (position === 0) return undefined
     this.owner.skip(this.holdPosition)
@@ -120,6 +123,8 @@ interface Owner {
   purses: Purses
   /** Its position in the journal; 0 = it is lost. */
   append(event: LedgerEvent): number
+  /** The rest of what was charged is the margin. Only for the operator's metrics: the books know of callers alone. */
+  countCost(provider: string, of: { charged: MicroUsd; providerCost: number }): void
   /** This event need not be in the books: another one says all that it said. */
   skip(position: number): void
   hurry(): Promise<void>
@@ -188,7 +193,12 @@ export function createLedger(options: LedgerOptions): Ledger {
   const skip = (position: number) => {
     if (position > enteredPosition) skipped.add(position)
   }
-  const owner: Owner = { clock, processId, purses, append, skip, hurry: () => journal.written().catch(unwritten) }
+  const countCost: Owner['countCost'] = (provider, { charged, providerCost }) => {
+    metrics.count(instruments.costedRevenue, { provider }, charged / 1e6)
+    metrics.count(instruments.providerCost, { provider }, providerCost / 1e6)
+  }
+  const hurry = () => journal.written().catch(unwritten)
+  const owner: Owner = { clock, processId, purses, append, countCost, skip, hurry }
 
   const wakeIn = (ms: number) => {
     if (stopped) return

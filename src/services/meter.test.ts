@@ -6,6 +6,7 @@ import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import type { HoldEvent } from '../domain/ledger.ts'
 import type { Principal } from '../domain/principal.ts'
+import { instruments } from '../telemetry/instruments.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 import type { Job } from './cost.ts'
 import { createLedger } from './ledger.ts'
@@ -31,6 +32,7 @@ let store: MemoryLedgerStore
 let books: MemoryBooks
 let ledger: ReturnType<typeof createLedger>
 let told: string[]
+let metrics: FakeMetrics
 
 beforeEach(async () => {
   clock = new FakeClock()
@@ -38,13 +40,14 @@ beforeEach(async () => {
   store = books.ledgerStore
   await books.credits.grant('account', { id: 'one', kind: 'granted', amount: 1_000_000 })
   told = []
+  metrics = new FakeMetrics()
   const journal = createMemoryJournal()
   const { append } = journal
   journal.append = (event) => {
     told.push(event)
     return append(event)
   }
-  const own = { clock, random: () => 0.5, journal, store, mode: { readOnly: false }, metrics: new FakeMetrics(), log }
+  const own = { clock, random: () => 0.5, journal, store, mode: { readOnly: false }, metrics, log }
   ledger = createLedger({ ...own, podId: 'pod', processId: 'process', pods: () => 1 })
 })
 
@@ -112,6 +115,37 @@ test('the first end counts', async () => {
   void meter.end(200)
   end(499)
   expect(await theEnd()).toMatchObject({ amount: 11, facts: { status: 200 } })
+})
+
+describe('what a provider bills', () => {
+  const billing = (provider: string, perMillion: number): Seller => ({
+    ...seller(provider),
+    providerCost: { inputPerMillion: perMillion, cachedInputPerMillion: perMillion, outputPerMillion: perMillion },
+  })
+  const known = () => [metrics.counted(instruments.costedRevenue), metrics.counted(instruments.providerCost)]
+
+  test('is counted once beside what was charged, at the rates of who answered last, and stands in no book', async () => {
+    const { meter, end } = await start([billing('first', 9e6), billing('second', 250_000)])
+    meter.answeredBy(billing('first', 9e6))
+    meter.answeredBy(billing('second', 250_000))
+    meter.usage({ inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 })
+    void meter.end(200)
+    end(200)
+    await theEnd()
+    expect(known()).toEqual([11e-6, 0.5e-6])
+    expect(metrics.counted(instruments.providerCost, { provider: 'second' })).toBe(0.5e-6)
+    expect(told.join()).not.toMatch(/providerCost/)
+  })
+
+  test('is counted for nobody whose answer came to nothing, nor where it is not known', async () => {
+    const { end } = await start([billing('first', 250_000)])
+    end(502)
+    expect(await theEnd()).toMatchObject({ event: 'release' })
+    const unknown = await start([seller('first')], request())
+    unknown.meter.answeredBy(seller('first'))
+    void unknown.meter.end(200)
+    expect(known()).toEqual([0, 0])
+  })
 })
 
 describe('without the provider’s word', () => {

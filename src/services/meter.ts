@@ -9,7 +9,7 @@ import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Price } from '../routing/table.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
-import { costOf, type Delivered, estimatedInput, isExact, type Job, mostItCosts, rule } from './cost.ts'
+import { costOf, type Delivered, estimatedInput, isExact, type Job, mostItCosts, providerCostOf, rule } from './cost.ts'
 import type { Ledger, Operation } from './ledger.ts'
 
 /** Who answers, or would. */
@@ -17,6 +17,8 @@ export interface Seller {
   provider: string
   model: string
   price: Price
+  /** What it bills the operator, as far as that is known. */
+  providerCost?: Partial<Price> | undefined
   contextWindow: number | undefined
 }
 
@@ -171,6 +173,7 @@ export class Meter {
     }
     return operation.end({
       cost,
+      providerCost: spent && seller.providerCost ? providerCostOf(job, seller.providerCost, delivered) : undefined,
       delivered: spent,
       usage: { model: storable(seller.model), inputTokens, cachedInputTokens, outputTokens },
       facts: factsOf(request, {

@@ -11,6 +11,11 @@ interface Instrument {
 }
 export interface Counter extends Instrument {
   kind: 'counter'
+  /**
+   * All values of each label, where they are a fixed set: then every series is there with 0 from the first scrape. One
+   * that first appears with 1 has no increase for Prometheus, and an alert on it would miss the first event.
+   */
+  values?: { readonly [label: string]: readonly string[] }
 }
 export interface Gauge extends Instrument {
   kind: 'gauge'
@@ -20,13 +25,30 @@ export interface Histogram extends Instrument {
   /** Upper bounds, in seconds. */
   buckets: readonly number[]
 }
-export type Labels<I extends Instrument> = Record<I['labels'][number], string>
+export type Labels<I extends Instrument> = I extends { values: infer V extends { [label: string]: readonly string[] } }
+  ? { [L in keyof V]: V[L][number] }
+  : Record<I['labels'][number], string>
+
+/** The series that a counter begins with; none where its labels' values are found out as it runs. */
+export function firstSeries({ values }: Counter): Record<string, string>[] {
+  if (!values) return []
+  return Object.entries(values).reduce<Record<string, string>[]>(
+    (all, [label, each]) => all.flatMap((labels) => each.map((value) => ({ ...labels, [label]: value }))),
+    [{}],
+  )
+}
 
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 const overheadSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5]
 
 const counter = <const L extends readonly string[]>(name: string, labels: L, help: string) =>
   ({ kind: 'counter', name, labels, help }) as const
+/** One whose labels' values are a fixed set. */
+const fixedCounter = <const V extends { readonly [label: string]: readonly string[] }>(
+  name: string,
+  values: V,
+  help: string,
+) => ({ kind: 'counter', name, labels: Object.keys(values) as (keyof V & string)[], values, help }) as const
 const gauge = <const L extends readonly string[]>(name: string, labels: L, help: string) =>
   ({ kind: 'gauge', name, labels, help }) as const
 const histogram = <const L extends readonly string[]>(
@@ -88,10 +110,18 @@ export const instruments = {
   upstreamConcurrencyLimit: gauge('upstream_concurrency_limit', ['upstream'], 'Calls allowed at once.'),
   upstreamInFlight: gauge('upstream_requests_in_flight', ['upstream'], 'Calls under way.'),
   admissionQueueDepth: gauge('admission_queue_depth', [], 'Calls waiting for a place.'),
-  requestsShed: counter('requests_shed_total', ['reason'], 'Requests refused to protect the gateway.'),
+  requestsShed: fixedCounter(
+    'requests_shed_total',
+    { reason: ['admission', 'brownout', 'bodies', 'upstream_concurrency'] },
+    'Requests refused to protect the gateway.',
+  ),
   brownout: gauge('brownout_level', [], 'What is shed: 0 nothing, 1 searches, 2 low priority too, 3 all that is new.'),
   hedges: counter('hedges_total', ['upstream', 'won'], 'Second calls of a read, by whose answer was taken.'),
-  faultsInjected: counter('faults_injected_total', ['kind'], "Faults injected on an administrator's word, by kind."),
+  faultsInjected: fixedCounter(
+    'faults_injected_total',
+    { kind: ['cut', 'stall', 'malformed', 'no_done', '429', 'reset', 'slow', 'price_spike'] },
+    "Faults injected on an administrator's word, by kind.",
+  ),
   credentialRejected: counter(
     'upstream_credential_rejected_total',
     ['upstream'],
@@ -120,15 +150,19 @@ export const instruments = {
     'How far a read replica is behind; of one that does not answer, since when. Beyond 10 s it is not read from.',
   ),
   ledgerPending: gauge('ledger_pending_events', [], 'Ledger events in the journal that are not in the database yet.'),
-  ledgerEntries: counter('ledger_entries_total', ['kind'], 'Holds, and ends of them: settle, release.'),
+  ledgerEntries: fixedCounter(
+    'ledger_entries_total',
+    { kind: ['hold', 'settle', 'release'] },
+    'Holds, and ends of them: settle, release.',
+  ),
   guardrailBlocked: counter(
     'guardrail_blocked_total',
     ['window'],
     'Requests that a guard rail refused, or in shadow mode would have.',
   ),
-  ledgerLostEvents: counter(
+  ledgerLostEvents: fixedCounter(
     'ledger_lost_events_total',
-    [],
+    {},
     'Ledger events lost: torn by a crash, refused by the database, or more than the journal holds.',
   ),
   idempotentRequests: counter(
@@ -141,15 +175,19 @@ export const instruments = {
     [],
     'Operations that the billing system has not been told of, counted up to 100,000 every 5 s.',
   ),
-  billingCharges: counter(
+  billingCharges: fixedCounter(
     'billing_charges_total',
-    ['result'],
+    { result: ['delivered', 'parked', 'failed'] },
     'Charges delivered, refused by the billing system (parked), or failed and told again later.',
   ),
-  payments: counter('payments_total', ['state'], 'Payments by card that came to a state; parked ones need a person.'),
-  stripeEvents: counter(
+  payments: fixedCounter(
+    'payments_total',
+    { state: ['created', 'processing', 'requires_action', 'succeeded', 'failed', 'canceled', 'parked'] },
+    'Payments by card that came to a state; parked ones need a person.',
+  ),
+  stripeEvents: fixedCounter(
     'stripe_events_total',
-    ['result'],
+    { result: ['applied', 'ignored', 'forged'] },
     'Webhooks of Stripe: applied, ignored, forged (or too old, or unreadable).',
   ),
   gpuInstances: gauge(
@@ -157,16 +195,16 @@ export const instruments = {
     ['provider', 'status'],
     'Rented machines of all accounts, by the status that their owners are shown; read every 15 s.',
   ),
-  gpuOrphans: counter(
+  gpuOrphans: fixedCounter(
     'gpu_orphans_total',
-    ['provider', 'action'],
+    { provider: ['vastai', 'ionet'], action: ['adopted', 'reported', 'destroyed'] },
     'Machines whose creation nobody had heard of: adopted by their label; or that no rental accounts for: reported, destroyed.',
   ),
   gpuProxyOpen: gauge('gpu_proxy_open', ['kind'], 'Calls and WebSockets (tunnels) under way to rented machines.'),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
-  redisFailures: counter(
+  redisFailures: fixedCounter(
     'redis_failures_total',
-    ['kind'],
+    { kind: ['disconnected', 'timeout', 'refusing', 'full', 'read_only', 'error'] },
     'Calls that Redis did not answer or that were not sent to it.',
   ),
   autoscalerDesired: gauge(
@@ -180,21 +218,47 @@ export const instruments = {
     "This pod's own share of them, neither rounded nor capped: by arrivals, by streams; the sum over pods is the fleet's.",
   ),
   fleetPods: gauge('fleet_pods', [], 'Pods heard of lately, this one included.'),
-  rateLimited: counter('rate_limited_total', ['scope'], 'Requests refused by a limit.'),
-  signIns: counter('sign_ins_total', ['result'], 'Attempts to sign in: signed_in, wrong, delayed.'),
-  routingReloads: counter('routing_reloads_total', ['result'], 'Changed routing files, taken (ok) or refused.'),
+  rateLimited: fixedCounter(
+    'rate_limited_total',
+    { scope: ['key', 'account', 'provider', 'address'] },
+    'Requests refused by a limit.',
+  ),
+  signIns: fixedCounter(
+    'sign_ins_total',
+    { result: ['signed_in', 'wrong', 'delayed'] },
+    'Attempts to sign in: signed_in, wrong, delayed.',
+  ),
+  routingReloads: fixedCounter(
+    'routing_reloads_total',
+    { result: ['ok', 'refused'] },
+    'Changed routing files, taken (ok) or refused.',
+  ),
   revenue: business(
-    counter(
+    fixedCounter(
       'revenue_usd_total',
-      ['kind'],
+      { kind: ['inference', 'gpu'] },
       'What this pod has charged accounts, in US dollars: inference, gpu. Only with `METRICS_TOKEN`.',
     ),
   ),
   refunds: business(
-    counter(
+    fixedCounter(
       'refunds_usd_total',
-      ['kind'],
+      { kind: ['gpu'] },
       'What it has given back of that, where a market billed less: gpu. Only with `METRICS_TOKEN`.',
+    ),
+  ),
+  providerCost: business(
+    counter(
+      'provider_cost_usd_total',
+      ['provider'],
+      'What providers bill for the requests charged, by `provider_cost` of the routing file, in US dollars. Only with `METRICS_TOKEN`.',
+    ),
+  ),
+  costedRevenue: business(
+    counter(
+      'costed_revenue_usd_total',
+      ['provider'],
+      'What was charged for those same requests: the difference is the margin. Only with `METRICS_TOKEN`.',
     ),
   ),
   servingGpus: business(

@@ -101,8 +101,14 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         }),
     })
 
+  // There with 0 before the first of them: alerts go by how much a series has risen.
+  for (const counter of [instruments.credentialRejected, instruments.retryBudgetExhausted]) {
+    metrics.count(counter, { upstream: name }, 0)
+  }
+
   const createCircuit = (key: string): Circuit => {
     const name = circuitName(key)
+    metrics.count(instruments.breakerTransitions, { name, to: 'open' }, 0)
     const state = forced.get(name)
     const circuit: Circuit = {
       key,

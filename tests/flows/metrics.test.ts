@@ -23,6 +23,20 @@ test('the guide’s names and the four circuits are there from the first scrape'
   expect(page).toContain('nodejs_eventloop_lag_p99_seconds')
 })
 
+test('what an alert counts is there with 0 from the first scrape, so that the first event is a rise', async () => {
+  const page = await (await scrape()).text()
+  for (const series of [
+    'ledger_lost_events_total',
+    'billing_charges_total{result="parked"}',
+    'payments_total{state="parked"}',
+    'gpu_orphans_total{provider="ionet",action="reported"}',
+    'upstream_credential_rejected_total{upstream="openai"}',
+    'upstream_credential_rejected_total{upstream="vastai"}',
+  ]) {
+    expect(page.split('\n')).toContain(`${series} 0`)
+  }
+})
+
 test('an autoscaler finds how many pods are wanted, and why, from the first scrape', async () => {
   const page = await (await scrape()).text()
   expect(page).toContain('\nautoscaler_desired_replicas 1\n')
@@ -95,6 +109,45 @@ test('revenue is told to the micro-dollar where /metrics asks for a token, and n
   await (await open.post('/v1/chat/completions', chat)).text()
   const page = await (await fetch(`${open.url}/metrics`)).text()
   expect(page).toContain('ledger_entries_total{kind="settle"} 1')
-  expect(page).not.toMatch(/revenue_usd|refunds_usd|gpu_machines_serving/)
+  expect(page).not.toMatch(/revenue_usd|refunds_usd|provider_cost_usd|gpu_machines_serving/)
   await open.close()
+})
+
+test('the margin is told of requests whose cost the routing file says, by provider, and callers see nothing of it', async () => {
+  const known = { input_per_million: 0.1, output_per_million: 0.5 }
+  const dealt = await startTestGateway({
+    env: { METRICS_TOKEN: 'metrics-token-0123456789' },
+    routing: ({ openai }) => ({
+      providers: { openai: { kind: 'openai', base_url: openai.baseUrl } },
+      models: {
+        'gpt-4o': { targets: [{ provider: 'openai' }], provider_cost: known },
+        'gpt-4o-mini': { targets: [{ provider: 'openai' }] },
+        'text-embedding-3-small': { targets: [{ provider: 'openai' }], provider_cost: { input_per_million: 0.01 } },
+      },
+    }),
+  })
+  const value = async (name: string) => (await dealt.metric(name, { provider: 'openai' })) ?? 0
+  let charged = 0
+  let cost = 0
+  for (const stream of [false, true]) {
+    const answer = await dealt.post('/v1/chat/completions', { ...chat, stream, max_tokens: 4 })
+    const words = await answer.text()
+    expect([...answer.headers].join() + words).not.toMatch(/margin|provider_cost/i)
+    const receipt = await (await dealt.get(`/api/v1/receipts/${answer.headers.get('x-request-id')}`)).json()
+    expect(JSON.stringify(receipt)).not.toContain('provider_cost')
+    charged += Number(receipt.cost)
+    const { input_tokens, output_tokens } = receipt.usage
+    cost += (input_tokens * 0.1 + output_tokens * 0.5) / 1e6
+  }
+  expect(cost).toBeGreaterThan(0)
+  expect(await value('costed_revenue_usd_total')).toBeCloseTo(charged, 9)
+  expect(await value('provider_cost_usd_total')).toBeCloseTo(cost, 9)
+
+  // Of these the file does not say all that it would need: they are in neither.
+  await (await dealt.post('/v1/chat/completions', { ...chat, model: 'gpt-4o-mini' })).text()
+  await (await dealt.post('/v1/embeddings', { model: 'text-embedding-3-small', input: 'hi' })).text()
+  expect(await value('costed_revenue_usd_total')).toBeCloseTo(charged, 9)
+  expect(await value('provider_cost_usd_total')).toBeCloseTo(cost, 9)
+  expect(await dealt.metric('revenue_usd_total', { kind: 'inference' })).toBeGreaterThan(charged)
+  await dealt.close()
 })

@@ -14,9 +14,10 @@ export interface TestPrometheus {
   close(): Promise<void>
 }
 
+/** `token`: sent with each scrape. */
 export async function startPrometheus(
   jobs: Record<string, readonly string[]>,
-  files: Record<string, string> = {},
+  { files = {}, token }: { files?: Record<string, string>; token?: string } = {},
 ): Promise<TestPrometheus> {
   const { path, env } = await findTool('prometheus')
   const folder = await mkdtemp(join(tmpdir(), 'prometheus-'))
@@ -25,7 +26,11 @@ export async function startPrometheus(
   const config = {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },
     rule_files: Object.keys(files),
-    scrape_configs: Object.entries(jobs).map(([job_name, targets]) => ({ job_name, static_configs: [{ targets }] })),
+    scrape_configs: Object.entries(jobs).map(([job_name, targets]) => ({
+      job_name,
+      static_configs: [{ targets }],
+      ...(token && { authorization: { credentials: token } }),
+    })),
   }
   await writeFile(join(folder, 'prometheus.yml'), stringify(config))
   const args = [
