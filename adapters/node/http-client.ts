@@ -141,7 +141,9 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
     if (this.call.signal.aborted) controller.abort(abortError)
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers) {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers) {
+    // The bytes they were read from, with all that came along: a stream that waits would hold them to its end.
+    controller.rawHeaders = null
     if (status < 200) {
       // Each begins undici's time for headers anew: without a bound they would be a way to answer never.
       if (++this.informational > maxInformational) this.stop('malformed')

@@ -1,5 +1,5 @@
 /** Streamed completions of OpenAI's API: events into what the gateway needs to know of them, each parsed once. */
-import { readEvents } from '../upstream/sse.ts'
+import { readEvents, type SseEvent } from '../upstream/sse.ts'
 
 export interface StreamChunk {
   id?: string
@@ -39,11 +39,10 @@ export type StreamEvent =
   | { kind: 'error'; text: string; error: ProviderError }
   | { kind: 'malformed' }
 
-export async function* readStreamEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<StreamEvent[], void, void> {
-  for await (const events of readEvents(body)) yield events.map(({ data }) => toStreamEvent(data))
-}
+export const readStreamEvents = (body: AsyncIterable<Uint8Array>): AsyncGenerator<StreamEvent[], void, void> =>
+  readEvents(body, toStreamEvent)
 
-function toStreamEvent(text: string): StreamEvent {
+function toStreamEvent({ data: text }: SseEvent): StreamEvent {
   if (text === '[DONE]') return { kind: 'done' }
   let chunk: StreamChunk & { error?: unknown }
   try {

@@ -25,16 +25,14 @@ export type TypedStreamEvent =
 /** An image is one event, in base64. */
 const maxEventChars = 32 * 1024 * 1024
 
-export async function* readTypedEvents(
-  body: AsyncIterable<Uint8Array>,
-): AsyncGenerator<TypedStreamEvent[], void, void> {
+export function readTypedEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<TypedStreamEvent[], void, void> {
   let afterMalformed = false
   const noted = (event: TypedStreamEvent): TypedStreamEvent => {
     const follows = afterMalformed && event.kind === 'typed'
     afterMalformed = event.kind === 'malformed' || (afterMalformed && !follows)
     return follows ? { ...event, afterMalformed: true } : event
   }
-  for await (const events of readEvents(body, maxEventChars)) yield events.map((event) => noted(toTypedEvent(event)))
+  return readEvents(body, (event) => noted(toTypedEvent(event)), maxEventChars)
 }
 
 export function toTypedEvent({ event, data: json }: SseEvent): TypedStreamEvent {

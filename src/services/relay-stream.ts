@@ -84,6 +84,8 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
         }
         if (ending) return ending === 'whole' ? undefined : ending
         if (pace?.isTooSlow(events.length)) return new UpstreamFailure('silent', { phase: 'rate' })
+        // What has been said must not be held by a stream that waits.
+        events.length = 0
         const next = source.rest.next()
         const finished = transcript.isWhole(false)
         let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)

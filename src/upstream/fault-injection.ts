@@ -254,7 +254,7 @@ interface Piece {
 
 /** One piece an event, whatever boundaries the network chose. */
 async function* eventPieces(body: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
-  for await (const events of readEvents(body)) {
+  for await (const events of readEvents(body, (event) => event)) {
     for (const event of events) yield { piece: encoder.encode(written(event)), isDone: event.data === '[DONE]' }
   }
 }

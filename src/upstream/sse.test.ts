@@ -8,7 +8,7 @@ async function read(chunks: (string | Uint8Array)[], maxEventChars?: number): Pr
     for (const chunk of chunks) yield typeof chunk === 'string' ? encoder.encode(chunk) : chunk
   }
   const batches: string[][] = []
-  for await (const events of readEvents(body(), maxEventChars)) batches.push(events.map(({ data }) => data))
+  for await (const events of readEvents(body(), ({ data }) => data, maxEventChars)) batches.push(events)
   return batches
 }
 
@@ -46,8 +46,8 @@ it('closes the body when its reader leaves, and passes on the body’s own end',
       closed++
     }
   }
-  for await (const _ of readEvents(body())) break
+  for await (const _ of readEvents(body(), ({ data }) => data)) break
   expect(closed).toBe(1)
-  await expect(Array.fromAsync(readEvents(body()))).rejects.toThrow('cut')
+  await expect(Array.fromAsync(readEvents(body(), ({ data }) => data))).rejects.toThrow('cut')
   expect(closed).toBe(2)
 })

@@ -4,17 +4,21 @@ import { HttpFailure } from '../ports.ts'
 
 export type SseEvent = EventSourceMessage
 
-/** The events completed by each chunk, in order; chunks that complete none yield nothing. */
-export async function* readEvents(
+/**
+ * The events completed by each chunk, in order, as `read` makes them; chunks that complete none yield nothing. One
+ * generator for both steps: thousands of streams that wait hold each of them.
+ */
+export async function* readEvents<Event>(
   body: AsyncIterable<Uint8Array>,
+  read: (event: SseEvent) => Event,
   maxEventChars = 8 * 1024 * 1024,
-): AsyncGenerator<SseEvent[], void, void> {
+): AsyncGenerator<Event[], void, void> {
   const decoder = new TextDecoder()
-  let events: SseEvent[] = []
+  let events: Event[] = []
   let overflow = false
   const parser = createParser({
     maxBufferSize: maxEventChars,
-    onEvent: (event) => events.push(event),
+    onEvent: (event) => events.push(read(event)),
     onError: (error) => {
       // Other errors are unknown fields, which the specification ignores.
       if (error.type === 'max-buffer-size-exceeded') overflow = true
