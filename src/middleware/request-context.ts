@@ -76,22 +76,41 @@ export class RequestInFlight {
     return reply(status, all, this.tracked(body, status))
   }
 
-  private async *tracked(body: AsyncIterable<string | Uint8Array>, status: number) {
+  /** Sees how a body ends. No generator around it: that would be felt at each of its pieces. */
+  private tracked(body: AsyncIterable<string | Uint8Array>, status: number): AsyncIterable<string | Uint8Array> {
+    const iterator = body[Symbol.asyncIterator]()
+    let open = true
     this.owner.streams++
-    let ended = false
-    try {
-      yield* body
-      ended = true
-    } catch (error) {
-      // Bytes have no room for an error: the connection is cut, and that is the provider's doing, not the caller's.
-      ended = true
-      this.log.code = 'stream_interrupted'
-      throw error
-    } finally {
+    const end = (ended: boolean) => {
+      if (!open) return
+      open = false
       this.owner.streams--
       // A caller who left may also be noticed by the relay first, which then just ends.
       this.finish(this.kept || (ended && !this.c.req.raw.signal.aborted) ? status : 499)
     }
+    const onNext = (next: IteratorResult<string | Uint8Array, undefined>) => {
+      if (next.done) end(true)
+      return next
+    }
+    const onError = (error: unknown) => {
+      // Bytes have no room for an error: the connection is cut, and that is the provider's doing, not the caller's.
+      this.log.code = 'stream_interrupted'
+      end(true)
+      throw error
+    }
+    const tracked: AsyncIterableIterator<string | Uint8Array, undefined> = {
+      [Symbol.asyncIterator]: () => tracked,
+      next: () => iterator.next().then(onNext, onError),
+      async return() {
+        try {
+          await iterator.return?.()
+        } finally {
+          end(false)
+        }
+        return { done: true, value: undefined }
+      },
+    }
+    return tracked
   }
 
   /** Its connection lives on after the answer, as a tunnel does: the request ends with it. */

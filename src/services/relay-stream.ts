@@ -68,49 +68,52 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
     interrupted = []
   }
 
-  /** Why the source gives nothing more: undefined = the answer is whole. */
-  async function* relay(): AsyncGenerator<string, Broken | undefined> {
-    const pace = source.minTokensPerSecond === undefined ? undefined : createPace(clock, source.minTokensPerSecond)
-    try {
-      for (let events = source.begun; ; ) {
-        const { text, ending, last } = absorb(events, source, transcript, options)
-        const noted = options.onText?.(transcript.tokens)
-        if (noted) await noted
-        if (last || ending === 'whole') await options.onLast?.()
-        if (text) {
-          // What it says fits to what was sent.
-          if (source.rescuedBy) resolved(source.rescuedBy)
-          yield text
-        }
-        if (ending) return ending === 'whole' ? undefined : ending
-        if (pace?.isTooSlow(events.length)) return new UpstreamFailure('silent', { phase: 'rate' })
-        // What has been said must not be held by a stream that waits.
-        events.length = 0
-        const next = source.rest.next()
-        const finished = transcript.isWhole(false)
-        let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
-        for (; result === 'late'; result = await waits.upTo(heartbeatMs, next)) {
-          // Only the usage or `[DONE]` was still to come. Aborted: closing would wait for the event that is awaited.
-          if (finished) {
-            source.hold.abort(ended)
-            return undefined
-          }
-          yield heartbeat
-        }
-        if (result.done) return finished ? undefined : new UpstreamFailure('poison')
-        events = result.value
-      }
-    } catch (cause) {
-      // What was already whole stays so. The gateway's own endings (it stops, the time is over) bring their words along,
-      // and the rest is the provider's.
-      if (transcript.isWhole(false)) return undefined
-      return cause instanceof ApiError ? cause : failureFrom(cause)
-    }
-  }
-
   try {
     for (;;) {
-      const broken = yield* relay()
+      /** Why the source gives nothing more: undefined = the answer is whole. */
+      let broken: Broken | undefined
+      const pace = source.minTokensPerSecond === undefined ? undefined : createPace(clock, source.minTokensPerSecond)
+      try {
+        for (let events = source.begun; ; ) {
+          const { text, ending, last } = absorb(events, source, transcript, options)
+          const noted = options.onText?.(transcript.tokens)
+          if (noted) await noted
+          if (last || ending === 'whole') await options.onLast?.()
+          if (text) {
+            // What it says fits to what was sent.
+            if (source.rescuedBy) resolved(source.rescuedBy)
+            yield text
+          }
+          if (ending) {
+            broken = ending === 'whole' ? undefined : ending
+            break
+          }
+          if (pace?.isTooSlow(events.length)) {
+            broken = new UpstreamFailure('silent', { phase: 'rate' })
+            break
+          }
+          // What has been said must not be held by a stream that waits.
+          events.length = 0
+          const next = source.rest.next()
+          const finished = transcript.isWhole(false)
+          let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
+          for (; result === 'late' && !finished; result = await waits.upTo(heartbeatMs, next)) yield heartbeat
+          if (result === 'late') {
+            // Only the usage or `[DONE]` was still to come. Aborted: closing would wait for the event that is awaited.
+            source.hold.abort(ended)
+            break
+          }
+          if (result.done) {
+            broken = finished ? undefined : new UpstreamFailure('poison')
+            break
+          }
+          events = result.value
+        }
+      } catch (cause) {
+        // What was already whole stays so. The gateway's own endings (it stops, the time is over) bring their words
+        // along, and the rest is the provider's.
+        if (!transcript.isWhole(false)) broken = cause instanceof ApiError ? cause : failureFrom(cause)
+      }
       if (signal.aborted) return
       if (broken === undefined) {
         await options.onLast?.()
