@@ -5,9 +5,11 @@ import { faultsInBooks } from '../../tests/support/ledger.ts'
 import type { BookedEnd } from './check.ts'
 
 /** Waits until nothing is under way any more; what is left then is left for good. */
-export async function drained(database: Database, timeoutMs: number) {
+export async function drained(database: Database, timeoutMs: number, pendingEvents: () => Promise<number>) {
   const until = performance.now() + timeoutMs
   for (;;) {
+    // First: what leaves the journals after it has been counted is in the tables that are looked at next.
+    const pending = await pendingEvents()
     // Turns of the killed: they would be over in 90 s.
     await database.query(
       'end turns',
@@ -21,8 +23,9 @@ export async function drained(database: Database, timeoutMs: number) {
         select (select count(*)::int from billing_outbox) as outbox, (select count(*)::int from holds) as holds`,
     )
     const { outbox, holds } = row!
-    if ((outbox === 0 && holds === 0) || performance.now() > until) {
-      return { outbox, holds, faults: await faultsInBooks(database) }
+    if ((outbox === 0 && holds === 0 && pending === 0) || performance.now() > until) {
+      const faults = await faultsInBooks(database)
+      return { outbox, holds, faults: pending === 0 ? faults : [...faults, `${pending} events wait in journals`] }
     }
     await new Promise((resolve) => setTimeout(resolve, 1_000))
   }

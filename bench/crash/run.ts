@@ -61,7 +61,7 @@ export async function runCrashes({
       onKill?.(kill, provider.calls.length)
       gateway = await start()
     }
-    const left = await drained(database, drainTimeoutMs)
+    const left = await drained(database, drainTimeoutMs, () => pendingEvents(gateway.url))
     const ends = await bookedEnds(database)
     const { calls, charges, contradictions } = provider
     const evidence = { calls, callers: saw, ends, charges: [...charges.values()], contradictions, left }
@@ -92,6 +92,11 @@ function startGateway(
       LOG_LEVEL: 'warn',
     },
   })
+}
+
+async function pendingEvents(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  return Number(/^ledger_pending_events (\S+)$/m.exec(text)?.[1])
 }
 
 async function grant(database: Database) {

@@ -136,6 +136,10 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
       pods.push(running)
       return running
     }
+    const inAllPods = async (name: string) => {
+      const each = await Promise.all(pods.map(async (pod) => sumOf(await series(pod, name))))
+      return each.reduce((sum, value) => sum + value, 0)
+    }
     // In turn: the first one makes the schema.
     while (pods.length < size) await startPod()
 
@@ -170,7 +174,7 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
       ledgerBars: async (history, { of = 'primary', since } = {}) => {
         const database = await connectPostgres({ ...servers[of].connection, clock, max: 1, statementTimeoutMs: 30_000 })
         try {
-          const left = await drained(database, settleTimeoutMs)
+          const left = await drained(database, settleTimeoutMs, () => inAllPods('ledger_pending_events'))
           const { lost, doubled, wrong, ...counts } = checkBooks({
             history,
             left,
@@ -178,18 +182,11 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
             ends: await bookedEnds(database, since),
             streamTokens: options.provider?.streamTokens ?? defaultStreamTokens,
           })
-          const lostEvents = await Promise.all(
-            pods.map(async (pod) => sumOf(await series(pod, 'ledger_lost_events_total'))),
-          )
           return [
             none('lost in the books', lost),
             none('twice in the books', doubled),
             none('wrong in the books', wrong),
-            atMost(
-              'ledger_lost_events_total',
-              0,
-              lostEvents.reduce((sum, each) => sum + each, 0),
-            ),
+            atMost('ledger_lost_events_total', 0, await inAllPods('ledger_lost_events_total')),
             told(
               'in the records',
               `${counts.calls} calls at the providers; ${counts.settled} settled, ${counts.released} released`,
