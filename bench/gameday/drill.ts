@@ -24,10 +24,8 @@ import { inSetting, type Setting, type SettingOptions } from './setting.ts'
 /** Answers a second, by what one core can do and the row's share of it. */
 export interface Rates {
   chats: number
-  /** Of about 40 tokens. */
+  /** Of about 40 tokens that come one by one, or of 200 that come at once. */
   streams: number
-  /** Of 200 tokens. */
-  longStreams: number
 }
 
 export interface Drill extends SettingOptions {
@@ -81,15 +79,16 @@ export interface Seen extends Scene {
   wallFrom: number
 }
 
-export const fastRates: Rates = { chats: 30, streams: 15, longStreams: 8 }
+export const fastRates: Rates = { chats: 30, streams: 15 }
 const warmUpSeconds = 10
-/** A stream of about 40 tokens is counted as a third of one of 200. */
-const longInShort = 3
-
+/**
+ * Streams of about 40 tokens that come one by one are offered as many as one of 200 that come at once: those are gathered,
+ * and cost about as much (`npm run overload`: 200 that come one by one cost nearly four times as much as at once).
+ */
 export async function ratesOf(day: Day, share: number, size: number): Promise<Rates> {
   if (day.name === 'fast') return fastRates
   const { chats, streams } = await day.capacity(size)
-  return { chats: share * chats, streams: share * streams * longInShort, longStreams: share * streams }
+  return { chats: share * chats, streams: share * streams }
 }
 
 /** The same load for a while, so that code is compiled and pools are full. A fast run is too short to be judged by time. */
