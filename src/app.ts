@@ -16,6 +16,7 @@ import {
   requireScope,
   requireSession,
 } from './middleware/authenticate.ts'
+import { cors } from './middleware/cors.ts'
 import { guard } from './middleware/guard.ts'
 import { createOnError } from './middleware/on-error.ts'
 import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
@@ -55,6 +56,8 @@ import type { Prices } from './services/prices.ts'
 
 export interface AppOptions {
   requestContext: MiddlewareHandler<AppEnv>
+  /** Of pages that may call from a browser. */
+  corsOrigins: readonly string[] | undefined
   log: Log
   probes: ProbeOptions
   reference: ReferenceRouteOptions
@@ -116,6 +119,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   const onError = createOnError({ log: options.log })
   app.onError(onError)
   app.use(options.requestContext)
+  if (options.corsOrigins) app.use(cors(options.corsOrigins))
 
   app.route('/', probeRoutes(options.probes))
   app.route('/', referenceRoutes(options.reference))

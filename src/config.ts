@@ -14,6 +14,7 @@ import {
   money,
   oneOf,
   optional,
+  pageOrigins,
   postgresUrl,
   redisUrl,
   required,
@@ -64,6 +65,7 @@ export const variables = {
     '0',
     "Proxies in front: the caller's address is that many from the right of `X-Forwarded-For`; 0 = the socket's own.",
   ),
+  CORS_ORIGINS: optional(pageOrigins, 'Pages that may call from a browser; unset: none.'),
   REGISTRATION: optional(
     oneOf('open', 'closed'),
     'Whether strangers may make an account; unset: they may outside production only.',

@@ -3,8 +3,8 @@
  * has the web's `Request` and `Response`.
  */
 import { createHttpCache, type HttpCacheStore } from './cache/http/http-cache.ts'
+import { createCors, isPreflight } from './domain/cors.ts'
 import type { EdgeConfig } from './edge/config.ts'
-import { createCors } from './edge/cors.ts'
 import { createDoor, type Visitor } from './edge/door.ts'
 import { createRegions, type RegionalRequest } from './edge/regions.ts'
 import { ApiError, openAiError, problemDetails } from './errors.ts'
@@ -118,8 +118,10 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
   return {
     fetch: async (request, context) => {
       const id = newId()
-      const preflight = cors.preflight(request)
-      if (preflight) return finished(preflight, request, id)
+      const { method, headers } = request
+      if (isPreflight(method, headers.get('access-control-request-method'))) {
+        return finished(new Response(null, { status: 204, headers: cors.preflight(originOf(request)) }), request, id)
+      }
       try {
         const { response, use } = await answer(request, context, id)
         if (response.status === 101) return response
@@ -138,11 +140,16 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
     // The origin's own, where it has answered just now; it has ours in its log.
     if (!headers.has('x-request-id') || stored.has(use ?? '')) headers.set('x-request-id', id)
     if (use !== undefined) headers.set('x-edge-cache', use)
-    cors.allow(request, headers)
+    for (const [name, value] of Object.entries(cors.headers(originOf(request)))) {
+      if (name === 'vary') headers.append(name, value)
+      else headers.set(name, value)
+    }
     const { status, statusText } = response
     return new Response(empty.has(status) ? null : response.body, { status, statusText, headers })
   }
 }
+
+const originOf = ({ headers }: Request) => headers.get('origin') ?? undefined
 
 /** Short bodies are read, so that they can be sent again; a body whose length nobody tells goes through as it comes. */
 async function readBody(request: Request): Promise<{ body: RegionalRequest['body']; isWhole: boolean }> {

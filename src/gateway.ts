@@ -570,6 +570,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const live = createLive({ clock, metrics, breakers, writeMode: ports.writeMode, version, pod: config.HOSTNAME })
   const app = createApp({
     requestContext: context.middleware,
+    corsOrigins: config.CORS_ORIGINS,
     log,
     probes: {
       health: createHealth({

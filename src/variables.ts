@@ -108,6 +108,8 @@ export const originList = (allowed: string): Kind<string[]> => ({
   allowed,
 })
 
+export const pageOrigins = originList('origins such as https://app.example.com, separated by commas')
+
 export const required = <T>(kind: Kind<T>, byDefault: string, meaning: string): Variable<T> => ({
   ...kind,
   secret: kind.secret ?? false,

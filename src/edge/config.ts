@@ -1,8 +1,7 @@
 /** Every variable of the worker at the edge. `docs/edge.md` is checked against this table. */
-import { integer, optional, originList, required, secret, type Values, valuesOf } from '../variables.ts'
+import { integer, optional, originList, pageOrigins, required, secret, type Values, valuesOf } from '../variables.ts'
 
 const origins = originList('https://host or http://host:port, several separated by commas, without a path')
-const corsOrigins = originList('origins such as https://app.example.com, separated by commas')
 
 export const edgeVariables = {
   ORIGINS: required(origins, 'http://localhost:8080', 'The gateways of the regions, in order of preference.'),
@@ -13,7 +12,7 @@ export const edgeVariables = {
     '0',
     'Access tokens that were issued before are refused: seconds since 1970.',
   ),
-  CORS_ORIGINS: optional(corsOrigins, 'Pages that may call from a browser; unset: none.'),
+  CORS_ORIGINS: optional(pageOrigins, 'Pages that may call from a browser; unset: none.'),
   PURGE_TOKEN: optional(secret(20, 200), 'What `POST /edge/purge` wants as a bearer token; unset: nothing is purged.'),
   EDGE_RATE_LIMIT_PER_MINUTE: required(
     integer(1, 10_000_000),
