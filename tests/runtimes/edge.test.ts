@@ -194,6 +194,21 @@ describe.each([
       expect(origins[1]!.asked[0]?.body).toBe('{"a":1}')
     })
 
+    test.each([
+      ['/v1/chat/completions', 'second'],
+      ['/api/v1/billing/payments?x=1', 'second'],
+      ['/api/v1/auth/register', undefined],
+      ['/api/v1/gpu/instances/1/proxy/x', undefined],
+    ])('a key lets it be sent again only where keys count: %s to %s', async (path, region) => {
+      const cut: Parameters<typeof startOrigin>[0] = (_, answer) => answer.socket?.resetAndDestroy()
+      const url = await begin([[cut], named('second')])
+      const answer = await post(url + path, { 'idempotency-key': 'k' })
+      expect(origins[0]!.asked).toHaveLength(1)
+      expect(origins[1]!.asked).toHaveLength(region === undefined ? 0 : 1)
+      if (region === undefined) expect([answer.status, (await answer.json()).code]).toEqual([503, 'region_unreachable'])
+      else expect(await nameAt(answer)).toBe(region)
+    })
+
     test('does not hand on that nothing was done, after another region may have done it', async () => {
       const busy: Parameters<typeof startOrigin>[0] = (_, answer) =>
         json(answer, {}, { 'retry-after': '1', 'x-should-retry': 'true' }, 503)
