@@ -58,8 +58,9 @@ async function primaryLost(say: (line: string) => void): Promise<Bar[]> {
     const refusals = ofKind(sent, 'spend').filter(isRefusal)
     const firstRefusal = Math.min(...refusals.map(({ at }) => at))
     const lastRefusal = Math.max(...refusals.map(({ at }) => at))
-    // No route spends yet: what reaches the place of one is told that there is none.
-    const isKnown = (one: Sent) => one.whole || isRefusal(one) || (one.kind === 'spend' && one.code === 'unknown_route')
+    // What is let through to the route is told there that it lacks its key: nothing is rented here.
+    const isLetThrough = (one: Sent) => one.kind === 'spend' && one.code === 'idempotency_key_required'
+    const isKnown = (one: Sent) => one.whole || isRefusal(one) || isLetThrough(one)
     return [
       atLeast('success: a right answer or the documented refusal', 100, percent(shareOf(sent, isKnown)), ' %'),
       atLeast(

@@ -110,11 +110,22 @@ describe('credit at hand', () => {
     expect(purse.free).toBe(0)
   })
 
-  test('an account that spends steadily is leased two seconds of it, and never above a quarter of what is left', async () => {
+  test('an account that spends steadily is leased eight seconds of it: longer than a database that stands still hides it', async () => {
     await grant(1_000_000)
     const purses = create()
     await spendEachSecond(purses, 1_000, 12)
     const purse = purses.of(principal())
+    await take(purses, purse.free + 1)
+    const { need, want } = asks.at(-1)!
+    expect(want - need).toBeGreaterThan(6_000)
+    expect(want - need).toBeLessThanOrEqual(8_000)
+  })
+
+  test('and two seconds where what is leased counts against a limit', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    purse.limited = true
     await take(purses, purse.free + 1)
     const { need, want } = asks.at(-1)!
     expect(want - need).toBeGreaterThan(1_500)

@@ -1,5 +1,5 @@
 /**
- * Credit that this pod may spend without asking. A slice of the account's balance is leased from the books, about two
+ * Credit that this pod may spend without asking. A slice of the account's balance is leased from the books, some
  * seconds of what it spends, and requests are admitted from it in memory; near the end of the credit a slice is what one
  * request needs. Guard rails and budgets are checked where a slice is leased, so no request can pass them.
  *
@@ -77,7 +77,11 @@ interface Waiting {
 }
 
 const tickMs = 1_000
-const sliceSeconds = 2
+/**
+ * Of what is spent, a slice is so many seconds: longer than it takes to notice that the database stands still, while
+ * nothing can be leased. Less where what is leased counts against a limit, and is missing there to others.
+ */
+const sliceSeconds = { usual: 8, limited: 2 }
 /** After so long without a request only the reserve is kept. */
 const idleMs = 1_000
 const returnMs = 10_000
@@ -268,8 +272,10 @@ export function createPurses(options: PursesOptions): Purses {
   }
 
   /** What is kept above what is asked for now, so that the next requests need not wait. */
-  const spare = ({ rate }: Purse, spendable: MicroUsd) =>
-    Math.max(0, Math.floor(Math.min(sliceSeconds * rate, spendable / 4)))
+  const spare = ({ rate, limited, budgets }: Purse, spendable: MicroUsd) => {
+    const seconds = limited || budgets ? sliceSeconds.limited : sliceSeconds.usual
+    return Math.max(0, Math.floor(Math.min(seconds * rate, spendable / 4)))
+  }
 
   /**
    * Holds are far larger than what they come to, so a pod needs room for a few more at once than a moment ago: without
