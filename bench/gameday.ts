@@ -15,6 +15,7 @@ import { redisRows } from './gameday/redis.ts'
 import type { Bar, Capacity, Day, GamedayRow } from './gameday/row.ts'
 import { closeSettings } from './gameday/setting.ts'
 import { strainRows } from './gameday/strain.ts'
+import { explainGameday } from './misses.ts'
 import { loadAverage } from './proc.ts'
 import { pin, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
@@ -132,5 +133,6 @@ function report({ capacity }: Results, shown: readonly Result[]): string {
     ...(cores.length > 0 ? ['', ...cores] : []),
     '',
     `${bars.filter(({ met }) => met).length} of ${bars.length} bars met in ${shown.length} of ${all.length} rows`,
+    explainGameday(shown.flatMap(({ id, bars }) => bars.filter(({ met }) => !met).map((bar) => ({ ...bar, of: id })))),
   ].join('\n')
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { chatRequest, streamEnding } from './answers.ts'
 import { measure, rate, runOpenLoop, type Sample } from './measure.ts'
+import { explainBench } from './misses.ts'
 import { maxLagP99Ms } from './open-loop.ts'
 import { loadAverage } from './proc.ts'
 import { canPin, type Server, supervise } from './processes.ts'
@@ -113,6 +114,12 @@ async function run(): Promise<void> {
   }
   progress.print(`\n${verdictTable(targets)}`)
   if (bars.length > 0) progress.print(`\n${barTable(bars)}`)
+  progress.print(
+    explainBench([
+      ...targets.filter(({ met }) => !met).map((each) => ({ ...each, of: each.name, got: each.got.toFixed(2) })),
+      ...bars.flatMap(({ section, bars }) => bars.filter(({ met }) => !met).map((bar) => ({ ...bar, of: section }))),
+    ]),
+  )
   const result = {
     load_before: load,
     rounds,
