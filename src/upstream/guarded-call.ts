@@ -7,7 +7,7 @@
  */
 
 import { ApiError } from '../errors.ts'
-import { type Clock, HttpFailure, type Metrics } from '../ports.ts'
+import type { Clock, Metrics } from '../ports.ts'
 import type { Backoff } from '../resilience/backoff.ts'
 import { BulkheadFull, type Priority, type Release } from '../resilience/bulkhead.ts'
 import type { CircuitBreaker, Verdict } from '../resilience/circuit-breaker.ts'
@@ -488,9 +488,6 @@ function mayRepeat(failure: UpstreamFailure, repeat: GuardedCallOptions['repeat'
   const { retry } = failureClasses[failure.class]
   if (retry !== 'repeatable') return retry === 'always' || failure.details.otherCredential === true
   if (repeat === 'once' || (failure.class === 'silent' && repeat === 'inference')) return false
-  const { cause } = failure.details
-  // What was too large to be held takes megabytes to find out again.
-  if (cause instanceof HttpFailure && cause.kind === 'too_large') return false
   // A 500 may be the prompt's own fault: each repetition costs tokens, so one must do.
   const plain500 = failure.class === 'server' && failure.details.status === 500
   return repeat === 'idempotent' || !plain500 || triesHere < 2
