@@ -466,6 +466,7 @@ export const threats: readonly Threat[] = [
         'no origin is told',
         'out of reach of scripts',
       ),
+      tests('tests/flows/cors.test.ts', 'is told nothing', 'no page is told anything'),
     ],
   },
   {

@@ -110,26 +110,18 @@ describe('credit at hand', () => {
     expect(purse.free).toBe(0)
   })
 
-  test('an account that spends steadily is leased eight seconds of it: longer than a database that stands still hides it', async () => {
-    await grant(1_000_000)
-    const purses = create()
-    await spendEachSecond(purses, 1_000, 12)
-    const purse = purses.of(principal())
-    await take(purses, purse.free + 1)
-    const { need, want } = asks.at(-1)!
-    expect(want - need).toBeGreaterThan(6_000)
-    expect(want - need).toBeLessThanOrEqual(8_000)
-  })
-
-  test('and two seconds where what is leased counts against a limit', async () => {
+  test.each([
+    ['eight seconds of it: longer than a database that stands still hides it', false, 8],
+    ['two where that counts against a limit', true, 2],
+  ])('an account that spends steadily is leased %s', async (_what, limited, seconds) => {
     await grant(1_000_000)
     const purses = create()
     const purse = await spendEachSecond(purses, 1_000, 12)
-    purse.limited = true
+    purse.limited = limited
     await take(purses, purse.free + 1)
     const { need, want } = asks.at(-1)!
-    expect(want - need).toBeGreaterThan(1_500)
-    expect(want - need).toBeLessThanOrEqual(2_000)
+    expect(want - need).toBeGreaterThan(seconds * 750)
+    expect(want - need).toBeLessThanOrEqual(seconds * 1_000)
   })
 
   test('spare credit is at most a quarter of what the books have left', async () => {

@@ -30,7 +30,8 @@ it.each([page, 'http://localhost:3000'])('the page %s is told what it may send, 
   expect(answer.status).toBe(204)
   expect(allowedTo(answer)).toBe(origin)
   expect(answer.headers.get('access-control-allow-methods')).toContain('POST')
-  expect(answer.headers.get('access-control-allow-headers')).toMatch(/authorization.*content-type/)
+  // With those that the official SDKs add of their own.
+  expect(answer.headers.get('access-control-allow-headers')).toBe('authorization, *')
   expect(answer.headers.get('access-control-allow-credentials')).toBeNull()
   expect(answer.headers.get('vary')).toBe('origin')
 })
@@ -39,7 +40,7 @@ it.each([false, true])('and may read what is answered, streamed: %s', async (str
   const answer = await chat(page, testKey, stream)
   expect(answer.status).toBe(200)
   expect(allowedTo(answer)).toBe(page)
-  expect(answer.headers.get('access-control-expose-headers')).toContain('x-request-id')
+  expect(answer.headers.get('access-control-expose-headers')).toBe('*')
   expect(answer.headers.get('vary')).toContain('origin')
   expect(await answer.text()).toContain('choices')
 })
