@@ -1,5 +1,6 @@
-/** Streamed completions of OpenAI's API: events into what the gateway needs to know of them, each parsed once. */
-import { readEvents, type SseEvent } from '../upstream/sse.ts'
+/** Streamed completions of OpenAI's API: events into what the gateway needs to know of them, each read once. */
+import { readEvents } from '../upstream/sse.ts'
+import { createRuns, type StreamRun } from './stream-run.ts'
 
 export interface StreamChunk {
   id?: string
@@ -35,14 +36,22 @@ export interface ProviderError {
 /** `chunk` keeps the event's text as it came, so that what nobody has to change goes out as it was. */
 export type StreamEvent =
   | { kind: 'chunk'; text: string; chunk: StreamChunk }
+  | StreamRun
   | { kind: 'done' }
   | { kind: 'error'; text: string; error: ProviderError }
   | { kind: 'malformed' }
 
-export const readStreamEvents = (body: AsyncIterable<Uint8Array>): AsyncGenerator<StreamEvent[], void, void> =>
-  readEvents(body, toStreamEvent)
+export function readStreamEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<StreamEvent[], void, void> {
+  const runs = createRuns()
+  const read = ({ data }: { data: string }) => {
+    const event = toStreamEvent(data)
+    if (event.kind === 'chunk') runs.learn(data, event.chunk)
+    return event
+  }
+  return readEvents<StreamEvent>(body, read, { readMany: runs.read })
+}
 
-function toStreamEvent({ data: text }: SseEvent): StreamEvent {
+function toStreamEvent(text: string): StreamEvent {
   if (text === '[DONE]') return { kind: 'done' }
   let chunk: StreamChunk & { error?: unknown }
   try {

@@ -32,7 +32,7 @@ export function readTypedEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator
     afterMalformed = event.kind === 'malformed' || (afterMalformed && !follows)
     return follows ? { ...event, afterMalformed: true } : event
   }
-  return readEvents(body, (event) => noted(toTypedEvent(event)), maxEventChars)
+  return readEvents(body, (event) => noted(toTypedEvent(event)), { maxEventChars })
 }
 
 export function toTypedEvent({ event, data: json }: SseEvent): TypedStreamEvent {

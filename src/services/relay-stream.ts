@@ -88,7 +88,7 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
             broken = ending === 'whole' ? undefined : ending
             break
           }
-          if (pace?.isTooSlow(events.length)) {
+          if (pace?.isTooSlow(countOf(events))) {
             broken = new UpstreamFailure('silent', { phase: 'rate' })
             break
           }
@@ -158,6 +158,14 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
     transcript.add(chunk)
     text += toRelay(chunk, options.wantsUsage, asItCame)
   }
+  /** False: it says something else than what was sent. */
+  const take = (chunk: StreamChunk, asItCame?: string): boolean => {
+    const chunks = source.splice?.take(chunk)
+    if (chunks === 'mismatch') return false
+    if (chunks) for (const each of chunks) relay(each)
+    else relay(chunk, asItCame)
+    return true
+  }
   for (const event of events) {
     switch (event.kind) {
       case 'malformed':
@@ -172,11 +180,20 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
         }
       case 'done':
         return { text, ending: transcript.isWhole(true) ? ('whole' as const) : new UpstreamFailure('poison'), last }
+      case 'run': {
+        const asTheyCame = options.wantsUsage ? event.raw : event.withoutUsage()
+        if (source.splice || asTheyCame === undefined) {
+          for (const piece of event.pieces) {
+            if (!take(event.chunkOf(piece))) return { text, ending: 'mismatch' as const, last }
+          }
+        } else {
+          transcript.addRun(event)
+          text += asTheyCame
+        }
+        break
+      }
       case 'chunk': {
-        const chunks = source.splice?.take(event.chunk)
-        if (chunks === 'mismatch') return { text, ending: chunks, last }
-        if (chunks) for (const chunk of chunks) relay(chunk)
-        else relay(event.chunk, event.text)
+        if (!take(event.chunk, event.text)) return { text, ending: 'mismatch' as const, last }
         if (event.chunk.usage) tellUsage(event.chunk.usage, options)
         last ||= isUsageEvent(event.chunk)
         // A provider that forgets `[DONE]` may keep the connection open: the usage event is the last one anyway.
@@ -186,6 +203,9 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
   }
   return { text, ending: undefined, last }
 }
+
+const countOf = (events: readonly StreamEvent[]) =>
+  events.reduce((sum, event) => sum + (event.kind === 'run' ? event.pieces.length : 1), 0)
 
 function tellUsage(said: unknown, { onUsage }: RelayOptions) {
   const usage = tokenUsage(said)

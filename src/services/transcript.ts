@@ -3,6 +3,7 @@
  * channel (content, refusal, a tool call's arguments...) of each choice, and which choices have finished.
  */
 import { isEmpty, type StreamChoice, type StreamChunk, speaks } from '../providers/openai-stream.ts'
+import { type StreamRun, textFields } from '../providers/stream-run.ts'
 
 /** Why an answer cannot be gone on with by another provider. */
 export type Obstacle = 'too_long' | 'unknown_field' | 'logprobs'
@@ -60,6 +61,13 @@ export class Transcript {
     }
   }
 
+  addRun({ choice, field, pieces }: StreamRun) {
+    if (this.seen.size >= maxChoices && !this.seen.has(choice)) return
+    this.seen.add(choice)
+    this.tokens += pieces.length
+    this.note(choice, field, pieces.join(''))
+  }
+
   /**
    * Every choice has said why it finished. `toldSo`: the provider has said that no more is to come, as those do that
    * give fewer choices than asked for; without that word, a choice that has not begun is a choice that is missing.
@@ -77,20 +85,25 @@ export class Transcript {
   }
 
   private keep(choice: StreamChoice, index: number) {
-    const before = this.chars
     let spoke = false
     const understood = forEachPiece(choice, (channel, text) => {
-      const key = `${index}/${channel}`
-      const known = this.channels.get(key)
-      this.channels.set(key, (known ?? '') + text)
-      this.chars += text.length + (known === undefined ? channelChars : 0)
+      this.note(index, channel, text)
       if (text !== '') spoke = true
     })
     if (spoke) this.tokens++
-    this.memory.chars += this.chars - before
     if (!understood) this.giveUp('unknown_field')
     else if (!isEmpty(choice.logprobs)) this.giveUp('logprobs')
-    else if (this.chars > maxChars || this.memory.chars > this.memory.maxChars) this.giveUp('too_long')
+  }
+
+  private note(index: number, channel: string, text: string) {
+    if (this.obstacle !== undefined) return
+    const key = `${index}/${channel}`
+    const known = this.channels.get(key)
+    const chars = text.length + (known === undefined ? channelChars : 0)
+    this.channels.set(key, (known ?? '') + text)
+    this.chars += chars
+    this.memory.chars += chars
+    if (this.chars > maxChars || this.memory.chars > this.memory.maxChars) this.giveUp('too_long')
   }
 
   private giveUp(obstacle: Obstacle) {
@@ -98,8 +111,6 @@ export class Transcript {
     this.close()
   }
 }
-
-const textFields = new Set(['content', 'refusal', 'reasoning_content', 'reasoning'])
 
 interface ToolCall {
   index?: number

@@ -8,7 +8,7 @@ async function read(chunks: (string | Uint8Array)[], maxEventChars?: number): Pr
     for (const chunk of chunks) yield typeof chunk === 'string' ? encoder.encode(chunk) : chunk
   }
   const batches: string[][] = []
-  for await (const events of readEvents(body(), ({ data }) => data, maxEventChars)) batches.push(events)
+  for await (const events of readEvents(body(), ({ data }) => data, { maxEventChars })) batches.push(events)
   return batches
 }
 
