@@ -191,6 +191,15 @@ describe('admission', () => {
     expect(metrics.counted(instruments.requestsShed, { reason: 'admission' })).toBe(1)
   })
 
+  it('once some have waited in vain, lets as many wait as one turn of the loop can serve', async () => {
+    const { ask, busy, clock, admission } = world()
+    await busy()
+    for (let i = 0; i < 100; i++) ask()
+    await clock.advance(250)
+    for (let i = 0; i < 100; i++) ask()
+    expect(admission.waiting()).toBe(32)
+  })
+
   it('gives the place back when the answer ends, and lets a quiet key in meanwhile', async () => {
     const { ask, busy } = world()
     const running = await busy('loud')

@@ -40,6 +40,8 @@ const sampleMs = 250
  */
 const maxWaitMs = 250
 const maxQueue = 1_000
+/** Enough to fill the places that come free in one turn of the loop. */
+const standing = { ms: 1_000, maxQueue: 32 }
 /** More than a step of the limit: where one key has filled it, the others do not wait until it has been emptied so far. */
 const reserve = 0.2
 /** Of the time the caller gives. */
@@ -51,7 +53,7 @@ const refusalWaits = 64
 export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
   const loadLimit = createLoadLimit()
-  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, maxQueue, reserve })
+  const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, maxQueue, reserve, standing })
   let sampledAt = clock.now()
   let peak = 0
   let arrivals = 0

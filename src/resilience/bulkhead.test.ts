@@ -70,6 +70,59 @@ describe('a bulkhead', () => {
     expect(queue.map(({ release }) => release !== undefined)).toEqual([false, false, true])
   })
 
+  describe('in whose queue some wait in vain', () => {
+    const standingWorld = () => {
+      const clock = new FakeClock()
+      const bulkhead = createBulkhead({ clock, limit: 1, maxQueue: 10, standing: { ms: 1_000, maxQueue: 2 } })
+      return { clock, bulkhead, first: ask(bulkhead) }
+    }
+
+    it('lets few wait, until for a while nobody had to be refused', async () => {
+      const { clock, bulkhead } = standingWorld()
+      for (let i = 0; i < 5; i++) ask(bulkhead)
+      expect(bulkhead.waiting).toBe(5)
+      await clock.advance(100)
+      for (let i = 0; i < 5; i++) ask(bulkhead)
+      expect(bulkhead.waiting, 'five waited in vain').toBe(2)
+      await clock.advance(999)
+      ask(bulkhead)
+      // The two before have been refused meanwhile.
+      await clock.advance(99)
+      for (let i = 0; i < 5; i++) ask(bulkhead)
+      expect(bulkhead.waiting).toBe(2)
+      await clock.advance(1_100)
+      for (let i = 0; i < 5; i++) ask(bulkhead)
+      expect(bulkhead.waiting).toBe(5)
+    })
+
+    it('goes on like that while it refuses, and keeps who waits already', async () => {
+      const { clock, bulkhead } = standingWorld()
+      const patient = Array.from({ length: 4 }, () => ask(bulkhead, { maxWaitMs: 5_000 }))
+      ask(bulkhead)
+      await clock.advance(100)
+      for (let ms = 0; ms < 2_000; ms += 500) {
+        expect(ask(bulkhead).release).toBeUndefined()
+        expect(bulkhead.waiting).toBe(4)
+        await clock.advance(500)
+      }
+      expect(patient.every(({ refused }) => refused === undefined)).toBe(true)
+    })
+
+    it('takes a key that asks for less in place of one that asks for more', async () => {
+      const { clock, bulkhead, first } = standingWorld()
+      ask(bulkhead, { key: 'loud' })
+      await clock.advance(100)
+      const loud = [ask(bulkhead, { key: 'loud' }), ask(bulkhead, { key: 'loud' })]
+      const quiet = ask(bulkhead, { key: 'quiet' })
+      await settled()
+      expect(loud[1]!.refused).toMatchObject({ reason: 'queue_full' })
+      first.release!()
+      await settled()
+      expect([loud[0]!.release, quiet.release].filter(Boolean)).toHaveLength(1)
+      expect(bulkhead.waiting).toBe(1)
+    })
+  })
+
   it('lets nobody wait longer than asked', async () => {
     const { clock, bulkhead } = world(1)
     ask(bulkhead)

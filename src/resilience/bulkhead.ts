@@ -5,6 +5,10 @@
  * served first; once it has used half of its patience, the newest: the oldest is likely to give up anyway, and serving
  * it would only make everyone late. When the queue is full, whoever asks for most loses a waiter, not whoever is last.
  * With a reserve, keys that hold less than their fair share do not even wait while others have filled the limit.
+ *
+ * A long queue takes up a crowd that passes. One in which some wait in vain stands, and its length only makes everyone
+ * late and costs what holding them costs: it is a short one then (the idea is CoDel's:
+ * https://queue.acm.org/detail.cfm?id=2209336).
  */
 import type { Clock } from './clock.ts'
 
@@ -16,6 +20,8 @@ export interface BulkheadOptions {
   maxQueue?: number
   /** On top of the limit, as a share of it, for keys that hold less than their fair share of it. @default 0 */
   reserve?: number
+  /** For `ms` after somebody was refused, so many wait at most. @default 0 ms */
+  standing?: { ms: number; maxQueue: number } | undefined
 }
 
 /** Low is served when nobody normal waits, and is the first to be refused of its key. */
@@ -75,18 +81,21 @@ interface Share {
 const nobody: Waiter[] = []
 
 export function createBulkhead(options: BulkheadOptions): Bulkhead {
-  const { clock, limit: firstLimit, maxQueue: fixedQueue, reserve = 0 } = options
+  const { clock, limit: firstLimit, maxQueue: fixedQueue, reserve = 0, standing } = options
   let limit = checked(firstLimit)
   let inUse = 0
   /** Of them, those given of the reserve. */
   let inReserve = 0
   let waiting = 0
+  let refusedAt = -Infinity
   /** Of the keys that hold or wait for something. */
   const shares = new Map<string, Share>()
   /** Those with waiters. The order is that of their turns: a share that was served goes to the end. */
   const queue = new Set<Share>()
 
-  const maxQueue = () => fixedQueue ?? Math.min(limit / 2, 1000)
+  const usualQueue = () => fixedQueue ?? Math.min(limit / 2, 1000)
+  const maxQueue = () =>
+    standing && clock.now() - refusedAt < standing.ms ? Math.min(standing.maxQueue, usualQueue()) : usualQueue()
 
   const shareOf = (key: string): Share => {
     let share = shares.get(key)
@@ -189,7 +198,10 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         },
       }
       const onAbort = () => waiter.refuse(signal?.reason)
-      const cancel = clock.setTimer(maxWaitMs, () => waiter.refuse(waitExceeded))
+      const cancel = clock.setTimer(maxWaitMs, () => {
+        refusedAt = clock.now()
+        waiter.refuse(waitExceeded)
+      })
       signal?.addEventListener('abort', onAbort, { once: true })
       list.push(waiter)
       queue.add(share)
@@ -207,6 +219,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         forget(share)
       }
       if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(key, want.priority))) return wait(shareOf(key), want)
+      refusedAt = clock.now()
       return Promise.reject(queueFull)
     },
     resize(to) {
