@@ -29,6 +29,27 @@ export function createBatching(): Batching {
   return { ms: () => Math.floor(ms), close: () => clearInterval(timer) }
 }
 
+/**
+ * So long one turn of the loop may hand on what was gathered. Whoever else waits for the loop, as a probe does, is served
+ * before the rest: after a long turn all streams are due at once, and would make the next one as long.
+ */
+export function createTurnBudget({
+  maxMs = 15,
+  now = () => performance.now(),
+  onNextTurn = (fn: () => void): void => void setImmediate(fn),
+} = {}) {
+  let until: number | undefined
+  return function hasTime(): boolean {
+    if (until === undefined) {
+      until = now() + maxMs
+      onNextTurn(() => {
+        until = undefined
+      })
+    }
+    return now() < until
+  }
+}
+
 export function batchMsAt(utilisation: number): number {
   const share = (utilisation - busy.from) / (busy.to - busy.from)
   return longestMs * Math.min(Math.max(share, 0), 1)

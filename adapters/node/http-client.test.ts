@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { HttpCall } from '../../src/ports.ts'
-import { batchMsAt } from './batching.ts'
+import { batchMsAt, createTurnBudget } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 
 const closings: (() => unknown)[] = []
@@ -131,6 +131,21 @@ describe('what is gathered', () => {
     [1, 40],
   ])('of a loop that is busy for %d of its time is %i ms', (utilisation, ms) => {
     expect(batchMsAt(utilisation)).toBeCloseTo(ms)
+  })
+
+  it('goes on for so long in one turn of the loop, and in the next again', () => {
+    let now = 0
+    const turnEnds: (() => void)[] = []
+    const hasTime = createTurnBudget({ maxMs: 15, now: () => now, onNextTurn: (fn) => turnEnds.push(fn) })
+    const seen = [0, 5, 14, 15, 80].map((ms) => {
+      now = ms
+      return hasTime()
+    })
+    expect(seen).toEqual([true, true, true, false, false])
+    turnEnds.pop()!()
+    expect(hasTime()).toBe(true)
+    now += 15
+    expect(hasTime()).toBe(false)
   })
 })
 

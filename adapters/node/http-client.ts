@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { type buildConnector, type Dispatcher, Pool } from 'undici'
 import { type HttpCall, type HttpClient, HttpFailure, type HttpFailureKind, type HttpReply } from '../../src/ports.ts'
+import { createTurnBudget } from './batching.ts'
 
 export interface NodeHttpClient extends HttpClient {
   /** Asks for a WebSocket: resolves with the socket where the other end agrees, else with its answer. */
@@ -236,6 +237,9 @@ const highWaterBytes = 64 * 1024
 /** After its reader has left, a call may still end by itself, which keeps its connection usable. */
 const lingerMs = 200
 
+/** Of the one loop that all streams share. */
+const hasTime = createTurnBudget()
+
 class StreamHandler extends CallHandler {
   private readonly resolve: (reply: HttpReply<AsyncIterable<Uint8Array>>) => void
   private readonly batchMs: () => number
@@ -283,7 +287,7 @@ class StreamHandler extends CallHandler {
     } else if (this.waiting && !this.timer) {
       const ms = this.begun ? this.batchMs() : 0
       // Spread: a long turn of the loop would have all streams speak in the same turn from then on.
-      if (ms > 0) this.timer = setTimeout(() => this.deliver(), ms * (0.5 + Math.random()))
+      if (ms > 0) this.timer = setTimeout(this.onGathered, ms * (0.5 + Math.random()))
       else this.deliver()
     }
   }
@@ -297,6 +301,11 @@ class StreamHandler extends CallHandler {
     this.failure ??= { reason }
     this.deliver()
     super.fail(reason)
+  }
+
+  private readonly onGathered = () => {
+    if (hasTime()) this.deliver()
+    else if (this.waiting) setImmediate(this.onGathered)
   }
 
   /** What there is by now goes to whoever waits. */
