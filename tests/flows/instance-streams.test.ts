@@ -149,6 +149,21 @@ describe('bodies', () => {
 })
 
 describe('answers', () => {
+  test('that take their time come after their headers', async () => {
+    const { promise: held, resolve: hold } = Promise.withResolvers<ServerResponse>()
+    answer = (_, res) => {
+      res.writeHead(200, { 'content-type': 'text/plain' }).flushHeaders()
+      hold(res)
+    }
+    const { req, answered } = send('/slow')
+    req.end()
+    const res = await answered
+    expect(res.headers['content-type']).toBe('text/plain')
+    const late = await held
+    late.end('late')
+    expect((await buffer(res)).toString()).toBe('late')
+  })
+
   test.each([200, 202, 204, 205, 304, 400, 401, 418, 451, 500, 503, 599])('%i is passed on', async (status) => {
     answer = (_, res) => res.writeHead(status, { 'x-it': 'is' }).end(status === 204 || status === 304 ? undefined : 'b')
     const { headers, ...got } = await ask('/')
