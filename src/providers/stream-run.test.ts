@@ -49,9 +49,9 @@ describe('events that differ in their text alone', () => {
   ])('%s are read without parsing them, and as they are', async (_, texts) => {
     const events = await read([sse(texts)])
     expect(parsed(events)).toEqual(texts.map((text) => withoutPadding(JSON.parse(text))))
-    expect(inRuns(events)).toBe(words.length - 1)
+    expect(inRuns(events)).toBe(words.length - 2)
     expect(runsIn(events)).toHaveLength(1)
-    expect(runsIn(events)[0]!.raw).toBe(sse(texts.slice(1)))
+    expect(runsIn(events)[0]!.raw).toBe(sse(texts.slice(2)))
   })
 
   it.each([
@@ -83,7 +83,7 @@ describe('events that differ in their text alone', () => {
       .split('\n\n')
       .slice(0, -1)
       .map((line) => JSON.parse(line.slice('data: '.length)))
-    expect(lines).toEqual(words.slice(1).map((content) => without(event(content))))
+    expect(lines).toEqual(words.slice(2).map((content) => without(event(content))))
   })
 
   it('may say anything', async () => {
@@ -104,7 +104,7 @@ describe('events that differ in their text alone', () => {
     const texts = said.map((content) => JSON.stringify(chunk({ content })))
     const events = await read([sse(texts)])
     expect(parsed(events)).toEqual(texts.map((text) => JSON.parse(text)))
-    expect(inRuns(events)).toBe(said.length - 1)
+    expect(inRuns(events)).toBe(said.length - 2)
   })
 
   it('are parsed where something else differs, too', async () => {
@@ -153,6 +153,13 @@ describe('events that differ in their text alone', () => {
   it('are looked at no further where a stream has none', async () => {
     const texts = words.map((content, i) => JSON.stringify(chunk({ content }, { system_fingerprint: `fp_${i}` })))
     const events = await read([sse(texts)])
+    expect(parsed(events)).toEqual(texts.map((text) => JSON.parse(text)))
+  })
+
+  it('are parsed where they come one by one', async () => {
+    const texts = words.map((content) => JSON.stringify(chunk({ content })))
+    const events = await read(texts.map((text) => sse([text])))
+    expect(runsIn(events)).toEqual([])
     expect(parsed(events)).toEqual(texts.map((text) => JSON.parse(text)))
   })
 

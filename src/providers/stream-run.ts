@@ -59,10 +59,15 @@ const copiedBelow = 13
 export function createRuns(): Runs {
   let mould: Mould | undefined
   let made = 0
+  /** Several have come together. Where they come one by one a mould saves little, and thousands of slow streams hold one each. */
+  let wanted = false
   return {
-    read: (text, at) => (mould ? readRun(mould, text, at) : undefined),
+    read(text, at) {
+      wanted ||= at > 0
+      return mould && readRun(mould, text, at)
+    },
     learn(text, chunk) {
-      if (made >= maxMoulds || text.length > maxMouldChars) return
+      if (!wanted || made >= maxMoulds || text.length > maxMouldChars) return
       const field = textFieldOf(chunk)
       if (field === undefined) return
       made++
