@@ -1,6 +1,6 @@
 /** What the fake provider is asked and what it answers. */
 
-const model = 'gpt-4o-mini'
+export const model = 'gpt-4o-mini'
 const created = 1_760_000_000
 
 /** About 200 bytes. */

@@ -174,6 +174,13 @@ async function startSystems(chosen: readonly Shape[], provider: Server): Promise
     await systems.installPeers(progress.show)
     servers.set('portkey', await systems.startPortkey())
   }
+  if (needed.has('litellm')) {
+    const missing = await systems.installLiteLlm(progress.show)
+    if (missing === undefined) {
+      const options = { folder: join(folder, 'litellm'), upstream: provider.url }
+      servers.set('litellm', await systems.startLiteLlm(options))
+    } else progress.print(`LiteLLM is not measured, since it cannot be installed here: ${missing}`)
+  }
   if (needed.has('before')) servers.set('before', await systems.startBefore(provider.url))
   if (needed.has('node-http')) {
     const answers = join(folder, 'answers.json')
@@ -207,7 +214,8 @@ async function measureShape(
   servers: ReadonlyMap<systems.SystemName, Server>,
   provider: Server,
 ): Promise<Samples> {
-  const contenders = shape.systems.map((system) => {
+  const contenders = shape.systems.flatMap((system) => {
+    if (!servers.has(system)) return []
     const server = servers.get(system)!
     const request = {
       ...shape.request,
@@ -225,14 +233,14 @@ async function measureShape(
         core: systems.otherCore,
         readAnswers,
       })
-    return { system, server, request, load }
+    return [{ system, server, request, load }]
   })
   for (const { system, server, request, load } of contenders) {
     progress.show(`${shape.name}: warming up ${system}`)
     await proveAnswer(system, server.url + request.path, request)
     await load(warmUpSeconds)
   }
-  const samples: Samples = new Map(shape.systems.map((system) => [system, []]))
+  const samples: Samples = new Map(contenders.map(({ system }) => [system, []]))
   for (let round = 1; round <= rounds; round++) {
     for (const { system, server, load } of contenders) {
       let sample = await measure(server, () => load(seconds))

@@ -18,7 +18,7 @@ const requests = { name: 'req/s', perRequest: 1 }
 export const shapes: readonly Shape[] = [
   {
     name: 'chat',
-    systems: ['gateway', 'undici', 'nginx', 'portkey', 'before'],
+    systems: ['gateway', 'undici', 'nginx', 'portkey', 'litellm', 'before'],
     request: { method: 'POST', path: '/v1/chat/completions', body: chatRequest },
     connections: 32,
     unit: requests,
@@ -39,7 +39,7 @@ export const shapes: readonly Shape[] = [
   },
   {
     name: 'sse',
-    systems: ['gateway', 'undici', 'nginx', 'portkey'],
+    systems: ['gateway', 'undici', 'nginx', 'portkey', 'litellm'],
     request: { method: 'POST', path: '/v1/chat/completions', body: streamRequest, ending: streamEnding },
     connections: 16,
     unit: { name: 'events/s', perRequest: streamEvents.length },

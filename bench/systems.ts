@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { freePort } from '../tests/support/free-port.ts'
 import { startTestPostgres } from '../tests/support/postgres.ts'
 import { findTool } from '../tests/support/tools.ts'
+import { model } from './answers.ts'
 import { canPin, listeningUrl, pin, runChild, type Server, startServer } from './processes.ts'
 
-export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'node-http' | 'before'
+export type SystemName = 'gateway' | 'undici' | 'nginx' | 'portkey' | 'litellm' | 'node-http' | 'before'
 
 export interface CapturedAnswer {
   status: number
@@ -158,6 +159,68 @@ export async function installPeers(progress: (text: string) => void): Promise<vo
   })
 }
 
+const python = join(peers, '.venv/bin/python')
+const liteLlmReady = join(peers, '.venv/litellm')
+/** It refuses to start without one. */
+const liteLlmKey = 'sk-bench-0123456789abcdef0123456789abcdef'
+
+/** Installs LiteLLM from its own list, on first use. Answers why that cannot be done here, where it cannot. */
+export async function installLiteLlm(progress: (text: string) => void): Promise<string | undefined> {
+  if (existsSync(liteLlmReady)) return undefined
+  progress('installing LiteLLM (bench/peers/.venv, 750 MB, once) …')
+  try {
+    const list = join(peers, 'requirements.txt')
+    await runChild({ command: ['python3', '-m', 'venv', '--clear', join(peers, '.venv')], timeoutMs: 60_000 })
+    const command = [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', list]
+    await runChild({ command, env: pipEnvironment(), timeoutMs: 600_000 })
+    await writeFile(liteLlmReady, '')
+    return undefined
+  } catch (error) {
+    return String(error).split('\n')[0]!.slice(0, 300)
+  }
+}
+
+/** Where packages are found. */
+const pipEnvironment = () =>
+  Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => /^(pip_|https?_proxy$|no_proxy$|ssl_cert)/i.test(name)),
+  ) as Record<string, string>
+
+/** One worker, its log off, its prices from its own files; whatever it would call elsewhere ends at a closed port. */
+export async function startLiteLlm({ folder, upstream }: { folder: string; upstream: string }): Promise<Server> {
+  const port = await freePort()
+  await mkdir(folder, { recursive: true })
+  const config = {
+    model_list: [
+      {
+        model_name: model,
+        litellm_params: { model: `openai/${model}`, api_base: `${upstream}/v1`, api_key: 'none' },
+      },
+    ],
+    litellm_settings: { telemetry: false },
+  }
+  const file = join(folder, 'config.yaml')
+  // JSON is YAML.
+  await writeFile(file, JSON.stringify(config))
+  return startServer({
+    name: 'LiteLLM',
+    command: [
+      ...[python, join(peers, '.venv/bin/litellm'), '--config', file],
+      ...['--host', '127.0.0.1', '--port', String(port), '--num_workers', '1'],
+    ],
+    env: {
+      LITELLM_MASTER_KEY: liteLlmKey,
+      LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+      LITELLM_LOG: 'ERROR',
+      HTTPS_PROXY: 'http://127.0.0.1:9',
+      HTTP_PROXY: 'http://127.0.0.1:9',
+      NO_PROXY: '127.0.0.1',
+    },
+    core: serverCore,
+    ready: { url: `http://127.0.0.1:${port}/health/liveliness` },
+  })
+}
+
 /** What an npm started by an npm script must not inherit is left out; where the registry is found is kept. */
 function npmEnvironment(): Record<string, string> {
   const kept = Object.entries(process.env).filter(([name]) =>
@@ -184,6 +247,7 @@ export function requestHeaders(system: SystemName, upstream: string): Record<str
   if (system === 'portkey') {
     return { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${upstream}/v1`, authorization: 'Bearer none' }
   }
+  if (system === 'litellm') return { authorization: `Bearer ${liteLlmKey}` }
   return system === 'gateway' || system === 'node-http' || system === 'before'
     ? { authorization: `Bearer ${apiKey}` }
     : { authorization: 'Bearer none' }
