@@ -93,8 +93,8 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
     const full = bulkhead.inUse >= bulkhead.limit
     const place = bulkhead.acquire({
       maxWaitMs: full ? patienceMs(c) : maxWaitMs,
-      // Asking for the signal makes one: only who waits has a use for it.
-      signal: full ? c.req.raw.signal : undefined,
+      // Asking for it makes one.
+      signal: () => c.req.raw.signal,
       key: principalOf(c).keyId,
       priority,
     })

@@ -178,6 +178,29 @@ describe('a bulkhead', () => {
     expect(bulkhead.inUse).toBe(0)
   })
 
+  it('asks for a signal only where somebody has to wait, and heeds it from there on', async () => {
+    const { bulkhead } = world(1, 1)
+    const leaving = new AbortController()
+    let asked = 0
+    const signal = () => {
+      asked++
+      return leaving.signal
+    }
+    const first = ask(bulkhead, { signal })
+    expect([first.release !== undefined, asked]).toEqual([true, 0])
+    const second = ask(bulkhead, { signal })
+    const third = ask(bulkhead, { signal })
+    await settled()
+    expect(third.refused).toMatchObject({ reason: 'queue_full' })
+    expect(asked).toBe(1)
+    leaving.abort('gone')
+    await settled()
+    expect(second.refused).toBe('gone')
+    expect(ask(bulkhead, { signal, key: 'late' }).release).toBeUndefined()
+    await settled()
+    expect(bulkhead.waiting).toBe(0)
+  })
+
   it('ignores a second release', async () => {
     const { bulkhead } = world(1)
     const first = ask(bulkhead)

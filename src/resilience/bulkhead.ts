@@ -29,7 +29,8 @@ export type Priority = 'normal' | 'low'
 
 export interface Want {
   maxWaitMs: number
-  signal?: AbortSignal | undefined
+  /** A function is called only for who has to wait. */
+  signal?: AbortSignal | (() => AbortSignal) | undefined
   /** Whose share this takes. @default one that all without a key have in common */
   key?: string | undefined
   /** @default 'normal' */
@@ -175,8 +176,13 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     return true
   }
 
-  const wait = (share: Share, { maxWaitMs, signal, priority = 'normal' }: Want) =>
+  const wait = (share: Share, { maxWaitMs, signal: asked, priority = 'normal' }: Want) =>
     new Promise<Release>((resolve, reject) => {
+      const signal = typeof asked === 'function' ? asked() : asked
+      if (signal?.aborted) {
+        forget(share)
+        return reject(signal.reason)
+      }
       if (share[priority] === nobody) share[priority] = []
       const list = share[priority]
       const leave = () => {
@@ -210,7 +216,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
 
   return {
     acquire(want) {
-      if (want.signal?.aborted) return Promise.reject(want.signal.reason)
+      if (typeof want.signal === 'object' && want.signal.aborted) return Promise.reject(want.signal.reason)
       const key = want.key ?? ''
       if (inUse < limit) return place(shareOf(key))
       if (reserve > 0) {
