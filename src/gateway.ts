@@ -130,7 +130,7 @@ type OwnUpstreamOption = 'id' | 'maxConcurrent' | 'adaptive' | 'circuitName' | '
 
 const controlFactories = { vastai: createVastControl, ionet: createIonetControl }
 const marketFactories = { vastai: createVastMarket, ionet: createIonetMarket }
-/** By the brownout's level: one line in so many, of requests that went well. */
+/** By the brownout's level: one line in so many, of requests that went well or were refused by load. */
 const logOneOf = [1, 10, 10, 100]
 /** Calls at once: the markets refuse more. */
 const marketConcurrency: Record<MarketName, number> = { vastai: 4, ionet: 8 }

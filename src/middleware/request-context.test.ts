@@ -24,8 +24,12 @@ function world(oneOf: number) {
   })
   const app = new Hono<AppEnv>()
   app.use(context.middleware)
+  app.get('/overloaded', (c) => {
+    c.get('request').log.code = 'overloaded'
+    return respond(c, 503, {}, '')
+  })
   app.get('/:status{[0-9]+}', (c) => respond(c, Number(c.req.param('status')), {}, ''))
-  const ask = async (status: number, times: number) => {
+  const ask = async (status: number | 'overloaded', times: number) => {
     for (let i = 0; i < times; i++) await app.request(`/${status}`, {}, {})
   }
   return { ask, lines, ended: () => ended }
@@ -38,7 +42,7 @@ test('each request has its line', async () => {
   expect(lines[0]).not.toHaveProperty('one_of', 1)
 })
 
-test('of a busy pod one in so many of those that went well has one, and every other', async () => {
+test('of a busy pod one in so many of those that went well or were refused by load has one, and every other', async () => {
   const { ask, lines, ended } = world(10)
   await ask(200, 25)
   await ask(503, 5)
@@ -48,5 +52,8 @@ test('of a busy pod one in so many of those that went well has one, and every ot
     ...Array(5).fill('503 undefined'),
     ...Array(5).fill('404 undefined'),
   ])
-  expect(ended()).toBe(35)
+  lines.length = 0
+  await ask('overloaded', 25)
+  expect(lines.map(({ status, one_of }) => `${status} ${one_of}`)).toEqual(Array(2).fill('503 10'))
+  expect(ended()).toBe(60)
 })

@@ -145,7 +145,9 @@ export class RequestInFlight {
     const { span } = trace
     if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
     if (!probes.has(route)) this.tell(method, route, status, ms)
-    const oneOf = status < 400 && !span?.trace.options.context.sampled ? (this.owner.options.logOneOf?.() ?? 1) : 1
+    // A crowd that is refused by load says the same thousands of times a second.
+    const usual = (status < 400 || this.log.code === 'overloaded') && !span?.trace.options.context.sampled
+    const oneOf = usual ? (this.owner.options.logOneOf?.() ?? 1) : 1
     if (oneOf > 1 && this.owner.unlogged++ % oneOf !== 0) return
     log[probes.has(route) ? 'debug' : 'info']('request', {
       request_id: this.id,
@@ -214,7 +216,7 @@ interface Owner {
   options: RequestContextOptions
   inFlight: number
   streams: number
-  /** Requests that went well while not all of them had a line. */
+  /** Of those of which not all have a line. */
   unlogged: number
 }
 
@@ -242,7 +244,7 @@ export interface RequestContextOptions {
   isDraining: () => boolean
   /** @default nothing is traced */
   tracer?: Tracer | undefined
-  /** Of requests that went well one in so many has its line: writing them takes time that a busy pod lacks. @default 1 */
+  /** Of requests that went well or were refused by load one in so many has its line: writing them takes time that a busy pod lacks. @default 1 */
   logOneOf?: () => number
   /** Told of each request that has ended, but for probes. */
   onEnded: (request: RecentRequest) => void
