@@ -6,6 +6,7 @@ export default defineConfig({
     include: [
       'src/resilience/*.test.ts',
       'src/services/{relay-stream,rescue,splice,transcript,continuation,waits}.test.ts',
+      'src/providers/stream-run.test.ts',
     ],
     setupFiles: ['bench/mutation/setup.ts'],
     // On a busy machine a slow test must not look like a mutant that was noticed.
