@@ -156,6 +156,67 @@ describe('events that differ in their text alone', () => {
     expect(parsed(events)).toEqual(texts.map((text) => JSON.parse(text)))
   })
 
+  it.each(['$$', '$&', "$'", '$`', '$1'])('keep a %s that stands around the text', async (fingerprint) => {
+    const event = (content: string) =>
+      JSON.stringify({ ...chunk({ content }, { usage: null }), system_fingerprint: fingerprint, obfuscation: 'x' })
+    const [run] = runsIn(await read([sse(words.map(event))]))
+    const expected = words.slice(2).map((content) => event(content).replace('"usage":null,', ''))
+    expect(run!.withoutUsage()).toBe(sse(expected))
+  })
+
+  it('of several lines each are parsed, and so is what looks like one of them', async () => {
+    const lines = (content: string) => `data: {"id":"a",\ndata: "choices":[{"delta":{"content":"${content}"}}]}\n\n`
+    const torn = (content: string) => `data: {"id":"a",\n"choices":[{"delta":{"content":"${content}"}}]}\n\n`
+    const events = await read([lines('a') + lines('b') + lines('c') + torn('d') + torn('e')])
+    expect(events.map(({ kind }) => kind)).toEqual(['chunk', 'chunk', 'chunk', 'malformed', 'malformed'])
+  })
+
+  it('are found within themselves, however much stands before them', async () => {
+    const padded = (content: string) => `{"choices":[{"delta":{"content":"${content}"}}],"obfuscation":"x"}`
+    const other = '{"choices":[{"delta":{"content":"x"}}],"o":""}'
+    const texts = [padded('a'), padded('b'), padded('c'), other, other, padded('d')]
+    const events = await read([sse(texts)])
+    expect(parsed(events)).toEqual(texts.map((text) => withoutPadding(JSON.parse(text))))
+  })
+
+  it.each([
+    ['beside a finish reason', (content: string) => chunk({ content }, {}, { finish_reason: 'stop' })],
+    ['beside other text', (content: string) => chunk({ content }, {}, { text: 'x' })],
+    ['beside another field', (content: string) => chunk({ content, refusal: 'no' })],
+    ['beside a field that nobody knows', (content: string) => chunk({ content, annotations: [1] })],
+    ['beside 0', (content: string) => chunk({ content, score: 0 })],
+    ['of a field that nobody knows', (mood: string) => chunk({ mood })],
+    ['beside a usage', (content: string) => chunk({ content }, { usage: { prompt_tokens: 1 } })],
+    ['beside another choice', (content: string) => ({ choices: [{ delta: { content } }, { delta: {} }] })],
+    ['that are no text', (content: string) => chunk({ content: [content] })],
+    ['that are too long', (content: string) => chunk({ content }, { system_fingerprint: 'x'.repeat(5_000) })],
+  ])('are parsed each by itself %s', async (_, event) => {
+    const texts = words.map((word) => JSON.stringify(event(word)))
+    const events = await read([sse(texts)])
+    expect(runsIn(events)).toEqual([])
+    expect(parsed(events)).toEqual(texts.map((text) => JSON.parse(text)))
+  })
+
+  it('are learned eight times at most, and read by the last of them', async () => {
+    const shape = (i: number) => (content: string) =>
+      JSON.stringify(chunk({ content }, { system_fingerprint: `fp_${i}` }))
+    const texts = Array.from({ length: 12 }, (_, i) => ['a', 'b', 'c'].map(shape(i))).flat()
+    const events = await read([sse(texts)])
+    expect(parsed(events)).toEqual(texts.map((text) => JSON.parse(text)))
+    // Of the first shape one comes before there is a use for it.
+    expect(inRuns(events)).toBe(1 + 7 * 2)
+  })
+
+  it('may have padding of any length, and nothing else in its place', async () => {
+    const padded = (padding: string) => `{"choices":[{"delta":{"content":"a"}}],"obfuscation":"${padding}"}`
+    const runs = ['x', 'y', '', 'aZ9+/=-_'].map(padded)
+    expect(inRuns(await read([sse(runs)]))).toBe(2)
+    const odd = ['x', 'y', 'a\\"b', 'a b'].map(padded)
+    const events = await read([sse(odd)])
+    expect(runsIn(events)).toEqual([])
+    expect(events).toHaveLength(4)
+  })
+
   it('are parsed where they come one by one', async () => {
     const texts = words.map((content) => JSON.stringify(chunk({ content })))
     const events = await read(texts.map((text) => sse([text])))

@@ -3,7 +3,7 @@
  * are nearly all of them, many at a time and without parsing them: what stands around the text is compared, letter by
  * letter. Reading each by itself was half of what a stream cost.
  */
-import type { StreamChoice, StreamChunk } from './openai-stream.ts'
+import { isEmpty, type StreamChoice, type StreamChunk } from './openai-stream.ts'
 
 /** Several events in a row, each with a piece of the same text. */
 export interface StreamRun {
@@ -67,7 +67,8 @@ export function createRuns(): Runs {
       return mould && readRun(mould, text, at)
     },
     learn(text, chunk) {
-      if (!wanted || made >= maxMoulds || text.length > maxMouldChars) return
+      // One of several lines has others before each of them.
+      if (!wanted || made >= maxMoulds || text.length > maxMouldChars || text.includes('\n')) return
       const field = textFieldOf(chunk)
       if (field === undefined) return
       made++
@@ -101,7 +102,7 @@ function readRun(mould: Mould, text: string, at: number): { event: StreamRun; en
     withoutUsage() {
       if (!('usage' in chunk)) return event.raw
       // No text can hold the part: quotes within a text have a backslash before them.
-      return unused && event.raw.replaceAll(unused.part, unused.without)
+      return unused && event.raw.replaceAll(unused.part, () => unused.without)
     },
   }
   return { event, end }
@@ -110,8 +111,10 @@ function readRun(mould: Mould, text: string, at: number): { event: StreamRun; en
 function pieceOf({ between }: Mould, text: string, from: number, to: number): string | undefined {
   let end = to
   if (between !== undefined) {
-    end = text.lastIndexOf(between, to - between.length)
-    if (end < from || !padding.test(text.slice(end + between.length, to))) return undefined
+    // Within the event: a search through all that came before it would be one through the chunk, for each of its events.
+    const at = text.slice(from, to).lastIndexOf(between)
+    if (at < 0 || !padding.test(text.slice(from + at + between.length, to))) return undefined
+    end = from + at
   }
   if (end <= from) return undefined
   const piece = text.slice(from, end)
@@ -129,9 +132,9 @@ function textFieldOf({ choices, usage }: StreamChunk): string | undefined {
   if (choices?.length !== 1 || usage) return undefined
   const { delta, finish_reason: finished, text } = choices[0]!
   if (finished || text || !delta) return undefined
-  const fields = Object.keys(delta).filter((name) => name !== 'role' && delta[name])
-  const [field] = fields
-  return fields.length === 1 && textFields.has(field!) && typeof delta[field!] === 'string' ? field : undefined
+  const [field, ...others] = Object.keys(delta).filter((name) => name !== 'role' && !isEmpty(delta[name]))
+  const isText = field !== undefined && textFields.has(field) && typeof delta[field] === 'string'
+  return isText && others.length === 0 ? field : undefined
 }
 
 function mouldOf(event: string, parsed: StreamChunk, field: string): Mould | undefined {

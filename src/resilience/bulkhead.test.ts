@@ -73,7 +73,12 @@ describe('a bulkhead', () => {
   describe('in whose queue some wait in vain', () => {
     const standingWorld = () => {
       const clock = new FakeClock()
-      const bulkhead = createBulkhead({ clock, limit: 1, maxQueue: 10, standing: { ms: 1_000, maxQueue: 2 } })
+      const bulkhead = createBulkhead({
+        clock,
+        limit: 1,
+        maxQueue: 10,
+        standing: { ms: 1_000, patienceMs: 100, maxQueue: 2 },
+      })
       return { clock, bulkhead, first: ask(bulkhead) }
     }
 
@@ -91,6 +96,15 @@ describe('a bulkhead', () => {
       for (let i = 0; i < 5; i++) ask(bulkhead)
       expect(bulkhead.waiting).toBe(2)
       await clock.advance(1_100)
+      for (let i = 0; i < 5; i++) ask(bulkhead)
+      expect(bulkhead.waiting).toBe(5)
+    })
+
+    it('does not go by those who would not have waited', async () => {
+      const { clock, bulkhead } = standingWorld()
+      ask(bulkhead, { maxWaitMs: 99 })
+      ask(bulkhead, { maxWaitMs: 0 })
+      await clock.advance(99)
       for (let i = 0; i < 5; i++) ask(bulkhead)
       expect(bulkhead.waiting).toBe(5)
     })

@@ -20,8 +20,8 @@ export interface BulkheadOptions {
   maxQueue?: number
   /** On top of the limit, as a share of it, for keys that hold less than their fair share of it. @default 0 */
   reserve?: number
-  /** For `ms` after somebody was refused, so many wait at most. @default 0 ms */
-  standing?: { ms: number; maxQueue: number } | undefined
+  /** For `ms` after somebody was refused who would have waited `patienceMs`, so many wait at most. @default 0 ms */
+  standing?: { ms: number; patienceMs: number; maxQueue: number } | undefined
 }
 
 /** Low is served when nobody normal waits, and is the first to be refused of its key. */
@@ -89,6 +89,10 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
   let inReserve = 0
   let waiting = 0
   let refusedAt = -Infinity
+  /** Who has no patience says nothing of the queue, and could make it short for the others. */
+  const noteRefusal = (maxWaitMs: number) => {
+    if (standing && maxWaitMs >= standing.patienceMs) refusedAt = clock.now()
+  }
   /** Of the keys that hold or wait for something. */
   const shares = new Map<string, Share>()
   /** Those with waiters. The order is that of their turns: a share that was served goes to the end. */
@@ -205,7 +209,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
       }
       const onAbort = () => waiter.refuse(signal?.reason)
       const cancel = clock.setTimer(maxWaitMs, () => {
-        refusedAt = clock.now()
+        noteRefusal(maxWaitMs)
         waiter.refuse(waitExceeded)
       })
       signal?.addEventListener('abort', onAbort, { once: true })
@@ -225,7 +229,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         forget(share)
       }
       if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(key, want.priority))) return wait(shareOf(key), want)
-      refusedAt = clock.now()
+      noteRefusal(want.maxWaitMs)
       return Promise.reject(queueFull)
     },
     resize(to) {

@@ -35,6 +35,16 @@ it('refuses an event without end instead of keeping all of it', async () => {
   await expect(read(Array(200).fill('data: 12345678\n'), 1_000)).rejects.toMatchObject({ kind: 'too_large' })
 })
 
+it('refuses an event without end as such, whatever follows it in the same chunk', async () => {
+  async function* body() {
+    yield encoder.encode(`data: ${'x'.repeat(600)}`)
+    yield encoder.encode(`${'x'.repeat(600)}\ndata: y\n\ndata: z\n\n`)
+  }
+  const readMany = () => undefined
+  const events = readEvents(body(), ({ data }) => data, { maxEventChars: 1_000, readMany })
+  await expect(Array.fromAsync(events)).rejects.toMatchObject({ kind: 'too_large' })
+})
+
 it('closes the body when its reader leaves, and passes on the body’s own end', async () => {
   let closed = 0
   async function* body() {

@@ -45,6 +45,7 @@ export async function* readEvents<Event>(
       const blank = readMany ? text.indexOf('\n\n', at) : -1
       const end = blank < 0 ? text.length : blank + 2
       parser.feed(text.slice(at, end))
+      if (overflow) break
       fresh = blank >= 0
       at = end
     }
