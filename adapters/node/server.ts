@@ -87,7 +87,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
   }
-  const server = createServer({ ...limits, ServerResponse: Outgoing, shouldUpgradeCallback: isForTunnel }, answer)
+  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, answer)
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
@@ -113,18 +113,6 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
       server.closeAllConnections()
       await closed
     },
-  }
-}
-
-/**
- * The headers of a stream are sent at once, whether or not there is a body yet, which takes a write of its own. Nearly always the
- * first of the body is there in the same turn of the loop: they wait for it, and not for longer.
- */
-class Outgoing extends ServerResponse {
-  override flushHeaders() {
-    setImmediate(() => {
-      if (!(this as unknown as { _headerSent: boolean })._headerSent && !this.destroyed) super.flushHeaders()
-    })
   }
 }
 

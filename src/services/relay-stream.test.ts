@@ -10,6 +10,7 @@ import { instruments } from '../telemetry/instruments.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { type RelayOptions, relayStream, type Source } from './relay-stream.ts'
+import { spliceRestart } from './splice.ts'
 import { TranscriptMemory } from './transcript.ts'
 
 const encoder = new TextEncoder()
@@ -360,6 +361,69 @@ describe('a caller who leaves', () => {
     await settled()
     expect(closed).toBe(true)
     expect(released).toBe(1)
+  })
+})
+
+describe('events that came together', () => {
+  const said = ['zero', ' one', ' two', ' three', ' four']
+  const lines = (events: readonly object[]) => events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('')
+  const unused = (content: string) => ({ ...word(content), usage: null })
+  /** `usage` within another field comes first, so that it takes parsing to leave out the right one. */
+  const hidden = (content: string) => ({ ...word(content), x: { y: 1, usage: null }, usage: null })
+
+  it('are relayed as they came', async () => {
+    const text = lines([...said.map((content) => word(content)), finish()]) + done
+    expect((await relay(streamOf(text))).text).toBe(text)
+    const asked = lines([...said.map(unused), finish(), usage]) + done
+    expect((await relay(streamOf(asked), { wantsUsage: true })).text).toBe(asked)
+  })
+
+  it.each([
+    ['', unused],
+    [' also where that takes parsing', hidden],
+  ])('lack a usage that nobody asked for%s', async (_, event) => {
+    const told = await relay(streamOf(lines([...said.map(event), finish(), usage]) + done))
+    const expected = said.map((content) => {
+      const { usage: _, ...rest } = event(content)
+      return rest
+    })
+    expect(parsed(told.text)).toEqual([...expected, finish()])
+  })
+
+  it('are told to whoever goes on with the answer, and are joined to it word by word', async () => {
+    const known: unknown[] = []
+    const rescue: RelayOptions['rescue'] = async (transcript) => {
+      if (known.length > 0) return undefined
+      known.push(Object.fromEntries(transcript.channels), transcript.tokens)
+      const rest = streamOf(
+        lines([...said, ' five', ' six'].map((content) => word(content))) + lines([finish()]) + done,
+      )
+      const hold = { release() {}, failed() {}, abort() {} }
+      return { ...sourceOf(rest, { hold }), splice: spliceRestart(transcript), rescuedBy: 'restart' }
+    }
+    const told = await relay(streamOf(lines(said.map((content) => word(content))), new HttpFailure('cut')), { rescue })
+    expect(known).toEqual([{ '0/content': said.join('') }, said.length])
+    expect(wordsOf(told.text)).toBe([...said, ' five', ' six'].join(''))
+    expect(told.text.endsWith(done)).toBe(true)
+  })
+
+  it('end the answer where one of them is not what was sent before', async () => {
+    let tries = 0
+    const rescue: RelayOptions['rescue'] = async (transcript) => {
+      if (++tries > 1) return undefined
+      const rest = streamOf(
+        lines(['zero', ' one', ' two', ' THREE', ' four', ' five'].map((content) => word(content))) +
+          lines([finish()]) +
+          done,
+      )
+      const hold = { release() {}, failed() {}, abort() {} }
+      return { ...sourceOf(rest, { hold }), splice: spliceRestart(transcript), rescuedBy: 'restart' }
+    }
+    const told = await relay(streamOf(lines(said.map((content) => word(content))), new HttpFailure('cut')), { rescue })
+    expect(tries).toBe(2)
+    expect(told.text).toContain('stream_interrupted')
+    expect(told.text).not.toContain('THREE')
+    expect(told.text).not.toContain('[DONE]')
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { StreamChoice } from '../providers/openai-stream.ts'
+import type { StreamRun } from '../providers/stream-run.ts'
 import { Transcript, TranscriptMemory } from './transcript.ts'
 
 const world = (maxChars = 1_000_000, choices = 1) => {
@@ -23,6 +24,31 @@ describe('a transcript', () => {
     })
     expect(transcript.tokens).toBe(3)
     expect(transcript.id).toBe('a')
+  })
+
+  it('takes several pieces at once, and counts each', () => {
+    const { memory, transcript, add } = world()
+    const run = (choice: number, ...pieces: string[]) =>
+      transcript.addRun({ choice, field: 'content', pieces } as unknown as StreamRun)
+    add({ delta: { content: 'one' } })
+    run(0, ' two', ' three')
+    run(1, 'uno')
+    expect(Object.fromEntries(transcript.channels)).toEqual({ '0/content': 'one two three', '1/content': 'uno' })
+    expect([transcript.tokens, [...transcript.seen]]).toEqual([4, [0, 1]])
+    expect(memory.chars).toBe(16 + 2 * 64)
+    add({ delta: { audio: { id: 'x' } } })
+    run(0, 'x', 'y')
+    expect([transcript.tokens, transcript.obstacle, memory.chars]).toEqual([6, 'unknown_field', 0])
+    for (let i = 2; i < 1_024; i++) run(i, 'z')
+    run(1_024, 'z')
+    run(1_023, 'z')
+    expect([transcript.seen.size, transcript.tokens]).toEqual([1_024, 6 + 1_023])
+  })
+
+  it('gives up what is too long, also where it comes in pieces', () => {
+    const { memory, transcript } = world(100)
+    transcript.addRun({ choice: 0, field: 'content', pieces: ['x'.repeat(20), 'y'.repeat(20)] } as unknown as StreamRun)
+    expect([transcript.obstacle, transcript.tokens, memory.chars]).toEqual(['too_long', 2, 0])
   })
 
   it('knows a tool call that has only its id so far', () => {
