@@ -215,6 +215,16 @@ describe('a bulkhead', () => {
     expect(bulkhead.waiting).toBe(0)
   })
 
+  it('takes nobody out of its queue for a caller who has left', async () => {
+    const { bulkhead } = world(1, 1)
+    ask(bulkhead, { key: 'loud' })
+    const loud = ask(bulkhead, { key: 'loud' })
+    const gone = ask(bulkhead, { key: 'quiet', signal: () => AbortSignal.abort('gone') })
+    await settled()
+    expect(gone.refused).toBeDefined()
+    expect([loud.refused, bulkhead.waiting]).toEqual([undefined, 1])
+  })
+
   it('ignores a second release', async () => {
     const { bulkhead } = world(1)
     const first = ask(bulkhead)

@@ -165,8 +165,8 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     if (waitersOf(share) === 0) queue.delete(share)
   }
 
-  /** Makes room in a full queue for one more of `key`; false = it is the newcomer who has to go. */
-  const makeRoom = (key: string, priority: Priority = 'normal'): boolean => {
+  /** Makes room in a full queue for one more of the key; false = it is the newcomer who has to go. */
+  const makeRoom = ({ key = '', priority = 'normal', signal }: Want): boolean => {
     const own = shares.get(key)
     let greediest = own
     for (const share of queue) if (demandOf(share) > demandOf(greediest)) greediest = share
@@ -175,14 +175,15 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         ? (greediest?.low.at(-1) ?? greediest?.normal.at(-1))
         : // Among one's own, low makes way for normal.
           priority === 'normal' && own?.low.at(-1)
-    if (!victim) return false
+    // Nobody has to go for who has left already.
+    if (!victim || signalOf(signal)?.aborted) return false
     victim.refuse(queueFull)
     return true
   }
 
   const wait = (share: Share, { maxWaitMs, signal: asked, priority = 'normal' }: Want) =>
     new Promise<Release>((resolve, reject) => {
-      const signal = typeof asked === 'function' ? asked() : asked
+      const signal = signalOf(asked)
       if (signal?.aborted) {
         forget(share)
         return reject(signal.reason)
@@ -228,7 +229,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
         if (hasRoomFor(share, want.priority)) return place(share)
         forget(share)
       }
-      if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(key, want.priority))) return wait(shareOf(key), want)
+      if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(want))) return wait(shareOf(key), want)
       noteRefusal(want.maxWaitMs)
       return Promise.reject(queueFull)
     },
@@ -248,6 +249,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
   }
 }
 
+const signalOf = (signal: Want['signal']) => (typeof signal === 'function' ? signal() : signal)
 const waitersOf = (share: Share) => share.normal.length + share.low.length
 const demandOf = (share: Share | undefined) => (share ? share.inUse + waitersOf(share) : 0)
 /** Whose turn is first: those with a normal waiter by their places, then the others by theirs. */
