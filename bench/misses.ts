@@ -22,7 +22,7 @@ const ofBench: Record<string, string> = {
   'offers against bare node:http':
     'A digest of the key, a limit with six headers and a log line are most of what is left. Tried: lists as bytes, remembered queries and answers.',
   'events against bare undici':
-    'The request costs as much as a small completion, and undici hands on each piece by itself. Tried: events of the usual shape without parsing (5.5 to 3.9 us an event), two generators fewer.',
+    'Supposed: the request costs as much as a small completion, and undici hands on each piece by itself. Tried: events of the usual shape without parsing (5.5 to 3.9 us an event), two generators fewer.',
   'added latency p99 at 1,000 req/s':
     'Not measured; the collector pauses for 2 to 14 ms under full load. Nothing was tried.',
   streams:
