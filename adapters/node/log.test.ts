@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, mkdtempDisposableSync, openSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -6,7 +6,8 @@ import { expect, test } from 'vitest'
 import { createLog } from './log.ts'
 
 function logged(write: (log: ReturnType<typeof createLog>) => void, level: 'debug' | 'info' = 'info'): unknown[] {
-  const file = join(mkdtempSync(join(tmpdir(), 'log-')), 'log')
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'log-'))
+  const file = join(folder.path, 'log')
   const fd = openSync(file, 'a')
   const log = createLog(level, fd)
   write(log)

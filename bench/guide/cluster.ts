@@ -3,7 +3,7 @@
  * connection, which leads nowhere, and their names, labels and fields looked up among the rendered objects.
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtempDisposable, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -30,23 +30,21 @@ const unreachable = /was refused|connection refused|Unable to connect/
 /** @param objects of the base, as rendered */
 export async function checkKubectl(command: string, objects: readonly KubernetesObject[]): Promise<Checked> {
   const args = wordsOf(command.split(' | ')[0]!.replace('k8s/hpa.yaml', 'manifests/hpa.yaml')).slice(1)
-  const folder = await mkdtemp(join(tmpdir(), 'guide-'))
-  try {
-    if (args[0] === 'create') return await createSecret(args, objects)
-    if (args[0] === 'set' || args[0] === 'patch') return await changeLocally(args, objects, folder)
-    const looked = lookUp(args, objects)
-    const { code, output } = await run(args)
-    // That it got as far as asking a server says that it took every word of the line.
-    const read = code !== 0 && unreachable.test(output)
-    return {
-      how: 'read and looked up',
-      ok: read && looked.missing.length === 0,
-      saw: read
-        ? [...looked.found, ...looked.missing.map((name) => `NO ${name}`)].join(', ') || 'nothing of ours in it'
-        : firstLine(output),
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+  if (args[0] === 'create') return createSecret(args, objects)
+  if (args[0] === 'set' || args[0] === 'patch') {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'guide-'))
+    return await changeLocally(args, objects, folder.path)
+  }
+  const looked = lookUp(args, objects)
+  const { code, output } = await run(args)
+  // That it got as far as asking a server says that it took every word of the line.
+  const read = code !== 0 && unreachable.test(output)
+  return {
+    how: 'read and looked up',
+    ok: read && looked.missing.length === 0,
+    saw: read
+      ? [...looked.found, ...looked.missing.map((name) => `NO ${name}`)].join(', ') || 'nothing of ours in it'
+      : firstLine(output),
   }
 }
 
@@ -136,7 +134,8 @@ function lookUp(args: string[], objects: readonly KubernetesObject[]) {
 
 async function run(args: string[]): Promise<{ code: number; output: string }> {
   const program = await findKubectl()
-  const file = join(await mkdtemp(join(tmpdir(), 'guide-')), 'config')
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'guide-'))
+  const file = join(folder.path, 'config')
   const cluster = { clusters: [{ name: 'none', cluster: { server: nowhere } }] }
   await writeFile(
     file,
@@ -148,20 +147,16 @@ async function run(args: string[]): Promise<{ code: number; output: string }> {
       'current-context': 'none',
     }),
   )
-  try {
-    return await new Promise((resolve) => {
-      const options = {
-        env: { ...process.env, KUBECONFIG: file },
-        timeout: 30_000,
-        cwd: join(import.meta.dirname, '../..'),
-      }
-      execFile(program, args, options, (error, stdout, stderr) => {
-        resolve({ code: error ? 1 : 0, output: error ? `${stdout}${stderr}` : stdout })
-      })
-    })
-  } finally {
-    await rm(file)
+  const options = {
+    env: { ...process.env, KUBECONFIG: file },
+    timeout: 30_000,
+    cwd: join(import.meta.dirname, '../..'),
   }
+  return await new Promise((resolve) => {
+    execFile(program, args, options, (error, stdout, stderr) => {
+      resolve({ code: error ? 1 : 0, output: error ? `${stdout}${stderr}` : stdout })
+    })
+  })
 }
 
 const firstLine = (text: string) =>

@@ -95,7 +95,9 @@ describe('a drain', () => {
 
 describe('a start that must not happen', () => {
   const file = (content: string) => {
-    const path = join(mkdtempSync(join(tmpdir(), 'config-')), 'value')
+    const folder = mkdtempSync(join(tmpdir(), 'config-'))
+    dirs.push(folder)
+    const path = join(folder, 'value')
     writeFileSync(path, content)
     return path
   }
