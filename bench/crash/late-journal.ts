@@ -1,8 +1,9 @@
-/** A bug on purpose, for `node --import`: what the journal is told to write is written a moment later than it says. */
+/** A bug on purpose, for `node --import`: what the journal is told to write is written later than it says. */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 
-const lateMs = 100
+/** Longer than any of them lives under load. */
+const lateMs = 1_000
 const write = fs.writevSync
 fs.writevSync = (file, buffers) => {
   setTimeout(() => write(file, buffers), lateMs)

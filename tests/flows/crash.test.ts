@@ -23,7 +23,7 @@ test('10 kills: nothing is lost, nothing is billed twice, every hold is resolved
 const broken = { kills: 3, random: seededRandom(5), drainTimeoutMs: 4_000 }
 
 test('a journal that is written after the call has left loses calls, and the check says so', { timeout }, async () => {
-  const { faults } = await runCrashes({ ...broken, bug: { nodeArguments: bug('late-journal') } })
+  const { faults } = await runCrashes({ ...broken, kills: 6, bug: { nodeArguments: bug('late-journal') } })
   expect(faults.filter((fault) => /^call \d+ is lost$/.test(fault))).not.toEqual([])
 })
 
