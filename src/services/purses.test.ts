@@ -6,7 +6,7 @@ import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { listening } from '../../tests/support/listening.ts'
 import type { Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
-import type { LeaseAsk } from '../ports.ts'
+import { type LeaseAsk, StorageUnavailable } from '../ports.ts'
 import { createPurses, type Purse, type Purses } from './purses.ts'
 
 const accountId = 'account'
@@ -227,6 +227,60 @@ describe('those who wait', () => {
     store.lease = lease
     await take(purses, 10)
     expect(purses.of(principal()).open).toBe(1)
+  })
+
+  describe('that cannot be leased from a primary that does not answer', () => {
+    const fail = (times: number) => {
+      const { lease } = store
+      store.lease = (ask) => (times-- > 0 ? Promise.reject(new StorageUnavailable('away')) : lease(ask))
+    }
+
+    test('is waited for, and leased from it when it is back', async () => {
+      await grant(1_000)
+      fail(5)
+      const taking = take(create(), 100)
+      await clock.advance(500)
+      await taking
+      expect(books.of(accountId).leased).toBeGreaterThanOrEqual(100)
+    })
+
+    test('is waited for, and spent without a lease once the primary is known to be lost', async () => {
+      await grant(1_000)
+      fail(1_000)
+      const taking = take(create(), 100)
+      await clock.advance(1_500)
+      mode.readOnly = true
+      await clock.advance(100)
+      await taking
+      expect(books.of(accountId).leased).toBe(0)
+    })
+
+    test('is refused to all when that is still not known after 3 s, and asked for anew by who comes then', async () => {
+      await grant(1_000)
+      fail(31)
+      const purses = create()
+      const taking = [tried(purses, 1), tried(purses, 1)]
+      await clock.advance(2_900)
+      const late = tried(purses, 1)
+      await clock.advance(100)
+      expect(await Promise.all([...taking, late])).toEqual(Array(3).fill('ledger_unavailable'))
+      await take(purses, 1)
+      expect(clock.pendingTimers).toBe(1)
+    })
+
+    test('is not waited for by who has left, nor by a process that stops', async () => {
+      await grant(1_000)
+      fail(1_000)
+      const purses = create()
+      const leaving = new AbortController()
+      const left = refusal(take(purses, 100, purses.of(principal()), leaving.signal))
+      leaving.abort()
+      expect(await left).toBe('client_closed')
+      const other = tried(purses, 100)
+      await clock.advance(100)
+      await purses.stop()
+      expect(await other).toBe('ledger_unavailable')
+    })
   })
 })
 

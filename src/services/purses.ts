@@ -12,7 +12,17 @@
 import type { MicroUsd } from '../domain/money.ts'
 import type { Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
-import type { Budgets, Clock, CreditSlice, LeaseAnswer, LedgerStore, Log, Metrics, WriteMode } from '../ports.ts'
+import {
+  type Budgets,
+  type Clock,
+  type CreditSlice,
+  type LeaseAnswer,
+  type LedgerStore,
+  type Log,
+  type Metrics,
+  StorageUnavailable,
+  type WriteMode,
+} from '../ports.ts'
 import { sleep } from '../resilience/clock.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { refusalOf } from './credit-refusals.ts'
@@ -97,6 +107,11 @@ const maxWaiting = 2_000
 const maxPurses = 100_000
 /** What others hold and do not need comes back within this, so that it is worth asking again. */
 const patience = { tries: 3, ms: 100 }
+/**
+ * A primary that does not answer is either back by then or known to be lost, after two looks at it. Whoever needs a
+ * slice waits for that: one look may fail by chance, and a lost primary is no reason to refuse.
+ */
+const knownWithinMs = 3_000
 /** So long a refusal holds, for as much and for more. */
 const refusalMs = 500
 
@@ -181,6 +196,7 @@ export function createPurses(options: PursesOptions): Purses {
   async function lease(purse: Purse) {
     purse.leasing = true
     let tries = patience.tries
+    let failingSince: number | undefined
     try {
       for (;;) {
         serve(purse)
@@ -196,10 +212,20 @@ export function createPurses(options: PursesOptions): Purses {
           ? await unsecured(purse, need, want)
           : await store.lease({ accountId, purseId, processId, podId, budgets, need, want }).catch((error) => {
               // The primary was lost meanwhile: whoever waits is served as those are who come now.
-              if (!mode.readOnly) throw error
-              secured = false
-              return unsecured(purse, need, want)
+              if (mode.readOnly) {
+                secured = false
+                return unsecured(purse, need, want)
+              }
+              failingSince ??= clock.now()
+              const mayBeLost = error instanceof StorageUnavailable && clock.now() - failingSince < knownWithinMs
+              if (!mayBeLost) throw error
+              return undefined
             })
+        if (!answer) {
+          await sleep(clock, patience.ms, stopping.signal)
+          continue
+        }
+        failingSince = undefined
         purse.free += answer.granted
         purse.lowest = Math.min(purse.lowest, purse.free)
         purse.spendable = answer.spendable
