@@ -14,15 +14,20 @@ export async function buildBundle(): Promise<void> {
   await promisify(execFile)(process.execPath, ['build.ts'], { cwd: root })
 }
 
-/** As the manifests set it: how much of the pod's memory is the heap's. */
-const podConfig: unknown = parse(await readFile(new URL('../manifests/base/config.yaml', import.meta.url), 'utf8'))
-const nodeOptions = (podConfig as { data: Record<string, string> }).data.NODE_OPTIONS
-if (nodeOptions === undefined) throw new Error('manifests/base/config.yaml has no NODE_OPTIONS')
+/** As the manifests set it: how much of the pod's memory is the heap's, and who collects its garbage. */
+export const podNodeOptions = await nodeOptions()
+
+async function nodeOptions(): Promise<string> {
+  const config: unknown = parse(await readFile(new URL('../manifests/base/config.yaml', import.meta.url), 'utf8'))
+  const options = (config as { data: Record<string, string> }).data.NODE_OPTIONS
+  if (options === undefined) throw new Error('manifests/base/config.yaml has no NODE_OPTIONS')
+  return options
+}
 
 /** Beside where the database and the providers are. */
 export const bundleEnv = {
   NODE_ENV: 'production',
-  NODE_OPTIONS: nodeOptions,
+  NODE_OPTIONS: podNodeOptions,
   HOST: '127.0.0.1',
   PORT: '0',
   JWT_SECRET: 'not-a-real-secret-but-long-enough-0001',

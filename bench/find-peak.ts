@@ -4,15 +4,15 @@ const firstRate = 50
 const behind = 0.85
 const around = [0.8, 0.9, 1, 1.1, 1.2]
 
-/** `answered`: the whole answers a second where so many are asked for. */
-export async function findPeak(answered: (perSecond: number) => Promise<number>): Promise<number> {
-  let best = 0
+/** `answered`: the whole answers a second where so many are asked for; `near`: one of those that the peak is taken from. */
+export async function findPeak(answered: (perSecond: number, near: boolean) => Promise<number>): Promise<number> {
+  let about = 0
   for (let rate = firstRate; ; rate *= 2) {
-    const got = await answered(rate)
-    best = Math.max(best, got)
+    const got = await answered(rate, false)
+    about = Math.max(about, got)
     if (got < rate * behind) break
   }
-  const first = best
-  for (const times of around) best = Math.max(best, await answered(first * times))
-  return best
+  let peak = 0
+  for (const times of around) peak = Math.max(peak, await answered(about * times, true))
+  return peak
 }

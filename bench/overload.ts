@@ -9,6 +9,7 @@ import { openStorage } from '../adapters/node/storage.ts'
 import { loadConfig } from '../src/config.ts'
 import { systemClock as clock } from '../src/resilience/clock.ts'
 import { chatRequest, streamEnding, streamRequest } from './answers.ts'
+import { podNodeOptions } from './bundle.ts'
 import { createGroup } from './cgroup.ts'
 import { findPeak } from './find-peak.ts'
 import type { Flow, FlowResult, OverloadOrder, OverloadResult } from './overload-load.ts'
@@ -50,7 +51,7 @@ interface Row {
 
 const shapes: Shape[] = [
   { name: 'paced', body: streamRequest, ending: streamEnding, tokenIntervalMs: 10, judged: true },
-  { name: 'burst', body: streamRequest, ending: streamEnding, tokenIntervalMs: 0, judged: true },
+  { name: 'burst', body: streamRequest, ending: streamEnding, tokenIntervalMs: 0, judged: true, coreShare: 0.5 },
   { name: 'small', body: chatRequest, ending: '}', tokenIntervalMs: 0, judged: false, coreShare: 0.25 },
 ]
 const resultsFile = fileURLToPath(new URL('results/overload.json', import.meta.url))
@@ -87,13 +88,16 @@ async function run(): Promise<void> {
     const provider = await systems.startFakeProvider({ tokenIntervalMs: shape.tokenIntervalMs })
     const gatewayFolder = join(folder, shape.name)
     const quietKey = await makeSecondKey(gatewayFolder)
-    const gateway = await systems.startGateway({ folder: gatewayFolder, openaiUrl: `${provider.url}/v1` })
+    // As a pod of one CPU runs: helpers of the collector would take the loop's core from it.
+    const env = { NODE_OPTIONS: podNodeOptions }
+    const gateway = await systems.startGateway({ folder: gatewayFolder, openaiUrl: `${provider.url}/v1`, env })
     const group = shape.coreShare === undefined ? undefined : await share(gateway.pid, shape.coreShare)
     const load = (rate: number, forSeconds: number) =>
       undisturbed(() => measure(gateway, { shape, rate, quietKey, seconds: forSeconds }))
 
-    const peak = await findPeak(async (rate) => {
-      const { flood } = await load(rate, sweepSeconds)
+    // As long as the overload that is held against it, once it is known where to look.
+    const peak = await findPeak(async (rate, near) => {
+      const { flood } = await load(rate, near ? seconds : sweepSeconds)
       progress.show(`${shape.name}: ${rate.toFixed(0)}/s offered, ${flood.wholePerSecond.toFixed(0)}/s answered whole`)
       return flood.wholePerSecond
     })
@@ -174,19 +178,11 @@ async function measure(
     headers: { connection: 'close' },
     requestsPerSecond: livezPerSecond,
   }
-  const order: OverloadOrder = {
-    url: gateway.url,
-    flows: [post('flood', systems.apiKey, rate), post('quiet', quietKey, quietPerSecond), livez],
-    warmUpSeconds,
-    seconds,
-  }
+  const flood = post('flood', systems.apiKey, rate)
+  const bystanders = [post('quiet', quietKey, quietPerSecond), livez]
   const read = () => Promise.all([cpuSeconds(gateway.pid), coreTimes(systems.serverCore), coreTimes(systems.otherCore)])
-  const running = runChild({
-    command: [process.execPath, generator],
-    env: { OVERLOAD_ORDER: JSON.stringify(order) },
-    core: systems.otherCore,
-    timeoutMs: (warmUpSeconds + seconds + 90) * 1000,
-  })
+  // The probe and the quiet caller must not wait for a generator that is busy with the flood.
+  const running = Promise.all([send(gateway.url, [flood], seconds), send(gateway.url, bystanders, seconds)])
   // Awaited below, after what may fail first.
   running.catch(() => {})
   await sleep(warmUpSeconds * 1000)
@@ -195,20 +191,30 @@ async function measure(
   await sleep(seconds * 1000)
   const [cpuAfter, ownAfter, otherAfter] = await read()
   const cpuShare = (1000 * (cpuAfter - cpuBefore)) / (performance.now() - startedAt)
-  const result: OverloadResult = JSON.parse(await running)
-  const [flood, quiet, livezResult] = result.flows
+  const [flooding, standing] = await running
   return {
     shape: shape.name,
     times: Number.NaN,
     offeredPerSecond: rate,
-    flood: flood!,
-    quiet: quiet!,
-    livez: livezResult!,
-    lagP99Ms: result.lagMs.p99 ?? Number.NaN,
+    flood: flooding.flows[0]!,
+    quiet: standing.flows[0]!,
+    livez: standing.flows[1]!,
+    lagP99Ms: Math.max(flooding.lagMs.p99 ?? Number.NaN, standing.lagMs.p99 ?? Number.NaN),
     cpuShare,
     otherCoreBusy: busyShare(otherBefore, otherAfter),
     strangersShare: Math.max(0, busyShare(ownBefore, ownAfter) - cpuShare),
   }
+}
+
+async function send(url: string, flows: Flow[], seconds: number): Promise<OverloadResult> {
+  const order: OverloadOrder = { url, flows, warmUpSeconds, seconds }
+  const printed = await runChild({
+    command: [process.execPath, generator],
+    env: { OVERLOAD_ORDER: JSON.stringify(order) },
+    core: systems.otherCore,
+    timeoutMs: (warmUpSeconds + seconds + 90) * 1000,
+  })
+  return JSON.parse(printed)
 }
 
 /** An answer: the CPU that one takes where none is refused. A refusal: the answers that further ones cost, at full load. */
