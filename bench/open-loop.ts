@@ -21,6 +21,8 @@ export interface OpenLoopOrder {
   seconds: number
   /** All are opened beforehand: one that must first be made, or is refused by a full backlog, is another test. @default 128 */
   connections?: number
+  /** Between what warms up and the test, for what that has set off behind the server, in its database. @default 200 */
+  restMs?: number
 }
 
 export interface OpenLoopResult {
@@ -48,13 +50,12 @@ export function sendTimes(requestsPerSecond: number, seconds: number): Float64Ar
   )
 }
 
-const leadMs = 200
 const answerTimeoutMs = 10_000
 /** Requests one connection sends before the test, so that the generator and the server are warm. */
 const warmUpRounds = 16
 
 async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
-  const { method = 'POST', headers, path, bodyFile, connections = 128 } = order
+  const { method = 'POST', headers, path, bodyFile, connections = 128, restMs = 200 } = order
   const body = bodyFile === undefined ? (order.body ?? null) : await readFile(bodyFile)
   const timeouts = { headersTimeout: answerTimeoutMs, bodyTimeout: answerTimeoutMs, keepAliveTimeout: 60_000 }
   const pool = new Pool(order.url, { connections, pipelining: 1, ...timeouts })
@@ -98,7 +99,7 @@ async function run(order: OpenLoopOrder): Promise<OpenLoopResult> {
   }
 
   let next = 0
-  const start = performance.now() + leadMs
+  const start = performance.now() + restMs
   const pacer = new Worker(new URL('pacer.ts', import.meta.url), {
     workerData: { firstAt: performance.timeOrigin + start, times },
   })

@@ -27,8 +27,7 @@ export function createMetrics({ business = false }: { business?: boolean } = {})
 
   const count = (instrument: Counter, labels: Record<string, string>, by = 1) => {
     const cells = counters.get(instrument.name)
-    let key = ''
-    for (const label of instrument.labels) key += `${labels[label]}\n`
+    const key = keyOf(instrument, labels)
     const cell = cells?.get(key)
     if (cell) cell.value += by
     else cells?.set(key, { labels, value: by })
@@ -42,8 +41,7 @@ export function createMetrics({ business = false }: { business?: boolean } = {})
     observe(instrument, labels: Record<string, string>, value) {
       const histogram = histograms.get(instrument.name)
       if (!histogram) return
-      let key = ''
-      for (const label of instrument.labels) key += `${labels[label]}\n`
+      const key = keyOf(instrument, labels)
       let series = histogram.series.get(key)
       if (!series) {
         series = { labels, counts: new Array(instrument.buckets.length + 1).fill(0), sum: 0 }
@@ -69,6 +67,14 @@ export function createMetrics({ business = false }: { business?: boolean } = {})
     },
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   }
+}
+
+/** A single label's value is its own key: joining makes a new text, which would have to be hashed for each count. */
+function keyOf(instrument: { labels: readonly string[] }, labels: Record<string, string>): string {
+  if (instrument.labels.length === 1) return labels[instrument.labels[0]!]!
+  let key = ''
+  for (const label of instrument.labels) key += `${labels[label]}\n`
+  return key
 }
 
 interface Cell {

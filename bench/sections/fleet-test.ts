@@ -11,7 +11,8 @@ import type { Section } from './section.ts'
 
 const health = { requestsPerSecond: 10_000, seconds: 10, connections: 1_000 }
 const p99Ms = 50
-const completions = { from: 1_000, factor: 1.5, seconds: 6, steps: 4, connections: 1_000 }
+/** Each run warms up with 16,000 of them, which the books then enter on the generator's core. */
+const completions = { from: 1_000, factor: 1.5, seconds: 6, steps: 4, connections: 1_000, restMs: 5_000 }
 const tries = 3
 
 export const fleetTest: Section = {
@@ -20,6 +21,7 @@ export const fleetTest: Section = {
   async run({ folder, progress, rounds }) {
     const provider = await startFakeProvider()
     const gateway = await startGateway({ folder: join(folder, 'fleet-test'), openaiUrl: `${provider.url}/v1` })
+    let voidRuns = 0
     const ask = async (order: Omit<OpenLoopOrder, 'url'>) => {
       for (let attempt = 1; ; attempt++) {
         const sample = await measure(gateway, () => runOpenLoop({ ...order, url: gateway.url }))
@@ -27,7 +29,10 @@ export const fleetTest: Section = {
         progress.show(
           `${order.path}, ${order.requestsPerSecond}/s: p99 ${sample.latencyMs.p99.toFixed(1)} ms, ${lost(sample)} lost, generator late ${late.toFixed(1)} ms`,
         )
-        if (late <= maxLagP99Ms || attempt === tries) return { ...sample, isVoid: late > maxLagP99Ms }
+        const isVoid = late > maxLagP99Ms
+        if (isVoid && attempt < tries) continue
+        if (isVoid) voidRuns++
+        return sample
       }
     }
     const healthOrder = { ...health, method: 'GET' as const, path: '/api/v1/health', headers: {} }
@@ -35,8 +40,8 @@ export const fleetTest: Section = {
     const all = []
     for (let round = 0; round < rounds; round++) all.push(await ask(healthOrder))
     const highest = await highestRate(async (rate) => {
-      const { path, headers, body, seconds, connections } = { ...small, ...completions }
-      const sample = await ask({ path, headers, body, seconds, connections, requestsPerSecond: Math.round(rate) })
+      const { seconds, connections, restMs } = completions
+      const sample = await ask({ ...small, seconds, connections, restMs, requestsPerSecond: Math.round(rate) })
       return sample.latencyMs.p99 <= p99Ms && lost(sample) === 0
     })
     for (const server of [gateway, provider] satisfies Server[]) await server.stop()
@@ -52,7 +57,7 @@ export const fleetTest: Section = {
         'their p50; generator late (p99)',
         `${middle(all, 'p50')} ms; ${median(all.map(({ lagMs }) => lagMs.p99)).toFixed(1)} ms`,
       ),
-      told('runs in which the generator was too late to judge', String(all.filter(({ isVoid }) => isVoid).length)),
+      told('runs in which the generator was too late to judge', String(voidRuns)),
       told(`small completions: highest rate with p99 <= ${p99Ms} ms and none lost`, `${highest}/s`),
     ]
   },
