@@ -52,6 +52,7 @@ describe('events that differ in their text alone', () => {
     expect(inRuns(events)).toBe(words.length - 2)
     expect(runsIn(events)).toHaveLength(1)
     expect(runsIn(events)[0]!.raw).toBe(sse(texts.slice(2)))
+    for (const { choice, chunkOf } of runsIn(events)) expect(choice).toBe(chunkOf('').choices?.[0]?.index)
   })
 
   it.each([
