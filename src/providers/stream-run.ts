@@ -181,10 +181,13 @@ function cut(text: string, field: string): { before: string; after: string } | u
   const name = `${JSON.stringify(field)}:`
   const at = text.indexOf(name)
   if (at < 0) return undefined
-  const string = /\s*"((?:[^"\\]|\\.)*)"/y
-  string.lastIndex = at + name.length
-  const found = string.exec(text)
-  if (!found) return undefined
-  const end = string.lastIndex - 1
-  return { before: text.slice(0, end - found[1]!.length), after: text.slice(end) }
+  const open = text.indexOf('"', at + name.length)
+  if (open < 0 || text.slice(at + name.length, open).trim() !== '') return undefined
+  const start = open + 1
+  let end = start
+  while (text[end] !== '"') {
+    if (end >= text.length) return undefined
+    end += text[end] === '\\' ? 2 : 1
+  }
+  return { before: text.slice(0, start), after: text.slice(end) }
 }
