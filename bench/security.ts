@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Bar } from './bars.ts'
+import { explainSecurity } from './misses.ts'
 import { supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { table } from './rows.ts'
@@ -70,7 +71,9 @@ function report(verdicts: readonly Verdict[]): string {
     short(result),
   ])
   const met = verdicts.filter((each) => each.met).length
-  return `\n${table(['#', 'threat', 'how checked', '', 'result'], rows)}\n\n${met} of ${verdicts.length} met; all of it in ${resultsFile}`
+  const all = table(['#', 'threat', 'how checked', '', 'result'], rows)
+  const why = explainSecurity(verdicts.flatMap(({ missed }) => missed))
+  return `\n${all}\n${why}\n${met} of ${verdicts.length} met; all of it in ${resultsFile}`
 }
 
 function short(text: string): string {

@@ -1,5 +1,6 @@
 /** What the runs say of one threat. */
 import type { Bar } from '../bars.ts'
+import type { Missed } from '../misses.ts'
 import type { RanTest } from './run-tests.ts'
 import type { TestCheck, Threat } from './threats.ts'
 
@@ -8,6 +9,7 @@ export interface Verdict {
   name: string
   how: string
   met: boolean
+  missed: Missed[]
   /** Of what is not met; else counts and figures. */
   result: string
 }
@@ -23,7 +25,8 @@ export function judge(threat: Threat, ran: ReadonlyMap<string, readonly RanTest[
     for (const { title } of found.filter((test) => !test.passed)) faults.push(`failed: ${title}`)
     passed += found.filter((test) => test.passed).length
   }
-  for (const { name, want, got, met } of bars) if (!met) faults.push(`${name}: ${got}, wanted ${want}`)
+  const missed = bars.filter(({ met }) => !met).map(({ name, want, got }) => ({ of: threat.name, name, want, got }))
+  for (const { name, want, got } of missed) faults.push(`${name}: ${got}, wanted ${want}`)
   if (threat.tests.length + bars.length === 0) faults.push('nothing shows it')
   const figures = bars.filter(({ want }) => want !== '').map(({ name, got, want }) => `${name}: ${got} (${want})`)
   return {
@@ -31,6 +34,7 @@ export function judge(threat: Threat, ran: ReadonlyMap<string, readonly RanTest[
     name: threat.name,
     how: howOf(threat),
     met: faults.length === 0,
+    missed,
     result: faults.length > 0 ? faults.join('; ') : [...(passed > 0 ? [`${passed} tests`] : []), ...figures].join('; '),
   }
 }
