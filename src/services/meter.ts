@@ -214,6 +214,4 @@ function limitsOf(headers: Readonly<Record<string, string>>): Record<string, str
 
 const rounded = (ms: number) => Math.round(ms * 10) / 10
 /** A name that a caller made up may hold what no database stores as text; it must not keep a bill from being written. */
-export const storable = (text: string) =>
-  suspicious.test(text) ? text.replaceAll('\0', '\ufffd').toWellFormed() : text
-const suspicious = /[\0\ud800-\udfff]/
+export const storable = (text: string) => text.replaceAll('\0', '�').toWellFormed()

@@ -6,22 +6,13 @@ import type { Sql } from './client.ts'
 import { summed } from './usage-entry.ts'
 
 /** In one order, so that two groups never wait for each other. */
-export const lockBalances = (sql: Sql, accountIds: Iterable<string>) => sql`
+export const lockBalances = (sql: Sql, accountIds: readonly string[]) => sql`
   select 1 from balances where account_id = any(${[...new Set(accountIds)]}::uuid[]) order by account_id for update`
 
 /** Whose they are, by their text: parsing them or sending them twice would cost as much as entering them does here. */
-function accountsOf(events: readonly string[]): Set<string> {
-  const ids = new Set<string>()
-  for (const event of events) {
-    const at = event.indexOf(accountKey)
-    if (at < 0) continue
-    const from = at + accountKey.length
-    ids.add(event.slice(from, event.indexOf('"', from)))
-  }
-  return ids
-}
+const accountsOf = (events: readonly string[]) => events.flatMap((event) => accountIn.exec(event)?.[1] ?? [])
 /** Within a JSON string every quote has a backslash before it, so this is a key and no text. */
-const accountKey = '"accountId":"'
+const accountIn = /"accountId":"([0-9a-f-]{36})"/
 
 /** Answers what each account has left to lease. `alone`: a single event, which may cost more than there is. */
 export async function enterEvents(
