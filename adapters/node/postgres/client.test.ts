@@ -39,6 +39,9 @@ interface Network {
   port: number
   /** Connections are accepted and nothing gets through. */
   silent: boolean
+  /** No new connections; those that there are go on. */
+  refuse(): Promise<void>
+  accept(): Promise<void>
   cut(): void
   close(): void
 }
@@ -63,10 +66,19 @@ async function createNetwork(target: () => string): Promise<Network> {
     if (silent) waiting.push(join)
     else join()
   })
-  road.listen(0, '127.0.0.1')
-  await once(road, 'listening')
+  const accept = async (port: number) => {
+    road.listen(port, '127.0.0.1')
+    await once(road, 'listening')
+  }
+  await accept(0)
+  const { port } = road.address() as AddressInfo
   return {
-    port: (road.address() as AddressInfo).port,
+    port,
+    accept: () => accept(port),
+    async refuse() {
+      road.close()
+      await expect.poll(() => road.listening).toBe(false)
+    },
     get silent() {
       return silent
     },
@@ -161,6 +173,21 @@ test('an abort rejects with its own reason, stops the statement at the server an
   expect(await running).toBe(reason)
   await vi.waitFor(async () => expect(await sleepers(watcher)).toHaveLength(0), patiently)
   await vi.waitFor(() => expect(database.pool().inUse).toBe(0), patiently)
+  expect(await one(database)).toMatchObject([{ one: 1 }])
+})
+
+test('a cancellation that finds no server gives the connection up, and does no more', async () => {
+  const database = await connectTo({ max: 1, acquireTimeoutMs: 5_000 })
+  const watcher = await connectTo({ max: 1 })
+  const leave = new AbortController()
+  const reason = new Error('gone')
+  const running = failure(sleepAtServer(database, 30, leave.signal))
+  await vi.waitFor(async () => expect(await sleepers(watcher)).toHaveLength(1), patiently)
+  await network.refuse()
+  leave.abort(reason)
+  expect(await running).toBe(reason)
+  await vi.waitFor(() => expect(database.pool().inUse).toBe(0), patiently)
+  await network.accept()
   expect(await one(database)).toMatchObject([{ one: 1 }])
 })
 

@@ -169,6 +169,17 @@ export function createDatabase(
       connections.putBack(client)
       release()
     }
+    /** One that a server which has fallen silent does not take is not waited for. */
+    const putBackAfter = async (cancelled: Promise<unknown>) => {
+      const { promise: late, resolve } = Promise.withResolvers<void>()
+      const stopLate = clock.setTimer(cancelGraceMs, () => {
+        client.giveUp()
+        resolve()
+      })
+      await Promise.race([cancelled, late])
+      stopLate()
+      putBack()
+    }
     let work: Work<T>
     try {
       work = start(client)
@@ -199,7 +210,7 @@ export function createDatabase(
         signal?.removeEventListener('abort', onAbort)
         onQuery?.(role, (clock.now() - startedAt) / 1000, label)
         // A cancellation that is still under way would hit the next statement of this connection.
-        if (cancelled && !client.isLost) void cancelled.then(putBack, putBack)
+        if (cancelled && !client.isLost) void putBackAfter(cancelled)
         else putBack()
       }
       const fail = (error: unknown) => {

@@ -114,14 +114,25 @@ export function addressesOf({ url, host = '', port = 5432 }: Pick<DriverOptions,
   })
 }
 
-/** Resolves when the server has taken note, or cannot. */
+/** What the driver's queries are made of. */
+interface OwnQuery {
+  state: object | null
+  canceller: ((query: unknown) => Promise<void>) | null
+}
+
+/**
+ * Resolves when the server has taken note, or cannot. Not by the driver's own `cancel`: that leaves the promise to
+ * nobody, so a server that could not be reached would end the process.
+ */
 export async function cancelQuery(query: Promise<unknown>): Promise<void> {
-  const { state, cancel } = query as unknown as { state: object | null; cancel(): Promise<void> | null }
+  const own = query as unknown as OwnQuery
+  const { state, canceller } = own
   // A statement that waits for its connection must not be cancelled: the driver would lose the connection. It is one
   // that the caller left, so it runs to its end.
-  if (state === null) return
+  if (state === null || canceller === null) return
+  own.canceller = null
   // A server that cannot be asked to stop has stopped, or runs into the statement timeout.
-  await Promise.resolve(cancel.call(query)).catch(() => {})
+  await canceller(query).catch(() => {})
 }
 
 /** Does not settle when the connection is lost; `onLost` tells. */
