@@ -141,7 +141,11 @@ export const variables = {
   ),
   UPSTREAM_MAX_CONCURRENCY: required(integer(1, 100_000), '10000', 'Calls at once per model provider and pod.'),
   INFLIGHT_BODY_MB: required(integer(32, 100_000), '256', 'Request bodies held at once, in MB; beyond it 503.'),
-  REQUEST_TIMEOUT: required(duration(1), '600s', 'Longest time for one request, tries and waits included.'),
+  REQUEST_TIMEOUT: required(
+    duration(1),
+    '600s',
+    'Longest time for one request, tries and waits included. A model’s own `timeouts.total` may be longer.',
+  ),
   CONNECT_TIMEOUT: required(duration(1), '1s', 'Longest wait for a connection to a provider.'),
   HEADERS_TIMEOUT: required(duration(1), '30s', "Longest wait for the headers of a provider's streamed answer."),
   FIRST_TOKEN_TIMEOUT: required(

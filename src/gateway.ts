@@ -27,7 +27,7 @@ import { createBackoff } from './resilience/backoff.ts'
 import { createLeasedLimits } from './resilience/leased-limits.ts'
 import { createLocalLimits } from './resilience/local-limits.ts'
 import type { ReferenceRouteOptions } from './routes/reference.ts'
-import { defaultTable, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
+import { defaultTable, longestTry, namedTargets, type ProviderRow, type RoutingTable } from './routing/table.ts'
 import { createAccessTokens } from './services/access-tokens.ts'
 import { createAccountAdmin } from './services/account-admin.ts'
 import { createAccountExport } from './services/account-export.ts'
@@ -447,7 +447,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     ...ports.identity,
     ledger,
     onFormerEnded: () => ports.idempotency.endFormer(),
-    requestTimeoutMs: config.REQUEST_TIMEOUT,
+    requestTimeoutMs: () => Math.max(config.REQUEST_TIMEOUT, longestTry(router.table())),
   })
 
   const inference = createInference({

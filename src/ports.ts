@@ -355,6 +355,12 @@ export interface Passwords {
 /** What keeps accounts does not answer, or did not say whether it did what it was asked. */
 export class StorageUnavailable extends Error {
   override name = 'StorageUnavailable'
+  /** False: nothing of it happened, so it may be tried again. */
+  readonly mayHaveRun: boolean
+  constructor(message: string, { mayHaveRun = false, cause }: { mayHaveRun?: boolean; cause?: unknown } = {}) {
+    super(message, { cause })
+    this.mayHaveRun = mayHaveRun
+  }
 }
 
 export interface NewApiKey {
@@ -480,7 +486,7 @@ export interface Journal {
   readonly position: number
   /** So nearly that nothing should be begun that would have to be noted. */
   readonly full: boolean
-  /** Lines found unreadable at the start, as the last one of a process that was killed. */
+  /** Lines found unreadable, as the last one of a process that was killed. */
   readonly lost: number
   close(): Promise<void>
 }
@@ -577,10 +583,10 @@ export interface Upkeep {
 /** The ledger's books. Money is moved here and nowhere else. */
 export interface LedgerStore {
   /**
-   * Enters events (`LedgerEvent` as JSON): all of them, or where it rejects none. What is there already changes nothing.
+   * Enters a group (a JSON array of `LedgerEvent`): all of it, or where it rejects none. What is there already changes nothing.
    * `refused`: could not be entered, whatever was tried. `spendable`: what is left to lease, of the accounts concerned.
    */
-  enter(events: readonly string[]): Promise<{ refused: number; spendable: ReadonlyMap<string, MicroUsd> }>
+  enter(group: string): Promise<{ refused: number; spendable: ReadonlyMap<string, MicroUsd> }>
   /** Takes a slice of an account's credit for this process. */
   lease(ask: LeaseAsk): Promise<LeaseAnswer>
   /** What could be leased, where nothing may be written. From a replica it may be seconds old. */

@@ -86,17 +86,25 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
   }
 
   /** What forbids an amount; what is held and leased is as good as spent. */
-  function blockOf({ accountId, purseId, budgets }: HoldTerms, asked: MicroUsd): LeaseBlock | undefined {
+  function blockOf(terms: HoldTerms, asked: MicroUsd): LeaseBlock | undefined {
+    // A window may be passed in shadow mode, and what is behind it would not be asked.
+    return budgetBlock(terms, asked) ?? windowBlock(terms, asked)
+  }
+
+  function windowBlock({ accountId }: HoldTerms, asked: MicroUsd): LeaseBlock | undefined {
     const book = of(accountId)
     const limits = windowLimits ? strictest(windowLimits, book.limits) : {}
-    if (Object.keys(limits).length > 0) {
-      const minute = Math.floor(clock.wallNow() / minuteMs)
-      const spent = new Map([...book.spent].filter(([then]) => then >= book.resetMinute))
-      spent.set(minute, (spent.get(minute) ?? 0) + book.held + book.leased)
-      const window = blockedBy(spent, limits, minute, asked)
-      if (window) return { by: 'window', ...window } as const
-    }
+    if (Object.keys(limits).length === 0) return undefined
+    const minute = Math.floor(clock.wallNow() / minuteMs)
+    const spent = new Map([...book.spent].filter(([then]) => then >= book.resetMinute))
+    spent.set(minute, (spent.get(minute) ?? 0) + book.held + book.leased)
+    const window = blockedBy(spent, limits, minute, asked)
+    return window && { by: 'window', ...window }
+  }
+
+  function budgetBlock({ accountId, purseId, budgets }: HoldTerms, asked: MicroUsd): LeaseBlock | undefined {
     if (!budgets) return undefined
+    const book = of(accountId)
     const today = dayOf(clock.wallNow())
     const own = book.usage.filter(({ keyId, day }) => keyId === budgets.keyId && day.startsWith(today.slice(0, 7)))
     const rented = book.rented.get(purseId) ?? 0
@@ -107,7 +115,7 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
       ['day', budgets.perDay, day],
       ['month', budgets.perMonth, month],
     ] as const) {
-      if (limit !== undefined && spent + asked > limit) return { by: 'budget', period, limit, spent, asked } as const
+      if (limit !== undefined && spent + asked > limit) return { by: 'budget', period, limit, spent, asked }
     }
     return undefined
   }
@@ -130,8 +138,8 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
       const block = blockOf(terms, asked)
       return block && !(block.by === 'window' && book.shadow) ? { refused: 'block', block } : undefined
     },
-    async enter(lines) {
-      const events = lines.map((line) => JSON.parse(line) as LedgerEvent)
+    async enter(group) {
+      const events: LedgerEvent[] = JSON.parse(group)
       for (const event of events) enterOne(event, events)
       return { refused: 0, spendable: new Map(events.map(({ accountId }) => [accountId, spendable(accountId)])) }
     },

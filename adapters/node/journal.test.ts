@@ -149,6 +149,35 @@ test('kill -9: all that was flushed is there, in order, and nothing twice', asyn
   }
 })
 
+test('a line of a torn group that was not written to the disk is dropped and counted', async () => {
+  const first = await open()
+  first.append('event 0')
+  await first.flush()
+  await close(first)
+  await appendFile(join(folder, (await files()).at(-1)!), `G 01234567 500\nE 2 event\0\0\0\0\nE 3 event 2\nE 4 ev`)
+  const second = await open()
+  expect(await all(second)).toEqual(['event 0', 'event 2'])
+  expect(second.lost).toBe(2)
+})
+
+test('a file that was whole and can no longer be read is counted as lost, and the others do not wait for it', async () => {
+  const error = vi.fn()
+  const journal = await open({ segmentBytes: 100, log: { ...silent, error } })
+  for (let i = 0; i < 40; i++) {
+    journal.append(`event ${i}`)
+    await journal.written()
+  }
+  await journal.flush()
+  const names = await files()
+  await writeFile(join(folder, names[2]!), 'nothing that can be read')
+  const left = await all(journal)
+  expect(journal.pending).toBe(0)
+  expect(journal.lost).toBe(40 - left.length)
+  expect(journal.lost).toBeGreaterThan(0)
+  expect(left.at(-1)).toBe('event 39')
+  expect(error).toHaveBeenCalledWith('journal lines became unreadable and are lost', { detail: String(journal.lost) })
+})
+
 test('a disk that takes nothing is told, and the journal counts as full', async () => {
   const error = vi.fn()
   const journal = await open({ log: { ...silent, error }, segmentBytes: 1_000 })

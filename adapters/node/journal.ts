@@ -5,7 +5,7 @@
  * after that on the disk. What was settled is noted in the same files: after a crash at most the last group is offered
  * again, and whoever takes it must not mind.
  */
-import { close, fdatasync, openSync, writevSync } from 'node:fs'
+import { close, fdatasync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { mkdir, readdir, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -24,6 +24,12 @@ export interface JournalOptions {
   segmentBytes?: number
 }
 
+/** Lines that are written at once, to one file. */
+interface Group {
+  segment: Segment
+  lines: string[]
+}
+
 interface Segment {
   path: string
   /** The last position in it. */
@@ -31,7 +37,14 @@ interface Segment {
   bytes: number
   /** In memory: of the oldest, which is settled from, and of the newest, which is written to. */
   entries: JournalEntry[] | undefined
+  /** Its events that are not settled. */
+  pending: number
+  /** Its lines that are not in the file. */
   unwritten: number
+  /** In its file, of whole groups. */
+  writtenBytes: number
+  /** A part of a group is behind those. */
+  torn: boolean
   /** Its descriptor while it is open. */
   file: number | undefined
 }
@@ -46,6 +59,9 @@ const retryMs = 1_000
 /** Refused a little before the end, so that what was admitted finds room. */
 const fullShare = 0.95
 const suffix = '.journal'
+/** `G `, eight digits, as many as a file has bytes, and a newline. */
+const longestHead = 32
+const mostBytesOfCharacter = 3
 const settledPromise = Promise.resolve()
 
 export async function openJournal(options: JournalOptions): Promise<Journal> {
@@ -53,8 +69,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const releaseFolder = await takeFolder(folder)
   const found = await replay(folder)
-  const { lost } = found
-  let { settled } = found
+  let { settled, lost } = found
   let position = found.position
   const segments: Segment[] = []
   for (const segment of found.segments) {
@@ -62,18 +77,20 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     else await unlink(segment.path)
   }
   let bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
-  let pending = found.pending
+  let pending = segments.reduce((sum, segment) => sum + segment.pending, 0)
   if (lost > 0) log.warn('journal lines were unreadable and are lost', { detail: String(lost) })
 
   const newSegment = (first: number): Segment => {
     const path = join(folder, `${String(first).padStart(16, '0')}${suffix}`)
-    return { path, last: first - 1, bytes: 0, entries: [], unwritten: 0, file: undefined }
+    const empty = { bytes: 0, pending: 0, unwritten: 0, writtenBytes: 0, torn: false, file: undefined }
+    return { path, last: first - 1, entries: [], ...empty }
   }
   // Never behind what a dead process wrote: its last line may be torn.
   let active = newSegment(position + 1)
   segments.push(active)
 
-  const buffer: { segment: Segment; line: string }[] = []
+  /** What is not written yet. Of two segments only while the older one's lines could not be. */
+  const groups: Group[] = []
   let [appended, written, synced] = [0, 0, 0]
   let cancelGather: (() => void) | undefined
   /** Those who wait for the end of this turn. */
@@ -91,7 +108,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     active.unwritten++
     bytes += size
     appended++
-    buffer.push({ segment: active, line })
+    const newest = groups.at(-1)
+    if (newest?.segment === active) newest.lines.push(line)
+    else groups.push({ segment: active, lines: [line] })
     cancelGather ??= clock.setTimer(failing ? retryMs : gatherMs, () => {
       cancelGather = undefined
       try {
@@ -108,17 +127,10 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
    */
   function writeOut(): void {
     try {
-      while (buffer.length > 0) {
-        const { segment } = buffer[0]!
-        const end = buffer.findIndex((each) => each.segment !== segment)
-        const group = buffer.splice(0, end < 0 ? buffer.length : end)
-        try {
-          writeGroup(segment, group)
-        } catch (error) {
-          // A partly written group is written again whole: replay drops the one, and the key what is there twice.
-          buffer.unshift(...group)
-          throw error
-        }
+      for (let group = groups[0]; group; group = groups[0]) {
+        const { segment } = group
+        writeGroup(group)
+        groups.shift()
         failing = false
         // A later one is written to now, and an earlier one is settled from: this one can be read again.
         if (segment !== active && segment !== segments[0]) segment.entries = undefined
@@ -132,14 +144,17 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     void syncOut()
   }
 
-  function writeGroup(segment: Segment, group: readonly { line: string }[]) {
-    const body = Buffer.from(group.length === 1 ? group[0]!.line : group.map(({ line }) => line).join(''))
+  function writeGroup({ segment, lines }: Group) {
     segment.file ??= openSync(segment.path, 'a', 0o600)
-    const head = Buffer.from(`G ${checksum(body)} ${body.length}\n`)
-    // A disk that has room for a part of it: the rest is not tried, since the whole will be.
-    if (writevSync(segment.file, [head, body]) < head.length + body.length) throw new PartlyWritten()
-    segment.unwritten -= group.length
-    written += group.length
+    const bytes = encodeGroup(lines.length === 1 ? lines[0]! : lines.join(''))
+    // What a full disk took a part of is taken back, since the whole will be tried: behind a part it could not be read.
+    if (segment.torn) ftruncateSync(segment.file, segment.writtenBytes)
+    segment.torn = true
+    if (writeSync(segment.file, bytes) < bytes.length) throw new PartlyWritten()
+    segment.torn = false
+    segment.writtenBytes += bytes.length
+    segment.unwritten -= lines.length
+    written += lines.length
     dirty.add(segment)
   }
 
@@ -223,6 +238,11 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     }
     // Left behind it is found to be settled at the next start.
     remove().catch(() => {})
+    if (segment.pending === 0) return
+    // It was read again, and a disk that had it no longer has it: the others must not wait for what never comes.
+    lost += segment.pending
+    pending -= segment.pending
+    log.error('journal lines became unreadable and are lost', { detail: String(segment.pending) })
   }
 
   return {
@@ -243,11 +263,12 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       }
       active.entries!.push({ position, event })
       active.last = position
+      active.pending++
       pending++
       add(line, size)
       return position
     },
-    written: () => (buffer.length === 0 ? settledPromise : endOfTurn()),
+    written: () => (groups.length === 0 ? settledPromise : endOfTurn()),
     flush,
     async *unsettled() {
       for (const segment of [...segments]) {
@@ -256,9 +277,13 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       }
     },
     async oldest(max) {
-      const segment = segments[0]!
-      segment.entries ??= (await readSegment(segment.path)).entries.filter((entry) => entry.position > settled)
-      return segment.entries.slice(0, max)
+      for (;;) {
+        const segment = segments[0]!
+        segment.entries ??= (await readSegment(segment.path)).entries.filter((entry) => entry.position > settled)
+        if (segment.entries.length > 0 || segment === active) return segment.entries.slice(0, max)
+        settled = Math.max(settled, segment.last)
+        removeOldest()
+      }
     },
     settle(upTo) {
       if (upTo <= settled) return
@@ -269,6 +294,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
           const left = entries.findIndex((entry) => entry.position > upTo)
           const done = left < 0 ? entries.length : left
           entries.splice(0, done)
+          segment.pending -= done
           pending -= done
         }
         if (segment === active || segment.last > upTo) break
@@ -295,7 +321,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     get full() {
       return failing || bytes > maxBytes * fullShare
     },
-    lost,
+    get lost() {
+      return lost
+    },
     async close() {
       await flush()
       closed = true
@@ -314,6 +342,20 @@ class PartlyWritten extends Error {
 const encode = (kind: 'E' | 'S', position: number, event: string) =>
   event === '' ? `${kind} ${position}\n` : `${kind} ${position} ${event}\n`
 
+/** Where groups are put together: they are written before the next one is, so none needs memory of its own. */
+const scratch = Buffer.allocUnsafe(256 * 1024)
+
+/** Good until the next call. */
+function encodeGroup(text: string): Buffer {
+  const most = longestHead + mostBytesOfCharacter * text.length
+  const bytes = most <= scratch.length ? scratch : Buffer.allocUnsafe(most)
+  const end = longestHead + bytes.write(text, longestHead)
+  const head = `G ${checksum(bytes.subarray(longestHead, end))} ${end - longestHead}\n`
+  const start = longestHead - head.length
+  bytes.write(head, start, 'latin1')
+  return bytes.subarray(start, end)
+}
+
 const checksum = (body: Buffer) => crc32(body).toString(16).padStart(8, '0')
 
 interface Read {
@@ -324,7 +366,6 @@ interface Read {
   bytes: number
 }
 
-const longestHead = 32
 const groupMark = Buffer.from('\nG ')
 
 async function readSegment(path: string): Promise<Read> {
@@ -344,7 +385,7 @@ async function readSegment(path: string): Promise<Read> {
     const end = next < 0 ? all.length : next + 1
     const torn = sum !== undefined && body.length < Number(bytes) && end === all.length
     const whole = torn ? all.lastIndexOf('\n') + 1 : at
-    if (whole > at) readGroup(all.toString('utf8', at + head.length, whole), read, known)
+    if (whole > at) readGroup(all.toString('utf8', at + head.length, whole), read, known, { checked: false })
     read.lost += countEvents(all.toString('latin1', whole, end))
     at = end
   }
@@ -354,12 +395,17 @@ async function readSegment(path: string): Promise<Read> {
 /** What is no line at all may have been one. */
 const countEvents = (text: string) => (text === '' ? 0 : Math.max(1, text.match(/^E \d/gm)?.length ?? 0))
 
-function readGroup(text: string, read: Read, known: Set<number>) {
+/** Not `checked`: after a power cut a file may hold zeros where text should be, which is never a part of a line. */
+function readGroup(text: string, read: Read, known: Set<number>, { checked = true } = {}) {
   for (const line of text.split('\n')) {
     const [, kind, digits, event = ''] = /^([ES]) (\d+)(?: (.*))?$/s.exec(line) ?? []
     const position = Number(digits)
     if (kind === 'S') read.settled = Math.max(read.settled, position)
     else if (kind === 'E' && !known.has(position)) {
+      if (!checked && event.includes('\0')) {
+        read.lost++
+        continue
+      }
       known.add(position)
       read.entries.push({ position, event })
     }
@@ -368,7 +414,7 @@ function readGroup(text: string, read: Read, known: Set<number>) {
 
 async function replay(folder: string) {
   const names = (await readdir(folder)).filter((name) => name.endsWith(suffix)).sort()
-  const state = { segments: [] as Segment[], settled: 0, position: 0, lost: 0, pending: 0 }
+  const state = { segments: [] as Segment[], settled: 0, position: 0, lost: 0 }
   const positions: number[][] = []
   for (const name of names) {
     const path = join(folder, name)
@@ -378,8 +424,11 @@ async function replay(folder: string) {
     state.position = Math.max(state.position, last, settled)
     state.lost += lost
     positions.push(entries.map((entry) => entry.position))
-    state.segments.push({ path, last, bytes, entries: undefined, unwritten: 0, file: undefined })
+    const written = { unwritten: 0, writtenBytes: bytes, torn: false, file: undefined }
+    state.segments.push({ path, last, bytes, entries: undefined, pending: 0, ...written })
   }
-  for (const each of positions) for (const position of each) if (position > state.settled) state.pending++
+  for (const [i, segment] of state.segments.entries()) {
+    segment.pending = positions[i]!.filter((position) => position > state.settled).length
+  }
   return state
 }

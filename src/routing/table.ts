@@ -99,6 +99,15 @@ export const noTimeouts: TargetTimeouts = {
   totalMs: undefined,
 }
 
+/** The longest time that any try may take by the table's own word, in ms; 0 = none has one. */
+export function longestTry({ models }: RoutingTable): number {
+  let longest = 0
+  for (const { targets } of models.values()) {
+    for (const { timeouts } of targets) longest = Math.max(longest, timeouts.totalMs ?? 0)
+  }
+  return longest
+}
+
 /** The row of a name: its own, else that of `*`, at the prices of the name. */
 export function rowFor(table: RoutingTable, asked: string): ModelRow | undefined {
   const own = table.models.get(asked)

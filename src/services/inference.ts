@@ -110,6 +110,10 @@ export function createInference(options: InferenceOptions): Inference {
   const memory = new TranscriptMemory(maxTranscriptChars)
   const refusesPrefill = new WeakSet<Circuit>()
 
+  /** A model that is given more time than a request has it, too. */
+  const longest = (choices: readonly Choice[]) =>
+    choices.reduce((most, { planned }) => Math.max(most, planned.row.timeouts.totalMs ?? 0), requestTimeoutMs)
+
   async function infer(asked: InferenceRequest): Promise<Answered> {
     const { endpoint, body } = asked
     refuseStoredState(body.value)
@@ -126,7 +130,7 @@ export function createInference(options: InferenceOptions): Inference {
     const job = { endpoint, body: body.value, bytes: body.bytes }
     const meter = await startMeter({ ledger }, metered, principal, job, choices.map(sellerOf), request)
     const calls: GuardedCallOptions = {
-      deadline: createDeadline(clock, { limitMs: requestTimeoutMs, callerMs: request.timeoutMs }),
+      deadline: createDeadline(clock, { limitMs: longest(choices), callerMs: request.timeoutMs }),
       signal: request.signal,
       repeat: 'inference',
       nested: request.nested,
@@ -330,7 +334,8 @@ function theirsToSee(error: unknown): WholeAnswer {
 }
 
 const withDefaults = (own: TargetTimeouts, byDefault: Timeouts): Timeouts => ({
-  headersMs: own.headersMs ?? byDefault.headersMs,
+  // No token comes before them.
+  headersMs: own.headersMs ?? Math.max(byDefault.headersMs, own.firstTokenMs ?? 0),
   firstTokenMs: own.firstTokenMs ?? byDefault.firstTokenMs,
   idleMs: own.idleMs ?? byDefault.idleMs,
   totalMs: own.totalMs ?? byDefault.totalMs,

@@ -30,7 +30,7 @@ beforeEach(async () => {
 function create(processId = 'process') {
   const own = { clock, random: () => 0.5, journal, store, mode, log, podId: 'pod', processId }
   const ledger = createLedger({ ...own, metrics: new FakeMetrics(), pods: () => 1 })
-  const recovery = createLedgerRecovery({ ...own, ledger, onFormerEnded: formerEnded, requestTimeoutMs: 600_000 })
+  const recovery = createLedgerRecovery({ ...own, ledger, onFormerEnded: formerEnded, requestTimeoutMs: () => 600_000 })
   return { ledger, recovery }
 }
 const hold = (operationId: string, own: Partial<HoldEvent> = {}): HoldEvent => ({
@@ -60,7 +60,7 @@ const ended = (operationId: string, amount: number): EndEvent => ({
 const journalled = (...events: LedgerEvent[]) => {
   for (const event of events) journal.append(JSON.stringify(event))
 }
-const inBooks = (...events: LedgerEvent[]) => store.enter(events.map((event) => JSON.stringify(event)))
+const inBooks = (...events: LedgerEvent[]) => store.enter(JSON.stringify(events))
 const endsOf = (operationId: string) => store.ends.filter((end) => end.operationId === operationId)
 
 test('what the journal holds the beginning of and not the end is ended, and nothing else', async () => {
@@ -195,6 +195,20 @@ test('holds of other pods are ended only when no request can be as old', async (
   expect(store.ends).toEqual([])
   await clock.advance(60_000)
   expect(endsOf('a')).toMatchObject([{ amount: 7, processId: 'other' }])
+  recovery.stop()
+})
+
+test('nor are they right after an outage: their ends may wait in journals', async () => {
+  await inBooks(hold('a', { podId: 'other pod', processId: 'other' }))
+  mode.readOnly = true
+  const { recovery } = create()
+  recovery.start()
+  await clock.advance(1_000_000)
+  mode.readOnly = false
+  await clock.advance(85_000)
+  expect(store.ends).toEqual([])
+  await clock.advance(60_000)
+  expect(endsOf('a')).toHaveLength(1)
   recovery.stop()
 })
 

@@ -21,8 +21,8 @@ export interface LedgerRecoveryOptions {
   processId: string
   /** All that this pod's former runs noted is in the books. */
   onFormerEnded(): Promise<void>
-  /** Longest time that a request may take, in ms. */
-  requestTimeoutMs: number
+  /** Longest time that a request may take at present, in ms. */
+  requestTimeoutMs: () => number
 }
 
 export interface LedgerRecovery {
@@ -40,7 +40,7 @@ const retryMs = 2_000
 const holdGraceMs = 60_000
 /** Living pods renew their leases eight times in this. */
 const leaseLostMs = 120_000
-/** Right after an outage all leases look old, until their pods have renewed them. */
+/** Right after an outage all leases look old, until their pods have renewed them, and holds whose ends wait in journals. */
 const quietSweeps = 3
 
 export function createLedgerRecovery(options: LedgerRecoveryOptions): LedgerRecovery {
@@ -66,10 +66,15 @@ export function createLedgerRecovery(options: LedgerRecoveryOptions): LedgerReco
     await onFormerEnded()
   }
 
-  async function sweep(): Promise<boolean> {
+  /** False: the books cannot be written. `quiet`: it is only looked whether they answer. */
+  async function sweep(quiet: boolean): Promise<boolean> {
     if (mode.readOnly) return false
-    const holds = await store.abandoned({ holdsOlderThanMs: requestTimeoutMs + holdGraceMs, max: groupSize })
+    // The ends of this pod's own are in the books before their holds are taken for abandoned.
+    await ledger.entered(signal)
+    const holds = await store.abandoned({ holdsOlderThanMs: requestTimeoutMs() + holdGraceMs, max: groupSize })
+    if (quiet) return true
     end(holds, 'left by a pod that did not come back')
+    await store.endAbandonedLeases(leaseLostMs)
     return true
   }
 
@@ -81,8 +86,7 @@ export function createLedgerRecovery(options: LedgerRecoveryOptions): LedgerReco
       try {
         if (former && !mode.readOnly) await endFormer()
         former &&= mode.readOnly
-        quiet = (await sweep()) ? quiet + 1 : 0
-        if (quiet > quietSweeps) await store.endAbandonedLeases(leaseLostMs)
+        quiet = (await sweep(quiet < quietSweeps)) ? quiet + 1 : 0
       } catch (error) {
         if (signal.aborted) return
         quiet = 0

@@ -40,8 +40,8 @@ beforeEach(() => {
   mode = { readOnly: false }
   primary = '00000001'
   stored = new Map()
-  record = vi.fn(async (events) => {
-    for (const each of events.map((line) => JSON.parse(line))) stored.set(each.operationId, each)
+  record = vi.fn(async (group) => {
+    for (const each of JSON.parse(group)) stored.set(each.operationId, each)
     return done
   })
 })
@@ -62,7 +62,7 @@ test('what was told is in the books 50 ms later, in one group', async () => {
 test('500 do not wait, and no group is larger', async () => {
   note(create(), 1_250)
   await settled()
-  expect(record.mock.calls.map(([events]) => events.length).slice(0, 2)).toEqual([500, 500])
+  expect(record.mock.calls.map(([group]) => JSON.parse(group).length).slice(0, 2)).toEqual([500, 500])
   await clock.advance(50)
   expect(stored.size).toBe(1_250)
 })
@@ -113,6 +113,26 @@ test('another primary is offered again what the one before took last: it may not
   note(ledger, 1, 3)
   await clock.advance(50)
   expect(record).toHaveBeenCalledTimes(3)
+})
+
+test('a primary that takes long to come is offered it, too', async () => {
+  const ledger = create()
+  note(ledger, 2)
+  await clock.advance(50)
+  mode.readOnly = true
+  stored.clear()
+  await clock.advance(300_000)
+  primary = '00000002'
+  await clock.advance(5_000)
+  mode.readOnly = false
+  await clock.advance(1_000)
+  expect([...stored.keys()].sort()).toEqual(['request-0', 'request-1'])
+  // It answers: what it has had for long is forgotten.
+  await clock.advance(60_000)
+  stored.clear()
+  primary = '00000003'
+  await clock.advance(5_000)
+  expect(stored.size).toBe(0)
 })
 
 describe('what is lost is counted and logged:', () => {
@@ -241,8 +261,8 @@ describe('an operation', () => {
 test('a hold that ended before it was entered is not in the books: its end says it all', async () => {
   const ledger = create()
   const entered: string[][] = []
-  record.mockImplementation(async (events) => {
-    entered.push(events.map((line) => JSON.parse(line).event))
+  record.mockImplementation(async (group) => {
+    entered.push(JSON.parse(group).map(({ event }: { event: string }) => event))
     return done
   })
   const terms = {

@@ -138,7 +138,8 @@ const groupEveryMs = 50
 const pausedMs = 500
 /**
  * Replication is a moment late, so a promoted standby may lack the groups that its primary took last: they are told
- * again. Those of so long are kept for that, and at most so many events.
+ * again. Those of so long are kept for that, and at most so many events; while the primary does not answer none is too
+ * old, since a standby may be promoted long after it.
  */
 const keepMs = 30_000
 const maxKept = 20_000
@@ -158,7 +159,8 @@ export function createLedger(options: LedgerOptions): Ledger {
   let cancel: (() => void) | undefined
   let entering: Promise<void> | undefined
   let failures = 0
-  const kept: { at: number; events: string[] }[] = []
+  /** One text for each group, not one for each event: those would all outlive the collector's young generation. */
+  const kept: { at: number; count: number; group: string }[] = []
   let keptEvents = 0
   let cancelKept: (() => void) | undefined
   let primary = store.primary()
@@ -174,7 +176,12 @@ export function createLedger(options: LedgerOptions): Ledger {
     metrics.count(instruments.ledgerLostEvents, {}, count)
     log.error('ledger events are lost', { detail: `${count}: ${why}` })
   }
-  lose(journal.lost, 'unreadable in the journal')
+  let toldLost = 0
+  const tellLost = () => {
+    lose(journal.lost - toldLost, 'unreadable in the journal')
+    toldLost = journal.lost
+  }
+  tellLost()
 
   function append(event: LedgerEvent): number {
     const position = journal.append(JSON.stringify(event))
@@ -235,12 +242,14 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   async function enterGroup(): Promise<boolean> {
     const entries = await journal.oldest(groupSize)
+    tellLost()
     const last = entries.at(-1)
     if (!last) return false
     const events: string[] = []
     for (const { position, event } of entries) if (!skipped.has(position)) events.push(event)
-    const { refused, spendable } = await store.enter(events)
-    keep(events)
+    const group = `[${events.join(',')}]`
+    const { refused, spendable } = await store.enter(group)
+    keep(group, events.length)
     lose(refused, 'refused by the database')
     journal.settle(last.position)
     enteredPosition = last.position
@@ -251,17 +260,18 @@ export function createLedger(options: LedgerOptions): Ledger {
     return true
   }
 
-  function keep(events: string[]) {
-    kept.push({ at: clock.now(), events })
-    keptEvents += events.length
+  function keep(group: string, count: number) {
+    kept.push({ at: clock.now(), count, group })
+    keptEvents += count
     forgetOld()
     if (!stopped) cancelKept ??= clock.setTimer(keptCheckMs, checkKept)
   }
 
   function forgetOld() {
-    const keptSince = clock.now() - keepMs
+    const answers = !mode.readOnly && failures === 0 && store.primary() === primary
+    const keptSince = answers ? clock.now() - keepMs : 0
     while (kept.length > 0 && (kept[0]!.at < keptSince || keptEvents > maxKept)) {
-      keptEvents -= kept.shift()!.events.length
+      keptEvents -= kept.shift()!.count
     }
   }
 
@@ -277,8 +287,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   async function tellAgain() {
     const now = store.primary()
     if (now === primary) return
-    forgetOld()
-    for (const { events } of [...kept]) await store.enter(events)
+    for (const { group } of [...kept]) await store.enter(group)
     primary = now
   }
 

@@ -675,6 +675,15 @@ describe('budgets and guard rails', () => {
     await clock.advance(500)
     await take(purses, 101)
   })
+
+  test('a guard rail in shadow mode does not hide the budget of a key', async () => {
+    useStore(createMemoryBooks({ clock, windowLimits: { '60min': 100 } as never }))
+    await grant(1_000)
+    books.of(accountId).shadow = true
+    const purses = create()
+    await take(purses, 101)
+    expect(await tried(purses, 60, purses.of(principal(50)))).toBe('budget_exceeded')
+  })
 })
 
 test('100,000 purses are enough', () => {
@@ -713,7 +722,7 @@ describe('credit that the books and a purse do not agree on', () => {
     expect([purse.leased, purse.unsecured]).toEqual([true, 0])
   })
 
-  test('what is granted without the books while the mode changes is counted', async () => {
+  test('what is granted without the books while the mode changes is leased after all', async () => {
     await grant(1_000)
     mode.readOnly = true
     const { look } = store
@@ -724,7 +733,73 @@ describe('credit that the books and a purse do not agree on', () => {
       return look(id)
     }
     await take(purses, 100)
-    expect([purse.leased, purse.unsecured]).toEqual([false, 100])
+    expect([purse.leased, purse.unsecured, purse.free]).toEqual([true, 0, 0])
+    expect(books.of(accountId).leased).toBe(100)
+  })
+
+  test('what was taken without the books is of the next slice, where they hear of it later', async () => {
+    await grant(1_000)
+    mode.readOnly = true
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    await take(purses, 100)
+    // Their holds wait in the journal.
+    purse.lastEvent = 2
+    mode.readOnly = false
+    await take(purses, 10)
+    for (let i = 0; i < 2; i++) purses.spend(purse, 100, 1)
+    purses.spend(purse, 10, 10)
+    const usage = { model: 'm', inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 }
+    const operation = { accountId, keyId: 'key', purseId: accountId, processId: 'process', at: 0, ...usage }
+    const settle = (operationId: string, amount: number) => ({ event: 'settle', operationId, amount, ...operation })
+    await store.enter(JSON.stringify([settle('one', 1), settle('two', 1), settle('three', 10)]))
+    expect(books.of(accountId)).toMatchObject({ available: 988, leased: purse.free })
+  })
+
+  test('a slice is not leased while all of the purse is on its way back', async () => {
+    await grant(100)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 50)
+    purses.spend(purse, 50, 0)
+    const { giveBack } = store
+    const late = Promise.withResolvers<void>()
+    store.giveBack = async (slices) => {
+      if (slices.some(({ amount }) => amount === 'all')) await late.promise
+      return giveBack(slices)
+    }
+    await clock.advance(12_000)
+    expect(purse.leased).toBe(false)
+    const taking = take(purses, 60)
+    await settled()
+    expect(purse.free).toBe(0)
+    late.resolve()
+    await taking
+    expect(books.of(accountId).leased).toBe(60)
+  })
+
+  test('what may have been given back is not kept as well', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 500)
+    purses.spend(purse, 500, 0)
+    const { giveBack } = store
+    store.giveBack = async (slices) => {
+      await giveBack(slices)
+      throw new StorageUnavailable('no answer', { mayHaveRun: true })
+    }
+    purses.entered(1, new Map([[accountId, 500]]))
+    await settled()
+    expect([purse.free, books.of(accountId).leased]).toEqual([0, 0])
+    // Nothing of it happened: then it is kept.
+    await take(purses, 500)
+    purses.spend(purse, 500, 0)
+    store.giveBack = () => Promise.reject(new StorageUnavailable('away'))
+    purses.entered(2, new Map([[accountId, 500]]))
+    await settled()
+    expect([purse.free, books.of(accountId).leased]).toEqual([500, 500])
   })
 
   test('what came free before the books knew of it stays here until they do, also while callers go on asking', async () => {
@@ -742,14 +817,14 @@ describe('credit that the books and a purse do not agree on', () => {
       outputPerMillion: 0,
       inputTokens: 0,
     }
-    await store.enter([JSON.stringify({ event: 'hold', ...operation, podId: 'pod', amount: 1_000, terms })])
+    await store.enter(JSON.stringify([{ event: 'hold', ...operation, podId: 'pod', amount: 1_000, terms }]))
     purses.spend(purse, 1_000, 100)
     purse.lastEvent = 2
     purses.entered(1, new Map([[accountId, 0]]))
     await settled()
     expect(purse.free).toBe(900)
     const usage = { model: 'm', inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 }
-    await store.enter([JSON.stringify({ event: 'settle', ...operation, amount: 100, ...usage })])
+    await store.enter(JSON.stringify([{ event: 'settle', ...operation, amount: 100, ...usage }]))
     purses.entered(2, new Map([[accountId, 0]]))
     await settled()
     for (let second = 0; second < 60; second++) {

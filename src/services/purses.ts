@@ -79,6 +79,8 @@ export interface Purse {
   refused: { until: number; amount: MicroUsd; answer: LeaseAnswer } | undefined
   /** The books know of a slice. */
   leased: boolean
+  /** All of it is being given back: a slice that is leased before that is done would be given back with it. */
+  returning: Promise<void> | undefined
 }
 
 interface Waiting {
@@ -142,6 +144,7 @@ export function createPurses(options: PursesOptions): Purses {
           leasing: false,
           refused: undefined,
           leased: false,
+          returning: undefined,
         },
       }
       purses.set(id, purse)
@@ -186,9 +189,14 @@ export function createPurses(options: PursesOptions): Purses {
     })
   }
 
-  /** What is left of it is no slice that the books know of: others may have leased it by now. */
+  /**
+   * What is left of it is no slice that the books know of: others may have leased it by now. What was taken of it and is
+   * not in the books yet will be taken from the next slice, when it is; what is there already was taken from none.
+   */
   function forgetUnsecured(purse: Purse) {
-    purse.free -= Math.max(0, Math.min(purse.free, purse.unsecured))
+    const { free, unsecured } = purse
+    const isInBooks = purse.lastEvent <= enteredUpTo
+    purse.free = isInBooks ? Math.min(free, Math.max(0, free - unsecured)) : free - unsecured
     purse.lowest = Math.min(purse.lowest, purse.free)
     purse.unsecured = 0
   }
@@ -199,6 +207,8 @@ export function createPurses(options: PursesOptions): Purses {
     let failingSince: number | undefined
     try {
       for (;;) {
+        if (purse.returning) await purse.returning
+        if (purse.unsecured > 0 && !mode.readOnly) forgetUnsecured(purse)
         serve(purse)
         const first = purse.waiting[0]
         if (!first) return
@@ -231,10 +241,7 @@ export function createPurses(options: PursesOptions): Purses {
         purse.spendable = answer.spendable
         purse.limited = answer.limited
         if (!secured) purse.unsecured += answer.granted
-        else {
-          purse.unsecured = 0
-          purse.leased = true
-        }
+        else purse.leased = true
         if (answer.shadowed?.by === 'window') tellBlocked(purse, answer.shadowed.window, 'shadow')
         if (answer.granted > 0) continue
         if (!answer.blocked && answer.elsewhere > 0 && tries-- > 0) {
@@ -316,6 +323,7 @@ export function createPurses(options: PursesOptions): Purses {
     ticks++
     const now = clock.now()
     const slices: CreditSlice[] = []
+    const emptied: Purse[] = []
     for (const purse of purses.values()) {
       purse.rate = (purse.rate + (purse.spentSinceTick * 1000) / tickMs) / 2
       purse.spentSinceTick = 0
@@ -323,7 +331,10 @@ export function createPurses(options: PursesOptions): Purses {
       if (mode.readOnly) continue
       const idle = purse.open === 0 && !purse.leasing && now - purse.usedAt >= idleMs
       if (idle && now - purse.usedAt >= returnMs && purse.lastEvent <= enteredUpTo) {
-        if (purse.leased) slices.push({ ...nameOf(purse), amount: 'all' })
+        if (purse.leased) {
+          slices.push({ ...nameOf(purse), amount: 'all' })
+          emptied.push(purse)
+        }
         purse.leased = false
         purse.free = 0
         purse.lowest = 0
@@ -335,7 +346,10 @@ export function createPurses(options: PursesOptions): Purses {
       if (excess > 0) slices.push(giveUp(purse, excess))
       purse.lowest = purse.free
     }
-    void giveBack(slices)
+    const returning = giveBack(slices).finally(() => {
+      for (const purse of emptied) purse.returning = undefined
+    })
+    for (const purse of emptied) purse.returning = returning
     if (ticks % renewEveryTicks === 0 && !mode.readOnly) void renew()
     if (purses.size > 0 && !stopping.signal.aborted) cancelTick ??= clock.setTimer(tickMs, tick)
   }
@@ -361,6 +375,8 @@ export function createPurses(options: PursesOptions): Purses {
       }
     } catch (error) {
       log.warn('credit could not be given back', { error: String(error) })
+      // It may be back already, for others to lease. Where it is not, it is found when all of the purse is given back.
+      if (error instanceof StorageUnavailable && error.mayHaveRun) return
       // While the books are away, what this pod has is all that its callers can use.
       for (const { purseId, amount } of slices) {
         const purse = purses.get(purseId)

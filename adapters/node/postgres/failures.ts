@@ -7,12 +7,9 @@ import { BulkheadFull } from '../../../src/resilience/bulkhead.ts'
 export class DatabaseUnavailable extends StorageUnavailable {
   override name = 'DatabaseUnavailable'
   readonly reason: 'busy' | 'unreachable'
-  /** False: nothing of it happened, so it may be tried again. */
-  readonly mayHaveRun: boolean
   constructor(label: string, reason: 'busy' | 'unreachable', options: { mayHaveRun?: boolean; cause?: unknown } = {}) {
-    super(`database: ${label}: ${reason}`, { cause: options.cause })
+    super(`database: ${label}: ${reason}`, options)
     this.reason = reason
-    this.mayHaveRun = options.mayHaveRun ?? false
   }
 }
 
@@ -41,7 +38,7 @@ export class QueryStopped extends StorageUnavailable {
 export class OutcomeUnknown extends StorageUnavailable {
   override name = 'OutcomeUnknown'
   constructor(label: string, options: { cause: unknown }) {
-    super(`database: ${label}: the outcome of its commit is unknown`, options)
+    super(`database: ${label}: the outcome of its commit is unknown`, { ...options, mayHaveRun: true })
   }
 }
 

@@ -10,18 +10,14 @@ export const lockBalances = (sql: Sql, accountIds: readonly string[]) => sql`
   select 1 from balances where account_id = any(${[...new Set(accountIds)]}::uuid[]) order by account_id for update`
 
 /** Whose they are, by their text: parsing them or sending them twice would cost as much as entering them does here. */
-const accountsOf = (events: readonly string[]) => events.flatMap((event) => accountIn.exec(event)?.[1] ?? [])
+const accountsOf = (group: string) => Array.from(group.matchAll(accountIn), ([, accountId]) => accountId!)
 /** Within a JSON string every quote has a backslash before it, so this is a key and no text. */
-const accountIn = /"accountId":"([0-9a-f-]{36})"/
+const accountIn = /"accountId":"([0-9a-f-]{36})"/g
 
 /** Answers what each account has left to lease. `alone`: a single event, which may cost more than there is. */
-export async function enterEvents(
-  sql: Sql,
-  events: readonly string[],
-  alone: boolean,
-): Promise<ReadonlyMap<string, number>> {
-  await lockBalances(sql, accountsOf(events))
-  const rows = await enter(sql, `[${events.join(',')}]`, alone)
+export async function enterEvents(sql: Sql, group: string, alone: boolean): Promise<ReadonlyMap<string, number>> {
+  await lockBalances(sql, accountsOf(group))
+  const rows = await enter(sql, group, alone)
   return new Map(rows.map(({ account_id, spendable }) => [account_id, Number(spendable)]))
 }
 
@@ -31,6 +27,8 @@ export async function enterEvents(
  * - What an entry does to `available` it does to the lease it was admitted from, as far as that still exists; so what
  *   may yet be leased changes by nothing that a pod did within its lease.
  * - `alone` and more than there is: what the account cannot pay is written off, since `available` is never negative.
+ * - Of two ends of one operation in a group, the one that tells how it ended goes before one that was made up for a pod
+ *   that was thought dead (status 0).
  * - A pod whose clock is ahead spends now: what is not in a window yet would not count in it.
  * - A request's id begins with its time in ms (UUID version 7), which gives the day of its receipt. That is kept as the
  *   part of the event that `receiptOf` goes by.
@@ -44,7 +42,7 @@ const enter = (sql: Sql, events: string, alone: boolean) => sql<{ account_id: st
     )
   ), ends as (
     select distinct on ("accountId", "operationId") * from events where event in ('settle', 'release')
-    order by "accountId", "operationId"
+    order by "accountId", "operationId", coalesce(facts ->> 'status', '') = '0'
   ), marks as (
     select "accountId", "operationId", max("outputTokens") as output_tokens from events where event = 'mark'
     group by "accountId", "operationId"

@@ -68,7 +68,7 @@ async function newAccount(amount: number) {
   })
   return { accountId, processId, keyId, ask, hold, end }
 }
-const enter = (...events: LedgerEvent[]) => store.enter(events.map((event) => JSON.stringify(event)))
+const enter = (...events: LedgerEvent[]) => store.enter(JSON.stringify(events))
 const rows = async (table: string, accountId: string) =>
   (
     await database.query(
@@ -230,7 +230,7 @@ describe('guard rails and budgets', () => {
   })
 
   test("an account's own limit is the stricter one; watched only, it refuses nothing; reset, it begins anew", async () => {
-    const { accountId, ask, hold, end } = await newAccount(1_000)
+    const { accountId, keyId, ask, hold, end } = await newAccount(1_000)
     const set = (shadow: boolean, resetMinute: number) =>
       database.query(
         'set',
@@ -247,6 +247,8 @@ describe('guard rails and budgets', () => {
     expect(await store.lease(ask(1))).toMatchObject({ granted: 0, blocked: { window: '5min' } })
     await set(true, 0)
     expect(await store.lease(ask(1))).toMatchObject({ granted: 1, shadowed: { window: '5min' }, blocked: undefined })
+    const own = { purseId: keyId, budgets: { keyId, perDay: 10, perMonth: undefined } }
+    expect(await store.lease(ask(60, own))).toMatchObject({ granted: 0, blocked: { by: 'budget' } })
     await set(false, Math.floor(Date.now() / 60_000) + 1)
     expect(await store.lease(ask(1))).toMatchObject({ granted: 1, shadowed: undefined, blocked: undefined })
   })

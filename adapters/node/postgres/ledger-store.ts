@@ -4,8 +4,8 @@
  */
 
 import type { WindowLimits } from '../../../src/domain/guardrails.ts'
-import type { Terms } from '../../../src/domain/ledger.ts'
-import type { LeaseAnswer, LeaseAsk, LedgerStore, OpenHold } from '../../../src/ports.ts'
+import type { LedgerEvent, Terms } from '../../../src/domain/ledger.ts'
+import type { CreditSlice, LeaseAnswer, LeaseAsk, LedgerStore, OpenHold } from '../../../src/ports.ts'
 import { type Database, QueryFailed, type Sql } from './client.ts'
 import type { Cluster } from './cluster.ts'
 import { enterEvents, lockBalances } from './ledger-entry.ts'
@@ -32,26 +32,39 @@ export function createLedgerStore(options: LedgerStoreOptions): LedgerStore {
   /** Every one of them may be told again, so a commit without an answer is no more than a failure. */
   const transaction = <T>(label: string, run: (sql: Sql) => Promise<T>) => transact(database, label, run)
 
-  const enterAll = (events: readonly string[], alone: boolean) =>
-    transaction('enter ledger events', (sql) => enterEvents(sql, events, alone))
+  const enterAll = (group: string, alone: boolean) =>
+    transaction('enter ledger events', (sql) => enterEvents(sql, group, alone))
+
+  /** Only what was not renewed for so long. */
+  async function giveBack(slices: readonly CreditSlice[], notRenewedForMs: number) {
+    if (slices.length === 0) return new Map<string, number>()
+    const rows = await transaction('give credit back', async (sql) => {
+      await lockBalances(
+        sql,
+        slices.map(({ accountId }) => accountId),
+      )
+      return shrinkLeases(sql, slices.map(toRow), notRenewedForMs)
+    })
+    return new Map(rows.map(({ purse_id, amount }) => [purse_id, Number(amount)]))
+  }
 
   return {
-    async enter(events) {
+    async enter(group) {
       try {
-        return { refused: 0, spendable: await enterAll(events, false) }
+        return { refused: 0, spendable: await enterAll(group, false) }
       } catch (error) {
         if (!isAboutValues(error)) throw error
       }
       // One that cannot be entered must not keep the others waiting for ever.
       let refused = 0
       const spendable = new Map<string, number>()
-      for (const event of events) {
+      for (const event of JSON.parse(group) as LedgerEvent[]) {
         try {
-          for (const [account, left] of await enterAll([event], true)) spendable.set(account, left)
+          for (const [account, left] of await enterAll(JSON.stringify([event]), true)) spendable.set(account, left)
         } catch (error) {
           if (!isAboutValues(error)) throw error
           // A hold that no credit is left for: its end will be written off as far as it has to be.
-          if (!event.includes('"event":"hold"')) refused++
+          if (event.event !== 'hold') refused++
         }
       }
       return { refused, spendable }
@@ -65,17 +78,7 @@ export function createLedgerStore(options: LedgerStoreOptions): LedgerStore {
       return { spendable: available - leased, elsewhere: leased, held, limited: isLimited(row, windowLimits) }
     },
 
-    async giveBack(slices) {
-      if (slices.length === 0) return new Map()
-      const rows = await transaction('give credit back', async (sql) => {
-        await lockBalances(
-          sql,
-          slices.map(({ accountId }) => accountId),
-        )
-        return shrinkLeases(sql, slices.map(toRow))
-      })
-      return new Map(rows.map(({ purse_id, amount }) => [purse_id, Number(amount)]))
-    },
+    giveBack: (slices) => giveBack(slices, 0),
 
     async renew(slices) {
       if (slices.length === 0) return []
@@ -93,7 +96,7 @@ export function createLedgerStore(options: LedgerStoreOptions): LedgerStore {
 
     async endFormerLeases(podId, processId) {
       const rows = await database.query('former leases', undefined, (sql) => selectFormerLeases(sql, podId, processId))
-      await this.giveBack(rows.map(toSlice))
+      await giveBack(rows.map(toSlice), 0)
     },
 
     async abandoned({ holdsOlderThanMs, max }) {
@@ -107,7 +110,8 @@ export function createLedgerStore(options: LedgerStoreOptions): LedgerStore {
       const rows = await database.query('abandoned leases', undefined, (sql) =>
         selectAbandonedLeases(sql, notRenewedForMs),
       )
-      await this.giveBack(rows.map(toSlice))
+      // Its pod may have come back since they were looked for, and have leased anew.
+      await giveBack(rows.map(toSlice), notRenewedForMs)
       return rows.length
     },
 
@@ -188,7 +192,9 @@ const toRow = (slice: { accountId: string; purseId: string; processId: string; a
 })
 
 /** Never more than there is: the books are right and the process may have counted less. */
-const shrinkLeases = (sql: Sql, rows: readonly object[]) => sql<{ purse_id: string; amount: string }[]>`
+const shrinkLeases = (sql: Sql, rows: readonly object[], notRenewedForMs: number) => sql<
+  { purse_id: string; amount: string }[]
+>`
   with slices as (
     select leases.account_id, leases.purse_id, leases.process_id,
       least(leases.amount, coalesce(slices.amount, leases.amount)) as amount, slices.amount is null as everything
@@ -196,6 +202,7 @@ const shrinkLeases = (sql: Sql, rows: readonly object[]) => sql<{ purse_id: stri
       as slices (account_id uuid, purse_id uuid, process_id uuid, amount bigint)
     join credit_leases as leases on leases.account_id = slices.account_id
       and leases.purse_id = slices.purse_id and leases.process_id = slices.process_id
+    where leases.renewed_at <= now() - ${notRenewedForMs} * interval '1 ms'
   ), emptied as (
     delete from credit_leases as leases using slices
     where slices.everything and leases.account_id = slices.account_id and leases.purse_id = slices.purse_id

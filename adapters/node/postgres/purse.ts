@@ -11,6 +11,16 @@ export async function blockOf(
   operator: WindowLimits | undefined,
 ): Promise<(asked: number) => LeaseBlock | undefined> {
   const checks: ((asked: number) => LeaseBlock | undefined)[] = []
+  // First: a window may be passed in shadow mode, and what is behind it would not be asked.
+  if (budgets && (budgets.perDay !== undefined || budgets.perMonth !== undefined)) {
+    const [sums] = await selectKeySpending(sql, accountId, purseId, budgets.keyId)
+    const { day, month, open } = toNumbers(sums!)
+    const over = (period: 'day' | 'month', limit: number | undefined, spent: number) => (asked: number) =>
+      limit !== undefined && spent + open + asked > limit
+        ? ({ by: 'budget', period, limit, spent: spent + open, asked } as const)
+        : undefined
+    checks.push(over('day', budgets.perDay, day), over('month', budgets.perMonth, month))
+  }
   const limits = operator ? strictest(operator, row.limits ?? {}) : {}
   if (Object.keys(limits).length > 0) {
     const [clock] = await selectMinute(sql)
@@ -24,15 +34,6 @@ export async function blockOf(
       const blocked = blockedBy(spent, limits, nowMinute, asked)
       return blocked && { by: 'window', ...blocked }
     })
-  }
-  if (budgets && (budgets.perDay !== undefined || budgets.perMonth !== undefined)) {
-    const [sums] = await selectKeySpending(sql, accountId, purseId, budgets.keyId)
-    const { day, month, open } = toNumbers(sums!)
-    const over = (period: 'day' | 'month', limit: number | undefined, spent: number) => (asked: number) =>
-      limit !== undefined && spent + open + asked > limit
-        ? ({ by: 'budget', period, limit, spent: spent + open, asked } as const)
-        : undefined
-    checks.push(over('day', budgets.perDay, day), over('month', budgets.perMonth, month))
   }
   return (asked) => {
     for (const check of checks) {
