@@ -37,8 +37,16 @@ function readerBody(body: AsyncIterable<Chunk>) {
   const iterator = body[Symbol.asyncIterator]()
   const { promise: closed, resolve: close } = Promise.withResolvers<void>()
   let begun = false
+  async function cancel() {
+    close()
+    // The port promises that a body is always begun, so that its clean-up runs.
+    if (!begun) await iterator.next()
+    await iterator.return?.()
+  }
   return {
     locked: false,
+    // Of a caller who had left before there was an answer, no reader is asked for.
+    cancel,
     getReader: () => ({
       // Never rejects: the server would write the error's own words into the answer. A failed read cuts the connection.
       closed,
@@ -55,12 +63,7 @@ function readerBody(body: AsyncIterable<Chunk>) {
           throw error
         }
       },
-      async cancel() {
-        close()
-        // The port promises that a body is always begun, so that its clean-up runs.
-        if (!begun) await iterator.next()
-        await iterator.return?.()
-      },
+      cancel,
     }),
   }
 }

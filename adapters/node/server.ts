@@ -15,6 +15,7 @@ import { ConfigError } from '../../src/variables.ts'
 import { newId } from './identity.ts'
 import { listen } from './listeners.ts'
 import { handingOn } from './stream-body.ts'
+import { cutStuckReaders } from './stuck-readers.ts'
 import type { CallerSocket } from './tunnel.ts'
 
 export interface ServerOptions {
@@ -24,7 +25,7 @@ export interface ServerOptions {
   log: Log
   /** Longest wait for a whole request, where its body is not handed on as it comes. @default 30_000 */
   requestTimeoutMs?: number
-  /** Longest time in which a caller takes nothing of what an instance answers him. @default 300_000 */
+  /** So long a caller may take nothing of what is sent to him, and at most twice that. @default 150_000 */
   readerTimeoutMs?: number
 }
 
@@ -45,6 +46,8 @@ const pollMs = 20
 const headersTimeoutMs = 10_000
 /** What a refused caller has to take the answer. */
 const refusalMs = 5_000
+/** Requests that wait for the one before them on their connection; who sends more is cut. */
+const maxWaiting = 32
 /** Of the time for a request, how often it is looked whether one is over it. */
 const checksPerRequestTimeout = 15
 
@@ -55,7 +58,7 @@ interface Incoming extends IncomingMessage {
 }
 
 export async function startServer(options: ServerOptions): Promise<NodeServer> {
-  const { gateway, host, port, log, requestTimeoutMs = 30_000, readerTimeoutMs = 300_000 } = options
+  const { gateway, host, port, log, requestTimeoutMs = 30_000, readerTimeoutMs = 150_000 } = options
   const listener = getRequestListener(
     (request, { incoming }) => {
       const { headers, socket, proxiedPath, callerSocket: upgrade } = incoming as Incoming
@@ -77,9 +80,27 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
       incoming.url = proxied.route
       incoming.proxiedPath = proxied.path
-      endWithReader(outgoing, incoming.socket, readerTimeoutMs)
+      // A body that was sent whole, and that a machine takes slowly: Node would cut the caller after the sender's time.
+      outgoing.on('timeout', () => {})
     }
     void listener(incoming, outgoing)
+  }
+  const waiting = new WeakMap<Socket, number>()
+  /**
+   * What came in one breath with the request before it (RFC 9112, 9.3.2) is begun when that is answered, in a turn of its
+   * own: a connection has one under way, and a crowd of such leaves room for the others. Not what has a body: Node reads
+   * no further while nobody takes it, and would hear neither its end nor the caller's leaving.
+   */
+  const take = (incoming: Incoming, outgoing: ServerResponse) => {
+    if (outgoing.socket !== null || hasBody(incoming)) return answer(incoming, outgoing)
+    const { socket } = incoming
+    const others = waiting.get(socket) ?? 0
+    if (others >= maxWaiting) return socket.destroy()
+    waiting.set(socket, others + 1)
+    outgoing.once('socket', () => {
+      waiting.set(socket, waiting.get(socket)! - 1)
+      setImmediate(answer, incoming, outgoing)
+    })
   }
   const limits = {
     ...connectionLimits,
@@ -87,9 +108,10 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
   }
-  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, answer)
+  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, take)
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
+  cutStuckReaders(server, readerTimeoutMs)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
     if (cause.code === 'EADDRINUSE')
       throw new ConfigError(`PORT=${port} is in use: stop what listens there or set another`)
@@ -126,15 +148,6 @@ async function emptied(server: Server, gateway: Gateway, withinMs: number): Prom
   }
 }
 
-/** Longer than an instance may be silent: then it is the caller who takes nothing, and holds a connection to it. */
-function endWithReader(outgoing: ServerResponse, socket: Socket, timeoutMs: number) {
-  socket.setTimeout(timeoutMs)
-  outgoing.on('timeout', () => {
-    // Its own limit is a shorter one, and is told to the caller.
-    if (!handingOn.has(socket)) socket.destroy()
-  })
-}
-
 /** Whoever asks for another protocol, or where there is none, is answered as if he had not asked (RFC 9110, 7.8). */
 const isForTunnel = ({ method, headers, url = '' }: IncomingMessage) =>
   method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && parseProxiedTarget(url) !== undefined
@@ -149,6 +162,8 @@ function answerUpgrade(
   const socket = duplex as Socket
   socket.on('error', () => socket.destroy())
   const caller: CallerSocket = { socket, head }
+  // In one breath with a request that is not answered yet: nobody who means to talk asks so.
+  if (answerOn(socket)) return socket.destroy()
   const outgoing = new ServerResponse(incoming)
   outgoing.shouldKeepAlive = false
   outgoing.assignSocket(socket)
@@ -177,11 +192,20 @@ function refuse(outgoing: ServerResponse, message: string) {
   outgoing.writeHead(400, headers).end(body)
 }
 
+const hasBody = ({ headers }: IncomingMessage) =>
+  headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+
+/** The answer that is under way. Node keeps it on its socket, and has no other word for it. */
+const answerOn = (socket: Socket) => (socket as { _httpMessage?: ServerResponse | null })._httpMessage
+
 /** What Node's parser refuses: no request exists, so the answer is written on the socket itself. */
 function answerClientError(error: Error & { code?: string }, socket: Socket) {
-  if (socket.destroyed || !socket.writable) return
+  if (socket.destroyed) return
   // A body that is handed on as it comes has limits of its own.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && handingOn.has(socket)) return
+  // Of what comes behind a request it would be taken for that one's answer, or for a part of it.
+  const answer = answerOn(socket)
+  if (!socket.writable || (answer && (answer.headersSent || answer.req.complete))) return void socket.destroy()
   const [status, message] =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? ['431 Request Header Fields Too Large', 'The headers are too large. Send at most 16 KB of them.']
@@ -191,6 +215,9 @@ function answerClientError(error: Error & { code?: string }, socket: Socket) {
   const { headers, body } = rejection('invalid_header', message)
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(`HTTP/1.1 ${status}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  // Cut at once he might not read it; one who never closes his side would keep the connection. Each byte of his would put
+  // off a timer of the socket's own.
+  setTimeout(() => socket.destroy(), refusalMs).unref()
 }
 
 function rejection(code: 'invalid_header', message: string) {

@@ -187,7 +187,7 @@ function commonBars(drill: Drill, day: Day, { sent, to }: Seen) {
 }
 
 /** Told beside the bars of a row. */
-function tellings({ sent, good, during, after, to }: Seen): Bar[] {
+function tellings({ sent, good, during, after, from, to }: Seen): Bar[] {
   const base = p99(small(good))
   const well = (second: readonly Sent[]) =>
     second.every(({ whole, leftAt }) => whole || leftAt !== undefined) && p99(small(second)) <= base + 25
@@ -199,10 +199,14 @@ function tellings({ sent, good, during, after, to }: Seen): Bar[] {
       'p99 good / fault / after',
       [good, during, after].map((part) => `${p99(small(part)).toFixed(1)} ms`).join(' / '),
     ),
+    told('p99 in each second of the fault', `${bySecond(small(during), from).join(' ')} ms`),
     told('as fast as before, by 25 ms, after', again === Infinity ? 'not within the run' : `${again} s`),
     told('generator late by', `p99 ${p99Of(sent.map(({ lagMs }) => lagMs)).toFixed(1)} ms`),
   ]
 }
+
+const bySecond = (sent: readonly Sent[], from: number) =>
+  Object.values(Object.groupBy(sent, ({ at }) => Math.floor((at - from) / 1_000))).map((all) => p99(all!).toFixed(0))
 
 export const percentOf = (sent: readonly Sent[], holds: (sent: Sent) => boolean) => 100 * shareOf(sent, holds)
 export const isWhole = ({ whole }: Sent) => whole

@@ -57,7 +57,11 @@ async function waitedFor<T>(c: AppContext, work: Promise<T>): Promise<T> {
 function passOn(c: AppContext, { status, headers, body }: HttpReply<AsyncIterable<Uint8Array>>): Response {
   // Only what HTTP knows can be said in HTTP.
   if (status > 599) throw new ApiError('instance_unreachable')
-  return respond(c, status, headersForCaller(headers, c.req.path), hasNoBody.has(status) ? null : body)
+  const passed = headersForCaller(headers, c.req.path)
+  if (!hasNoBody.has(status)) return respond(c, status, passed, body)
+  // Whoever is told of a body would wait for it.
+  if (status !== 304) delete passed['content-length']
+  return respond(c, status, passed, null)
 }
 
 const hasNoBody = new Set([204, 205, 304])
