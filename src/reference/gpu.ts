@@ -63,7 +63,13 @@ export const gpuRoutes: RouteDoc[] = [
     about:
       'For one GPU and hour, of each market the cheapest, with the percentile at which today’s price stands and what a bid would have to be.',
     query: pricesQuery,
-    answers: { 200: { about: 'Up to fifty GPU models.', json: shapes.pricesAnswer } },
+    answers: {
+      200: {
+        about: 'Up to fifty GPU models.',
+        json: shapes.pricesAnswer,
+        headers: { 'x-cache': 'How they were found.' },
+      },
+    },
     examples: [{ title: 'The last week of one model', query: { gpu_model: 'RTX 4090', days: '7' } }],
   },
   {

@@ -1,6 +1,6 @@
 /** Limits and durations as bodies say them. */
 import * as z from 'zod'
-import { formatUsd, parseUsd } from '../domain/money.ts'
+import { parseUsd } from '../domain/money.ts'
 import type { KeyLimits, LimitSettings } from '../domain/principal.ts'
 import { printable } from './sign-in.ts'
 
@@ -50,20 +50,6 @@ export const accountLimitsIn = <T>(body: {
   requestsPerMinute: body.requests_per_minute,
   tokensPerMinute: body.tokens_per_minute,
   maxConcurrent: body.max_concurrent,
-})
-
-export const accountLimitsOut = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitSettings) => ({
-  requests_per_minute: requestsPerMinute ?? null,
-  tokens_per_minute: tokensPerMinute ?? null,
-  max_concurrent: maxConcurrent ?? null,
-})
-
-export const keyLimitsOut = ({ models, budgetPerDay, budgetPerMonth, ...others }: KeyLimits) => ({
-  ...accountLimitsOut(others),
-  models: models ?? null,
-  budget_per_day: budgetPerDay === undefined ? null : formatUsd(budgetPerDay),
-  budget_per_month: budgetPerMonth === undefined ? null : formatUsd(budgetPerMonth),
-  currency: 'USD',
 })
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }

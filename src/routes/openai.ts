@@ -25,7 +25,7 @@ import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
 import { refuseStoredState } from '../services/stored-state.ts'
-import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
+import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies, storedLists } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
 export interface OpenAiRouteOptions {
@@ -123,16 +123,18 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
     return respondJson(c, 200, model)
   })
 
-  const refuse = (path: string, message: string) =>
-    app.all(path, () => {
-      throw new ApiError('unsupported_endpoint', { message })
-    })
+  const refused = (message: string) => () => {
+    throw new ApiError('unsupported_endpoint', { message })
+  }
   for (const family of statefulFamilies) {
     const message = `/v1/${family} keeps an account's state at the provider, which this gateway does not offer.`
-    refuse(`/${family}`, message)
-    refuse(`/${family}/*`, message)
+    app.all(`/${family}`, refused(message))
+    app.all(`/${family}/*`, refused(message))
   }
-  for (const path of notOffered) refuse(`/${path}`, `/v1/${path} is not offered by this gateway.`)
+  for (const path of storedLists) {
+    app.get(`/${path}`, refused(`/v1/${path} takes POST. What the provider stores is not listed by this gateway.`))
+  }
+  for (const path of notOffered) app.all(`/${path}`, refused(`/v1/${path} is not offered by this gateway.`))
   return app
 }
 

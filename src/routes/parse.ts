@@ -9,7 +9,9 @@ export function parseOr400<S extends z.ZodType>(
 ) {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data as z.output<S>
-  const issue = parsed.error.issues[0]!
+  const { issues } = parsed.error
+  // A name that is misspelt leaves the right one missing, which is said first and names no culprit.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!
   if (issue.code === 'unrecognized_keys') {
     throw new ApiError(code, {
       message: `Unknown field: ${issue.keys.join(', ').slice(0, 200)}. Leave it out.`,

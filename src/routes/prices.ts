@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { usd } from '../domain/money.ts'
 import { bidHolds, fewestHours } from '../domain/price-history.ts'
 import { forAll } from '../middleware/for-all.ts'
-import { type AppEnv, respondJson } from '../middleware/request-context.ts'
+import { type AppEnv, respondJson, wantsFresh } from '../middleware/request-context.ts'
 import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
@@ -30,8 +30,8 @@ export function priceRoutes({ prices }: { prices: Prices }) {
   app.get('/', async (c) => {
     const asked = parseOr400(query, c.req.query(), 'invalid_query')
     const { gpu_model: gpuModel, region, days, market = asked.provider } = asked
-    const looks = await prices.look({ gpuModel, market, region, days })
-    Object.assign(c.get('request').headers, forTheEdge)
+    const { looks, result } = await prices.look({ gpuModel, market, region, days }, wantsFresh(c))
+    Object.assign(c.get('request').headers, { 'x-cache': result, ...forTheEdge })
     const none = 'No hour of such a GPU is known yet.'
     return respondJson(c, 200, {
       days,

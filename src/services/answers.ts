@@ -112,7 +112,8 @@ export function createAnswers({ inference, router, store }: AnswersOptions): Ans
     if (found && found.value.accountId === wish.accountId) {
       const { contentType, provider, model, body } = found.value
       const replayed: ReplyBody = request.stream ? replay(body) : body
-      return { status: 200, contentType, provider, model, body: replayed, cache: found.result, ageMs: found.ageMs }
+      const told = { status: 200, contentType, provider, model, cost: 0, body: replayed }
+      return { ...told, cache: found.result, ageMs: found.ageMs }
     }
     const answered = await inference.infer(request)
     const cache = wish.read ? 'miss' : 'bypass'

@@ -3,7 +3,6 @@ import type { Deployment } from '../domain/deployment.ts'
 import { formatUsd } from '../domain/money.ts'
 import type { Payment } from '../domain/payment.ts'
 import type { Preference } from '../domain/preference.ts'
-import type { LimitSettings } from '../domain/principal.ts'
 import type { Rental } from '../domain/rental.ts'
 import type { User } from '../domain/user.ts'
 import type {
@@ -20,6 +19,7 @@ import type {
   Users,
 } from '../ports.ts'
 import type { ExportSection } from './account-export.ts'
+import { accountLimitsOut, keyLimitsOut } from './limit-shapes.ts'
 import { balanceOut, currency, transactionOut, usageRowOut } from './money-shapes.ts'
 
 const pageSize = 500
@@ -120,18 +120,12 @@ export const exportSections = (ports: {
   },
 ]
 
-const limitsOut = ({ requestsPerMinute, tokensPerMinute, maxConcurrent }: LimitSettings) => ({
-  requests_per_minute: requestsPerMinute ?? null,
-  tokens_per_minute: tokensPerMinute ?? null,
-  max_concurrent: maxConcurrent ?? null,
-})
-
 const accountOut = ({ accountId, email, name, role, limits, createdAt, disabledAt }: User) => ({
   id: accountId,
   email: email ?? null,
   name,
   role,
-  limits: limitsOut(limits),
+  limits: accountLimitsOut(limits),
   created_at: createdAt,
   disabled_at: disabledAt ?? null,
 })
@@ -141,7 +135,7 @@ const keyOut = ({ id, name, prefix, scopes, limits, createdAt, expiresAt, lastUs
   name,
   prefix,
   scopes,
-  limits: limitsOut(limits),
+  limits: keyLimitsOut(limits),
   created_at: createdAt,
   expires_at: expiresAt ?? null,
   last_used_at: lastUsedAt ?? null,

@@ -21,8 +21,8 @@ const offer = (priceMicroUsd: number, more: Partial<Offer> = {}): Offer => ({
 function world(history: PriceHistory = createMemoryPriceHistory()) {
   const clock = new FakeClock()
   const prices = createPrices({ clock, history, looks, log })
-  const look = (ask: Partial<PriceQuestion> = {}) =>
-    prices.look({ gpuModel: '4090', market: undefined, region: undefined, days: 30, ...ask })
+  const look = async (ask: Partial<PriceQuestion> = {}) =>
+    (await prices.look({ gpuModel: '4090', market: undefined, region: undefined, days: 30, ...ask })).looks
   return { clock, prices, look }
 }
 

@@ -1,5 +1,5 @@
 /** What GPUs cost by the hour, from the lists that searches bring, and where today's price stands among them. */
-import type { Cache } from '../cache/cache.ts'
+import type { Cache, CacheResult } from '../cache/cache.ts'
 import { publicKey } from '../cache/keys.ts'
 import { hasGpuWords } from '../domain/gpu-names.ts'
 import { countryOf, type MarketName, type Offer } from '../domain/offer.ts'
@@ -16,7 +16,8 @@ import type { Clock, Log, PriceHistory, PriceHour } from '../ports.ts'
 export interface Prices {
   /** A market's list as it is now. Noted every few minutes at most; what cannot be noted is left out. */
   note(market: MarketName, offers: readonly Offer[]): Promise<void>
-  look(ask: PriceQuestion): Promise<PriceLook[]>
+  /** `fresh`: from no cache. */
+  look(ask: PriceQuestion, fresh?: boolean): Promise<{ looks: PriceLook[]; result: CacheResult }>
 }
 
 export interface PriceQuestion {
@@ -90,11 +91,12 @@ export function createPrices({ clock, history, looks, log }: PricesOptions): Pri
         log.warn('prices could not be noted', { error: String(error) })
       }
     },
-    async look(question) {
+    async look(question, fresh = false) {
       const ask = { ...question, region: question.region && (countryOf(question.region) || question.region) }
       const { gpuModel = '', market = '', region = '', days } = ask
       const key = publicKey(gpuModel.toLowerCase(), market, region.toLowerCase(), String(days))
-      return (await looks.get(key, () => read(ask))).value
+      const { value, result } = await looks.get(key, () => read(ask), fresh ? 0 : undefined)
+      return { looks: value, result }
     },
   }
 }

@@ -141,7 +141,7 @@ function world(
       expect(memory.chars).toBe(0)
       expect(clock.pendingTimers).toBe(0)
       return {
-        text: chunks.map(({ choices: [choice] = [] }) => choice?.delta.content ?? '').join(''),
+        text: chunks.map(({ choices: [choice] = [] }) => choice?.delta?.content ?? '').join(''),
         done: datas.at(-1) === '[DONE]',
         error: chunks.at(-1)?.error?.code as string | undefined,
         beats: text.split('\n\n').filter((event) => event === ': keep-alive').length,
@@ -212,6 +212,19 @@ describe('an answer that broke off', () => {
     const w = world([{ plays: [[...begun, cut]] }, { plays: [{ status: 404 }] }, { plays: [again] }])
     expect(await w.read()).toMatchObject(good)
     expect(w.asked.map(({ at }) => at)).toEqual([1, 2])
+  })
+
+  it('of a text completion is asked of the target after one that refuses the request, too', async () => {
+    const text = (piece: string) => ({ choices: [{ index: 0, text: piece, finish_reason: null }] })
+    const w = world(
+      [{ plays: [[text('one'), cut]] }, { plays: [{ status: 404 }] }, { plays: [[text(' two'), finish, '[DONE]']] }],
+      { prompt: 'count: ' },
+    )
+    expect(await w.read()).toMatchObject({ done: true, error: undefined })
+    expect(w.asked).toMatchObject([
+      { at: 1, fields: { prompt: 'count: one' } },
+      { at: 2, fields: { prompt: 'count: one' } },
+    ])
   })
 
   it('may break twice', async () => {

@@ -79,7 +79,8 @@ export function createRescue(options: RescueOptions) {
         }
       }
       answer.hold.release()
-      if (continuation) refusesPrefill.add(target.circuit)
+      // Without it a text completion would be asked for in the same words.
+      if (continuation && 'messages' in continuation) refusesPrefill.add(target.circuit)
       else refused.add(i)
     }
   }

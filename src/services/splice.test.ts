@@ -168,6 +168,13 @@ describe('an answer that begins anew', () => {
     expect(splice.take(word('xy'))).toMatchObject([{ id: 'b', created: 2 }])
   })
 
+  it('is taken at its word where the answer repeats itself', () => {
+    const sent = fromA(word('0, '.repeat(10)))
+    const rest = [word('0, '.repeat(10)), word('end'), finish()]
+    const { answer } = joined(sent, spliceContinuation(transcriptOf(sent)), rest)
+    expect(answer[0]!.content).toBe(`${'0, '.repeat(20)}end`)
+  })
+
   it('may be that of a text completion', () => {
     const text = (piece: string) => chunk({ text: piece })
     const begun = fromA(text('one'))

@@ -13,8 +13,9 @@ export interface Splice {
   take(chunk: StreamChunk): StreamChunk[] | 'mismatch'
 }
 
-/** A continuation that repeats so much of the beginning is no coincidence. */
+/** A continuation that repeats so much of the beginning is no coincidence, but for an answer that repeats itself. */
 const tellingChars = 24
+const isTelling = (text: string) => text.length >= tellingChars && text.indexOf(text.slice(0, tellingChars), 1) < 0
 /** Most chunks held back while comparing. */
 const maxHeld = 10_000
 
@@ -88,7 +89,7 @@ export function spliceContinuation(transcript: Transcript): Splice {
   const channel = sent.channels.has('0/text') ? 'text' : 'content'
   const before = sent.channels.get(`0/${channel}`) ?? ''
   /** Compares with a restart for as long as it looks like one. */
-  let restart = before.length >= tellingChars ? spliceRestart(transcript) : undefined
+  let restart = isTelling(before) ? spliceRestart(transcript) : undefined
   let held: StreamChunk[] = []
   let heard = ''
 
