@@ -212,6 +212,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     return created
   }
 
+  const sandboxUrls = new Set(sandbox.map((name) => providers[name]?.baseUrl))
   const latest = new Map<string, ModelProvider>()
   const circuitName = (provider: string, model: string) =>
     namedTargets(router.table()).has(`${provider}:${model}`) ? `${provider}:${model}` : `${provider}:other`
@@ -234,6 +235,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       })
       const provider = createOpenAiProvider({
         ...row,
+        sandbox: sandboxUrls.has(row.baseUrl),
         http: faultInjection.wrap(http, row.name),
         clock,
         metrics,
@@ -293,6 +295,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     store: ports.paymentStore,
     credits: ports.credits,
     stripe: toStripe && createStripe(toStripe),
+    sandbox: sandbox.includes('stripe'),
   })
   let stoppingMoney: Promise<unknown> | undefined
   const stopMoney = () => {
@@ -387,7 +390,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const { rentals } = ports
   const renting = createRenting({
     ...{ clock, random, newId: ports.newId, rentals, turns: ports.turns, sightings: ports.sightings, accounts },
-    offers: createOfferBook({ clock, offers, markets: markets.map(({ name }) => name) }),
+    offers: createOfferBook({ clock, offers, markets: markets.map(({ name }) => name), sandbox }),
     controls: machines,
     fleet: ports.fleetId,
     holder: ports.identity.processId,

@@ -101,7 +101,7 @@ test('who sends one after another without an end is cut', async () => {
     return never
   })
   const socket = caller()
-  socket.write(get('/').repeat(40))
+  socket.write(get('/').repeat(110))
   await once(socket, 'close')
   expect(begun).toBe(1)
 })
@@ -148,6 +148,23 @@ test('who hears that his request is none and does not hang up is cut', async () 
   const dripping = setInterval(() => socket.write('a'), 20)
   await new Promise((resolve) => socket.once('close', resolve))
   clearInterval(dripping)
+})
+
+test.each([
+  ['no Host', 'GET /api/v1/health HTTP/1.1\r\n\r\n', 400],
+  ['two of them', 'GET /api/v1/health HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n', 400],
+  ['an expectation', 'GET /api/v1/health HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n', 417],
+])('%s is refused with an id, in the words of the API', async (_, request, status) => {
+  await start(() => reply(200, {}, ''))
+  const socket = caller()
+  socket.write(request)
+  const [data] = await once(socket, 'data')
+  const text = String(data)
+  expect(text).toMatch(`HTTP/1.1 ${status} `)
+  const [, id] = /^x-request-id: (\S+)/im.exec(text) ?? []
+  expect(text).toContain('application/problem+json')
+  expect(JSON.parse(text.slice(text.indexOf('{')))).toMatchObject({ code: 'invalid_header', request_id: id })
+  socket.destroy()
 })
 
 test('a stream for somebody who has left before it began is ended all the same', async () => {

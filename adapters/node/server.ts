@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { parseProxiedTarget } from '../../src/domain/proxied-path.ts'
-import { ApiError, openAiError } from '../../src/errors.ts'
+import { ApiError, openAiError, problemDetails } from '../../src/errors.ts'
 import type { Gateway } from '../../src/gateway.ts'
 import type { Log } from '../../src/ports.ts'
 import { ConfigError } from '../../src/variables.ts'
@@ -47,7 +47,7 @@ const headersTimeoutMs = 10_000
 /** What a refused caller has to take the answer. */
 const refusalMs = 5_000
 /** Requests that wait for the one before them on their connection; who sends more is cut. */
-const maxWaiting = 32
+const maxWaiting = 100
 /** Of the time for a request, how often it is looked whether one is over it. */
 const checksPerRequestTimeout = 15
 
@@ -74,7 +74,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
   )
   const answer = (incoming: Incoming, outgoing: ServerResponse) => {
     if (incoming.httpVersionMajor !== 1) return refuse(outgoing, 'This server speaks HTTP/1.1.')
-    if (hasSecondHost(incoming)) return refuse(outgoing, 'A request has one Host header, not several.')
+    if (hostsIn(incoming) !== 1) return refuse(outgoing, 'A request has one Host header, neither none nor several.')
     const proxied = parseProxiedTarget(incoming.url ?? '')
     if (proxied) {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
@@ -108,7 +108,9 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     requestTimeout: requestTimeoutMs,
     connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
   }
-  const server = createServer({ ...limits, shouldUpgradeCallback: isForTunnel }, take)
+  // A missing Host is refused here, in the words of all refusals.
+  const server = createServer({ ...limits, requireHostHeader: false, shouldUpgradeCallback: isForTunnel }, take)
+  server.on('checkExpectation', (_, outgoing) => refuse(outgoing, 'Expect: only 100-continue is known here.', 417))
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
   cutStuckReaders(server, readerTimeoutMs)
@@ -178,18 +180,18 @@ function answerUpgrade(
 }
 
 /** Node keeps the first and drops the others; a proxy in front may go by the last (RFC 9112, 3.2). */
-function hasSecondHost({ rawHeaders }: IncomingMessage): boolean {
+function hostsIn({ rawHeaders }: IncomingMessage): number {
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
   }
-  return hosts > 1
+  return hosts
 }
 
-function refuse(outgoing: ServerResponse, message: string) {
-  const { headers, body } = rejection('invalid_header', message)
-  outgoing.writeHead(400, headers).end(body)
+function refuse(outgoing: ServerResponse, message: string, status = 400) {
+  const { headers, body } = rejection('invalid_header', message, outgoing.req.url)
+  outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
 }
 
 const hasBody = ({ headers }: IncomingMessage) =>
@@ -206,13 +208,17 @@ function answerClientError(error: Error & { code?: string }, socket: Socket) {
   // Of what comes behind a request it would be taken for that one's answer, or for a part of it.
   const answer = answerOn(socket)
   if (!socket.writable || (answer && (answer.headersSent || answer.req.complete))) return void socket.destroy()
-  const [status, message] =
+  const [status, code, message] =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? ['431 Request Header Fields Too Large', 'The headers are too large. Send at most 16 KB of them.']
+      ? ([
+          '431 Request Header Fields Too Large',
+          'invalid_header',
+          'The headers are too large. Send at most 16 KB of them.',
+        ] as const)
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? ['408 Request Timeout', 'The request did not arrive in time. Send it again.']
-        : ['400 Bad Request', 'This is not a valid HTTP/1.1 request.']
-  const { headers, body } = rejection('invalid_header', message)
+        ? (['408 Request Timeout', 'body_timeout', 'The request did not arrive in time. Send it again.'] as const)
+        : (['400 Bad Request', 'invalid_header', 'This is not a valid HTTP/1.1 request.'] as const)
+  const { headers, body } = rejection(code, message, answer?.req.url)
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(`HTTP/1.1 ${status}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
   // Cut at once he might not read it; one who never closes his side would keep the connection. Each byte of his would put
@@ -220,9 +226,16 @@ function answerClientError(error: Error & { code?: string }, socket: Socket) {
   setTimeout(() => socket.destroy(), refusalMs).unref()
 }
 
-function rejection(code: 'invalid_header', message: string) {
+/** `url`: where it is known what was asked for. */
+function rejection(code: 'invalid_header' | 'body_timeout', message: string, url = '/v1/') {
+  const [id, error] = [newId(), new ApiError(code, { message })]
+  const isOpenAi = url.startsWith('/v1/')
   return {
-    headers: { 'content-type': 'application/json', 'x-request-id': newId(), connection: 'close' },
-    body: JSON.stringify(openAiError(new ApiError(code, { message }))),
+    headers: {
+      'content-type': isOpenAi ? 'application/json' : 'application/problem+json',
+      'x-request-id': id,
+      connection: 'close',
+    },
+    body: JSON.stringify(isOpenAi ? openAiError(error) : problemDetails(error, id)),
   }
 }

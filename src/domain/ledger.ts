@@ -37,6 +37,8 @@ export interface Terms {
   outputPerMillion: MicroUsd
   /** By the length of the prompt. */
   inputTokens: number
+  /** The sandbox plays the provider. */
+  sandbox?: true | undefined
 }
 
 /** A long stream has come so far. */
@@ -84,4 +86,6 @@ export interface RequestFacts {
   held: MicroUsd
   cache: string
   limits: Readonly<Record<string, string>>
+  /** The sandbox played the provider. */
+  sandbox?: true | undefined
 }

@@ -17,6 +17,8 @@ export interface NewPayment {
   currency: Currency
   /** The provider's name for it; never card data. */
   paymentMethod: string
+  /** The sandbox plays the provider: no money comes of it. @default false */
+  sandbox?: boolean
 }
 
 export interface Payment extends NewPayment {

@@ -30,6 +30,8 @@ export interface Receipt {
   cache: string
   /** Of the key and its account, as the answer's headers told. */
   limits: Readonly<Record<string, string>>
+  /** The sandbox answered. */
+  sandbox?: true
 }
 
 /** `estimated`: by what was delivered, since the provider did not say. */
@@ -67,6 +69,7 @@ export function receiptOf(end: EndEvent): Receipt | undefined {
     },
     price: Object.fromEntries(Object.entries(price).map(([name, rate]) => [snakeCase(name), formatUsd(rate)])),
     ...{ held: formatUsd(held), cost: formatUsd(end.amount), currency: 'USD', cache, limits },
+    ...(facts.sandbox && { sandbox: true }),
   }
 }
 

@@ -129,6 +129,8 @@ export interface RentalOffer {
   stoppedPerHour: MicroUsd
   /** What is bid for it, an hour without disk; undefined = on demand. */
   bid?: MicroUsd | undefined
+  /** The sandbox plays its market. */
+  sandbox?: true | undefined
 }
 
 export interface NewRental {

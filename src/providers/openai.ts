@@ -90,6 +90,8 @@ export interface Model {
 
 export interface ModelProvider {
   name: string
+  /** The sandbox plays it. */
+  sandbox: boolean
   upstream: Upstream
   /** In one piece; bytes come as they are made. */
   complete(call: InferenceCall): Target<InferenceAnswer>
@@ -115,6 +117,8 @@ export interface OpenAiOptions {
   upstream: Upstream
   providerLimit?: ProviderLimit | undefined
   guardedCall: GuardedCall
+  /** @default false */
+  sandbox?: boolean
 }
 
 const maxAnswerBytes = 32 * 1024 * 1024
@@ -293,6 +297,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
 
   return {
     name,
+    sandbox: options.sandbox ?? false,
     upstream,
     complete: (call) => ({
       upstream,

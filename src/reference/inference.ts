@@ -176,7 +176,7 @@ export const inferenceRoutes: RouteDoc[] = [
     access: 'inference',
     words: { id: 'The model’s name, which may hold slashes.' },
     answers: { 200: { about: 'The model.', json: shapes.modelAnswer } },
-    errors: ['model_not_found', 'model_not_allowed', 'upstream_unavailable'],
+    errors: ['model_not_found', 'model_not_allowed', 'upstream_unavailable', 'provider_not_configured'],
     examples: [{ title: 'One of them', params: { id: 'gpt-4o-mini' } }],
   },
 ]

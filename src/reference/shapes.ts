@@ -88,6 +88,7 @@ const marketLists = z.array(
 export const offersAnswer = z.object({ offers: z.array(offer), providers: marketLists })
 export const pricesAnswer = z.object({
   days: z.int(),
+  currency,
   prices: z.array(
     z.object({
       gpu_model: z.string(),
@@ -182,6 +183,10 @@ export const adviceAnswer = z.object({
   providers: marketLists,
 })
 
+const soldBySandbox = z
+  .literal(true)
+  .optional()
+  .meta({ description: 'The sandbox sold it: nothing real came of it, and no money changed hands.' })
 const instanceStatus = z.enum(['pending', 'starting', 'running', 'stopping', 'stopped', 'failed', 'unknown'])
 export const instance = z
   .object({
@@ -206,6 +211,7 @@ export const instance = z
     replaced_by: z.string().optional(),
     reservation_id: z.string().optional(),
     deployment_id: z.string().optional(),
+    sandbox: soldBySandbox,
   })
   .meta({ id: 'Instance' })
 export const instancesAnswer = z.object({ instances: z.array(instance), next_cursor: nextCursor })
@@ -311,6 +317,7 @@ export const payment = z
     created_at: time,
     decline_code: z.string().optional(),
     client_secret: z.string().optional(),
+    sandbox: soldBySandbox,
   })
   .meta({ id: 'Payment' })
 
@@ -360,6 +367,7 @@ export const receipt = z
     currency,
     cache: z.string(),
     limits: z.record(z.string(), z.string()),
+    sandbox: soldBySandbox,
     signature: z.object({ algorithm: z.literal('Ed25519'), key_id: z.string(), value: z.string() }),
   })
   .meta({ id: 'Receipt' })

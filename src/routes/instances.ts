@@ -161,5 +161,6 @@ function instanceJson(rental: Rental, costSoFar: number) {
     ...(rental.replacedBy !== undefined && { replaced_by: rental.replacedBy }),
     ...(rental.reservationId !== undefined && { reservation_id: rental.reservationId }),
     ...(rental.deploymentId !== undefined && { deployment_id: rental.deploymentId }),
+    ...(offer.sandbox && { sandbox: true }),
   }
 }

@@ -47,7 +47,7 @@ export function paymentRoutes({ payments, readJson }: PaymentRouteOptions) {
 }
 
 function respondPayment(c: AppContext, status: number, { payment, clientSecret }: ShownPayment): Response {
-  const { id, state, amount, currency, createdAt, declineCode } = payment
+  const { id, state, amount, currency, createdAt, declineCode, sandbox } = payment
   const path = `/api/v1/billing/payments/${id}`
   // The secret is the payer's alone.
   Object.assign(c.get('request').headers, { 'cache-control': 'no-store', ...(status !== 200 && { location: path }) })
@@ -58,6 +58,7 @@ function respondPayment(c: AppContext, status: number, { payment, clientSecret }
     currency,
     created_at: createdAt.toISOString(),
     ...(declineCode !== undefined && { decline_code: declineCode }),
+    ...(sandbox && { sandbox }),
     ...(clientSecret !== undefined && { client_secret: clientSecret }),
   })
 }

@@ -5,6 +5,7 @@ import { usd } from '../domain/money.ts'
 import { bidHolds, fewestHours } from '../domain/price-history.ts'
 import { forAll } from '../middleware/for-all.ts'
 import { type AppEnv, respondJson, wantsFresh } from '../middleware/request-context.ts'
+import { currency } from '../services/money-shapes.ts'
 import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
@@ -35,6 +36,7 @@ export function priceRoutes({ prices }: { prices: Prices }) {
     const none = 'No hour of such a GPU is known yet.'
     return respondJson(c, 200, {
       days,
+      currency,
       prices: looks.map((look) => priceJson(look, days)),
       ...(looks.length === 0 && { summary: none }),
     })

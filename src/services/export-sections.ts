@@ -179,6 +179,7 @@ const paymentOut = (payment: Payment) => ({
   intent_id: payment.intentId ?? null,
   decline_code: payment.declineCode ?? null,
   created_at: payment.createdAt,
+  ...(payment.sandbox && { sandbox: true }),
 })
 
 /** Of what it was started with only how much there is, and the environment's names: all else may be secret. */

@@ -323,6 +323,7 @@ const sellerOf = ({ provider, planned }: Choice): Seller => ({
   price: planned.row.price,
   providerCost: planned.row.providerCost,
   contextWindow: planned.row.contextWindow,
+  sandbox: provider.sandbox,
 })
 
 const nameOf = ({ provider, planned }: Choice) => ({ provider: provider.name, model: planned.model })

@@ -134,6 +134,7 @@ function endOf(hold: OpenHold, wallNow: number): EndEvent {
     facts: {
       ...{ endpoint, status: 0, streamed, provider, tries: [], totalMs: 0, providerMs: 0, source: 'estimated' },
       ...{ price: { outputPerMillion: terms.outputPerMillion }, held: hold.amount, cache: 'bypass', limits: {} },
+      sandbox: terms.sandbox,
     },
   }
 }

@@ -20,6 +20,8 @@ export interface Seller {
   /** What it bills the operator, as far as that is known. */
   providerCost?: Partial<Price> | undefined
   contextWindow: number | undefined
+  /** @default false */
+  sandbox?: boolean
 }
 
 /** The request behind it, as its receipt will tell of it. */
@@ -86,6 +88,7 @@ export async function startMeter(
     base: Math.min(amount, costOf(job, first.price, { usage: undefined, outputTokens: 0, images: 0 })),
     outputPerMillion: first.price.outputPerMillion,
     inputTokens: estimatedInput(job),
+    sandbox: first.sandbox || undefined,
   }
   const operation = await ledger.hold({ id: request.id, principal, amount, terms, signal })
   const meter = new Meter(request, job, first, operation, stream)
@@ -185,6 +188,7 @@ export class Meter {
         price: rule(job, seller.price),
         held: operation.held,
         cache: request.headers['x-cache'] ?? 'bypass',
+        sandbox: seller.sandbox || undefined,
       }),
     })
   }

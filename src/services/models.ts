@@ -34,7 +34,9 @@ export function createModels(
   cache: Cache<Model[], 'public'>,
   ownNames: (accountId: string) => Iterable<string>,
 ): Models {
-  const look = async (fresh: boolean) => {
+  const look = async (accountId: string, fresh: boolean) => {
+    const isServed = router.table().providers.size > 0 || !ownNames(accountId)[Symbol.iterator]().next().done
+    if (!isServed) throw new ApiError('provider_not_configured')
     const maxAgeMs = fresh ? leastIntervalMs : undefined
     const providers = router.openProviders()
     const lists = await Promise.allSettled(
@@ -58,9 +60,9 @@ export function createModels(
   }
 
   return {
-    list: async (accountId, fresh) => merge(accountId, await look(fresh)),
+    list: async (accountId, fresh) => merge(accountId, await look(accountId, fresh)),
     async find(accountId, id, fresh) {
-      const looked = await look(fresh)
+      const looked = await look(accountId, fresh)
       const { models, result } = merge(accountId, looked)
       const model = models.find((candidate) => candidate.id === id)
       if (model) return { model, result }

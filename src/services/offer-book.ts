@@ -1,6 +1,14 @@
 /** Offers as they are rented by: one by its id, or the cheapest that fit. From the same snapshots as the list. */
 import { usd } from '../domain/money.ts'
-import { hasRoom, type MarketName, type Offer, type OfferFilter, type OfferTerms, takesBid } from '../domain/offer.ts'
+import {
+  hasRoom,
+  type MarketName,
+  marketNames,
+  type Offer,
+  type OfferFilter,
+  type OfferTerms,
+  takesBid,
+} from '../domain/offer.ts'
 import { compareOffers, type PricedOffer, pricedOffers, priceOf } from '../domain/offer-price.ts'
 import { byPreference } from '../domain/preference.ts'
 import type { RentalOffer } from '../domain/rental.ts'
@@ -16,7 +24,11 @@ export interface OfferBook {
    * @throws ApiError where its market cannot be asked, or it is not to be had like that
    */
   find(offerId: string, terms: OfferTerms): Promise<RentalOffer | undefined>
-  /** The cheapest or preferred that fit, at most `limit`; the terms of `ask` go before the filter's. A market that is down shortens the list. */
+  /**
+   * The cheapest or preferred that fit, at most `limit`; the terms of `ask` go before the filter's. A market that is down
+   * shortens the list.
+   * @throws ApiError where none that it may be is configured
+   */
   pick(filter: OfferFilter, ask: OfferTerms & { limit: number; without: readonly string[] }): Promise<RentalOffer[]>
   /** A machine of it was rented, or somebody else has it: where it has no other it is not offered for a minute. */
   taken(offerId: string): void
@@ -26,24 +38,31 @@ export interface OfferBookOptions {
   clock: Pick<Clock, 'now'>
   offers: Pick<Offers, 'snapshot'>
   markets: readonly MarketName[]
+  /** Of those the ones that the sandbox plays. @default none */
+  sandbox?: readonly string[]
 }
 
 /** As long as a list may be that still names it. */
 const takenMs = 60_000
 const maxTaken = 10_000
 
-export function createOfferBook({ clock, offers, markets }: OfferBookOptions): OfferBook {
+export function createOfferBook({ clock, offers, markets, sandbox = [] }: OfferBookOptions): OfferBook {
   const taken = new Map<string, { at: number; machines: number }>()
   const takenOf = (id: string) => {
     const known = taken.get(id)
     return known && clock.now() - known.at < takenMs ? known.machines : 0
   }
+  const rentalOffer = (found: PricedOffer): RentalOffer => ({
+    ...offerOf(found),
+    ...(sandbox.includes(found.offer.market) && { sandbox: true }),
+  })
   const isTaken = ({ id, replicas = 1 }: Offer) => takenOf(id) >= replicas
 
   return {
     async find(offerId, terms) {
-      const market = markets.find((name) => offerId.startsWith(`${name}:`))
+      const market = marketNames.find((name) => offerId.startsWith(`${name}:`))
       if (!market) return undefined
+      if (!markets.includes(market)) throw new ApiError('provider_not_configured')
       const snapshot = await offers.snapshot(market).catch((error) => {
         throw error instanceof UpstreamFailure ? toApiError(error) : error
       })
@@ -54,6 +73,7 @@ export function createOfferBook({ clock, offers, markets }: OfferBookOptions): O
     },
     async pick(filter, { limit, without, ...terms }) {
       const asked = markets.filter((name) => filter.market === undefined || filter.market === name)
+      if (asked.length === 0) throw new ApiError('provider_not_configured')
       const found = await Promise.allSettled(asked.map((name) => offers.snapshot(name)))
       const listed = found
         .flatMap((each) => (each.status === 'fulfilled' ? each.value.offers : []))
@@ -73,7 +93,7 @@ export function createOfferBook({ clock, offers, markets }: OfferBookOptions): O
 
 const byPrice = compareOffers('price')
 
-function rentalOffer({ offer, price }: PricedOffer): RentalOffer {
+function offerOf({ offer, price }: PricedOffer): RentalOffer {
   const { id, market, gpuModel, gpuCount, vramMib, hostId, location } = offer
   const { perHour: pricePerHour, parts, bid } = price
   return { id, market, gpuModel, gpuCount, vramMib, hostId, location, pricePerHour, stoppedPerHour: parts.disk, bid }

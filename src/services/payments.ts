@@ -20,6 +20,8 @@ export interface PaymentsOptions {
   credits: Credits
   /** Undefined: not configured. */
   stripe: Stripe | undefined
+  /** The sandbox plays Stripe. @default false */
+  sandbox?: boolean
   mode: Pick<WriteMode, 'readOnly'>
   metrics: Metrics
   log: Log
@@ -50,7 +52,7 @@ const askAgainForMs = 23 * 3_600_000
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export function createPayments(options: PaymentsOptions): Payments {
-  const { clock, random, newId, store, credits, stripe, mode, metrics, log } = options
+  const { clock, random, newId, store, credits, stripe, sandbox = false, mode, metrics, log } = options
 
   const configured = (): Stripe => {
     if (stripe) return stripe
@@ -137,7 +139,7 @@ export function createPayments(options: PaymentsOptions): Payments {
   return {
     async pay(order, onKnown = () => {}) {
       configured()
-      const { payment, isNew } = await store.begin({ ...order, id: newId() })
+      const { payment, isNew } = await store.begin({ ...order, id: newId(), sandbox })
       if (isNew) return ask(payment)
       if (!isSame(payment, order)) throw new ApiError('idempotency_mismatch')
       if (payment.state !== 'created') {

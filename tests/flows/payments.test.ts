@@ -80,6 +80,7 @@ describe('a card that pays', () => {
       amount: '25.00',
       currency: 'USD',
       created_at: expect.stringMatching(/Z$/),
+      sandbox: true,
     })
     expect(paid.headers.get('location')).toBe(`/api/v1/billing/payments/${paid.json.id}`)
     expect(await balance()).toBe(25_000_000)

@@ -17,6 +17,7 @@ import { deployments } from './migrations/0010-deployments.ts'
 import { priceHours } from './migrations/0011-price-hours.ts'
 import { bidsAndPreferences } from './migrations/0013-bids-and-preferences.ts'
 import { usageSums } from './migrations/0014-usage-sums.ts'
+import { sandbox } from './migrations/0015-sandbox.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -39,6 +40,7 @@ export const all: readonly Migration[] = [
   priceHours,
   bidsAndPreferences,
   usageSums,
+  sandbox,
 ]
 
 /** Any number, the same in every version of the gateway. */

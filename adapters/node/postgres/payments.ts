@@ -86,6 +86,7 @@ interface PaymentRow {
   amount: string
   currency: Payment['currency']
   payment_method: string
+  sandbox: boolean
   state: PaymentState
   intent_id: string | null
   decline_code: string | null
@@ -99,6 +100,7 @@ const toPayment = (row: PaymentRow): Payment => ({
   amount: Number(row.amount),
   currency: row.currency,
   paymentMethod: row.payment_method,
+  sandbox: row.sandbox,
   state: row.state,
   intentId: row.intent_id ?? undefined,
   declineCode: row.decline_code ?? undefined,
@@ -106,13 +108,14 @@ const toPayment = (row: PaymentRow): Payment => ({
 })
 
 const columns = (sql: Sql) => sql`
-  account_id, payment_id, idempotency_key, amount, currency, payment_method, state, intent_id, decline_code, created_at`
+  account_id, payment_id, idempotency_key, amount, currency, payment_method, sandbox, state, intent_id, decline_code,
+  created_at`
 
 /** Whoever began it asks for half a minute; the background begins after that. */
 const insertPayment = (sql: Sql, payment: NewPayment) => sql<PaymentRow[]>`
-  insert into payments (account_id, payment_id, idempotency_key, amount, currency, payment_method, ask_at)
+  insert into payments (account_id, payment_id, idempotency_key, amount, currency, payment_method, sandbox, ask_at)
   values (${payment.accountId}, ${payment.id}, ${payment.idempotencyKey}, ${payment.amount}, ${payment.currency},
-    ${payment.paymentMethod}, now() + interval '45 s')
+    ${payment.paymentMethod}, ${payment.sandbox ?? false}, now() + interval '45 s')
   on conflict (account_id, idempotency_key) do nothing
   returning ${columns(sql)}`
 
