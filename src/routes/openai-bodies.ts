@@ -89,8 +89,5 @@ export const statefulFamilies = [
   'videos',
 ]
 
-/** What a GET of an endpoint that creates would list: what the provider has stored of it. */
-export const storedLists = ['chat/completions']
-
 /** What this gateway does not offer, though nothing is kept. */
 export const notOffered = ['images/edits', 'images/variations']

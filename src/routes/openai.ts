@@ -25,7 +25,7 @@ import type { Models } from '../services/models.ts'
 import { rewriteBody } from '../services/rewrite-body.ts'
 import { rewriteForm } from '../services/rewrite-form.ts'
 import { refuseStoredState } from '../services/stored-state.ts'
-import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies, storedLists } from './openai-bodies.ts'
+import { type Asked, formBodies, jsonBodies, notOffered, statefulFamilies } from './openai-bodies.ts'
 import { parseOr400 } from './parse.ts'
 
 export interface OpenAiRouteOptions {
@@ -130,9 +130,6 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
     const message = `/v1/${family} keeps an account's state at the provider, which this gateway does not offer.`
     app.all(`/${family}`, refused(message))
     app.all(`/${family}/*`, refused(message))
-  }
-  for (const path of storedLists) {
-    app.get(`/${path}`, refused(`/v1/${path} takes POST. What the provider stores is not listed by this gateway.`))
   }
   for (const path of notOffered) app.all(`/${path}`, refused(`/v1/${path} is not offered by this gateway.`))
   return app
