@@ -15,7 +15,7 @@ import type { Preference } from './domain/preference.ts'
 import type { PriceAt } from './domain/price-history.ts'
 import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
-import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalState } from './domain/rental.ts'
+import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalSpec, RentalState } from './domain/rental.ts'
 import type { SignInSubject } from './domain/sign-in-delay.ts'
 import type {
   Position,
@@ -808,6 +808,7 @@ export interface RentalChange {
   reason?: EndReason | undefined
   /** Replaces the one before; the hold stays. */
   offer?: RentalOffer | undefined
+  spec?: RentalSpec | undefined
   tried?: readonly string[] | undefined
   marketId?: string | undefined
   endpoints?: readonly Endpoint[] | undefined
@@ -834,6 +835,8 @@ export interface HoldTerms {
 export type HoldRefusal =
   | { refused: 'credit'; asked: MicroUsd; spendable: MicroUsd; elsewhere: MicroUsd }
   | { refused: 'block'; block: LeaseBlock }
+  /** The account is closed, or the deployment it is for is gone or going: nobody would end it. */
+  | { refused: 'ended' }
 
 /** Models served on rented machines. Whoever changes one says which version he saw. Times are the caller's. */
 export interface Deployments {

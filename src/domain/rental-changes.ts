@@ -2,6 +2,15 @@
 import type { MicroUsd } from './money.ts'
 import { type EndReason, isFinal, type NewRental, type Rental, type RentalState, transitions } from './rental.ts'
 
+/**
+ * Whoever asks for one machine alone is at it himself: the background comes to it when he must have had his answer, and
+ * finds it abandoned. Any sooner it would take it from him between two of his steps.
+ */
+export const abandonedMs = 60_000
+
+const isAlone = ({ reservationId, deploymentId, replaces }: NewRental) =>
+  reservationId === undefined && deploymentId === undefined && replaces === undefined
+
 export function begunRental(rental: NewRental, hold: MicroUsd, at: Date): Rental {
   return {
     ...rental,
@@ -16,7 +25,7 @@ export function begunRental(rental: NewRental, hold: MicroUsd, at: Date): Rental
     startedAt: undefined,
     heardAt: undefined,
     endedAt: undefined,
-    dueAt: at,
+    dueAt: isAlone(rental) ? new Date(at.getTime() + abandonedMs) : at,
     failures: 0,
     hour: 0,
     held: hold,

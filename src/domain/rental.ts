@@ -110,6 +110,8 @@ export interface RentalSearch {
   filter: OfferFilter
   /** Machines of one group go to different hosts. */
   spread: boolean
+  /** An offer was named: what stands in for it has the very same GPU. The filter would take any whose name begins so. */
+  sameModel?: boolean | undefined
 }
 
 /** The offer it is, or is to be, rented by. */

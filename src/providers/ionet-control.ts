@@ -157,11 +157,16 @@ export function createIonetControl(options: ControlOptions): MarketControl {
     },
     async list(signal) {
       const machines = new Map<string, Machine>()
+      const seen = new Set<string>()
       for (let n = 1; n <= maxPages; n++) {
         const query = `page=${n}&page_size=${pageSize}&sort_by=created_at&sort_order=asc`
         const { data } = await call('GET', `${enterprise}/deployments?${query}`, { signal, read: expect(page) })
-        for (const each of data.deployments) machines.set(each.id, toMachine(each))
-        if (machines.size >= data.total) return [...machines.values()]
+        for (const each of data.deployments) {
+          seen.add(each.id)
+          // Those that have ended may stay in the list for good.
+          if (!isOver(each.status)) machines.set(each.id, toMachine(each))
+        }
+        if (seen.size >= data.total) return [...machines.values()]
         // Rows moved between the pages while they were read: this list lacks some.
         if (data.deployments.length < pageSize) throw new UpstreamFailure('poison')
       }

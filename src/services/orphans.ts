@@ -61,8 +61,9 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
     return (await control.list(nobody)).some((each) => each.id === id && each.label === label)
   }
 
-  async function destroy(machine: Machine) {
-    if (!(await isConfirmed(machine))) return
+  /** False: it is none of ours, or there no longer. */
+  async function destroy(machine: Machine): Promise<boolean> {
+    if (!(await isConfirmed(machine))) return false
     await control.destroy(machine.id, nobody)
     const perHour = machine.pricePerHour ?? 0
     saved += 24 * perHour
@@ -71,6 +72,7 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
       provider,
       detail: `${machine.id}, $${formatUsd(perHour)} an hour`,
     })
+    return true
   }
 
   function report({ id, label }: Machine) {
@@ -102,7 +104,7 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
           continue
         }
         const isOld = sighting.times >= 2 && listBegan.getTime() - sighting.firstSeenAt.getTime() >= apartMs
-        if (isOld && destroyed++ < maxDestroyed) await destroy(machine)
+        if (isOld && destroyed < maxDestroyed && (await destroy(machine))) destroyed++
       }
     },
   }

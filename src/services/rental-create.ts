@@ -64,12 +64,14 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
   }
 
   /** No dearer than what is held, so that nothing has to be asked of the account again. */
-  async function nextOffer({ spec, search, held }: Rental, tried: readonly string[], notOf?: MarketName) {
+  async function nextOffer({ spec, search, held, offer }: Rental, tried: readonly string[], notOf?: MarketName) {
     if (tried.length >= maxOffers) return undefined
-    const limit = Math.min(held, search.filter.maxPriceMicroUsd ?? held)
-    const filter = { ...search.filter, maxPriceMicroUsd: limit }
-    const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit: maxOffers, without: tried })
-    return found.find(({ market, pricePerHour }) => market !== notOf && pricePerHour <= held)
+    const dearest = Math.min(held, search.filter.maxPriceMicroUsd ?? held)
+    const filter = { ...search.filter, maxPriceMicroUsd: dearest }
+    const limit = search.sameModel ? Infinity : maxOffers
+    const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit, without: tried })
+    const fits = ({ gpuModel }: RentalOffer) => !search.sameModel || gpuModel === offer.gpuModel
+    return found.find((each) => each.market !== notOf && each.pricePerHour <= held && fits(each))
   }
 
   /** On to another offer, or the end of it. */

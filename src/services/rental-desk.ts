@@ -1,5 +1,5 @@
 /** What the rest of the gateway asks of rentals. */
-import type { MarketName } from '../domain/offer.ts'
+import { type MarketName, vramGb } from '../domain/offer.ts'
 import {
   type EndReason,
   endingBy,
@@ -81,10 +81,11 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
     const limit = spec.maxPrice ?? named.pricePerHour
     if (named.pricePerHour > limit)
       throw new ApiError('offer_gone', { message: 'That offer costs more than max_price.' })
-    const { market, gpuModel, gpuCount } = named
-    const filter = { market, gpuModel, gpuCount, maxPriceMicroUsd: limit }
-    const others = await offers.pick(filter, { ...terms, limit: maxOffers - 1, without: [offerId] })
-    return { search: { ...search, filter }, found: [named, ...others] }
+    const { market, gpuModel, gpuCount, vramMib } = named
+    const filter = { market, gpuModel, gpuCount, minVramGb: vramGb(vramMib), maxPriceMicroUsd: limit }
+    const others = await offers.pick(filter, { ...terms, limit: Infinity, without: [offerId] })
+    const same = others.filter((offer) => offer.gpuModel === gpuModel).slice(0, maxOffers - 1)
+    return { search: { ...search, filter, sameModel: true }, found: [named, ...same] }
   }
 
   const intent = (payer: Payer, order: RentOrder, search: RentalSearch, offer: RentalOffer): NewRental => ({
@@ -109,11 +110,14 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
   async function end(rental: Rental, reason: EndReason): Promise<Rental | undefined> {
     let seen: Rental | undefined = rental
     for (let n = 0; n < maxTries && seen; n++) {
-      if (isFinal(seen.state) || seen.state === 'ending') return undefined
+      if (isFinal(seen.state)) return undefined
+      const isEnding: boolean = seen.state === 'ending'
+      // What was lost is not replaced any more once nobody wants it.
+      if (isEnding && (!isWanted(seen.reason) || isWanted(reason))) return undefined
       const changed: Rental | undefined =
         seen.state === 'intended'
           ? await rentals.end(seen, { at: now(), state: 'gone', reason, settle: 0, refund: 0 })
-          : await rentals.change(seen, ending(seen, reason))
+          : await rentals.change(seen, isEnding ? { reason } : ending(seen, reason))
       if (changed) return changed
       seen = await rentals.find(rental.accountId, rental.id)
     }
@@ -136,14 +140,19 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
         if (created.rental.state === 'intended') await end(created.rental, 'not_created')
         throw created.failed
       }
+      // Somebody else has it, and sends nothing for it: it must not be told of as a machine.
+      if (created.rental.state === 'intended') {
+        await end(created.rental, 'not_created')
+        throw new ApiError('overloaded', { retryAfterMs: 1_000 })
+      }
       return created.rental
     },
     async begin(payer, order, count) {
       const { spec, search: asked } = order
       const filter = { ...asked.filter, maxPriceMicroUsd: lower(asked.filter.maxPriceMicroUsd, spec.maxPrice) }
       const search = { ...asked, filter }
-      // Some may be gone by the time they are asked for.
-      const limit = (asked.spread ? 4 : 1) * count + maxOffers
+      // Some may be gone by the time they are asked for; one host may have all of the cheapest.
+      const limit = asked.spread ? Infinity : count + maxOffers
       const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit, without: [] })
       const chosen = asked.spread ? oneOfEachHost(found) : found
       if (chosen.length < count) throw new ApiError('not_enough_offers')
@@ -167,6 +176,10 @@ function dearest(found: readonly RentalOffer[], count: number, { filter }: Renta
   const most = filter.preferred ? 2 * Math.max(...prices.slice(0, count)) : Number.POSITIVE_INFINITY
   return Math.max(...prices.filter((price) => price <= most))
 }
+
+/** By somebody: these are the reasons of those who do not. */
+const isWanted = (reason: EndReason | undefined) =>
+  reason !== 'owner' && reason !== 'group' && reason !== 'account_closed'
 
 const lower = (a: number | undefined, b: number | undefined) =>
   a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)

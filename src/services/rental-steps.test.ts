@@ -221,6 +221,92 @@ describe('by the second', () => {
   })
 })
 
+describe('a machine that is lost', () => {
+  it('is not replaced once its owner has ended it, and is gone for him', async () => {
+    const { rent, live, rows, desk, rentals, controls } = rentalWorld('vastai', offers)
+    const rental = await rent({ replace: true })
+    await desk.end(rental, 'host_lost')
+    const lost = await rentals.find(payer.accountId, rental.id)
+    expect(await desk.end(lost!, 'owner')).toMatchObject({ state: 'ending', reason: 'owner' })
+    // Nobody else's word takes that back, and once is enough.
+    const ended = await rentals.find(payer.accountId, rental.id)
+    expect(await desk.end(ended!, 'market_ended')).toBeUndefined()
+    expect(await desk.end(ended!, 'owner')).toBeUndefined()
+    await live(120_000, 5_000)
+    expect(rows()).toMatchObject([{ state: 'gone', reason: 'owner' }])
+    expect(controls.machines()).toEqual([])
+  })
+
+  it('is replaced at once or never', async () => {
+    const { rent, rows, desk, rentals, control, anotherPod, clock, pass } = rentalWorld('vastai', offers)
+    const rental = await rent({ replace: true })
+    const { begin } = rentals
+    let isPoor = true
+    const refusal = { refused: 'credit', asked: 1, spendable: 0, elsewhere: 0 } as const
+    rentals.begin = async (...asked) => (isPoor ? refusal : begin(...asked))
+    // Its bill is long in coming, and it is ended for as long.
+    control.bill = async () => undefined
+    const pod = anotherPod()
+    await desk.end(rental, 'host_lost')
+    for (let minute = 0; minute < 60; minute++) {
+      isPoor = minute < 5
+      await clock.advance(60_000)
+      await pass(pod.step())
+    }
+    expect(rows()).toMatchObject([{ id: rental.id, state: 'ending' }])
+  })
+
+  it('hands on what is left of its hours', async () => {
+    const { rent, live, rows, desk, rentals } = rentalWorld('vastai', offers)
+    const rental = await rent({ replace: true, maxHours: 2 })
+    await live(1.5 * hourMs, 60_000)
+    await desk.end((await rentals.find(payer.accountId, rental.id))!, 'host_lost')
+    await live(3 * hourMs, 60_000)
+    const [first, second] = rows()
+    expect(first).toMatchObject({ state: 'failed', reason: 'host_lost' })
+    expect(second).toMatchObject({ state: 'failed', reason: 'max_hours' })
+    const lasted = second!.endedAt!.getTime() - first!.startedAt!.getTime()
+    expect(lasted / hourMs).toBeGreaterThan(1.9)
+    expect(lasted / hourMs).toBeLessThan(2.1)
+  })
+
+  it('is over where its market shows it as failed for good and knows of none to destroy', async () => {
+    const { rent, watched, live, rows, control, spendable } = rentalWorld('ionet', [ionetOffer])
+    await rent({}, ionetOffer.id)
+    await watched(30_000)
+    const { list } = control
+    const failed = {
+      status: 'lost',
+      detail: 'failed',
+      endpoints: [],
+      startedAt: undefined,
+      pricePerHour: undefined,
+    } as const
+    control.destroy = async () => 'gone'
+    control.show = async (id) => ({ id, label: undefined, ...failed })
+    control.list = async (signal) => (await list(signal)).map((each) => ({ ...each, ...failed }))
+    await watched(90_000)
+    await live(hourMs, 60_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'host_lost', held: 0 }])
+    expect(spendable()).toBe(1e9 - rows()[0]!.settled)
+  })
+
+  it('a named one has the very same GPU stand in for it', async () => {
+    const [first, ...others] = offers
+      .slice(0, 3)
+      .map((offer, i) => ({ ...offer, gpuModel: i === 1 ? 'RTX 4090 D' : 'RTX 4090' }))
+    const { rent, controls } = rentalWorld('vastai', [
+      first!,
+      ...others.map((each) => ({ ...each, pricePerHour: first!.pricePerHour })),
+    ])
+    controls.raceOffer(first!.id.slice(7))
+    expect(await rent({}, first!.id)).toMatchObject({
+      state: 'starting',
+      offer: { id: others[1]!.id, gpuModel: 'RTX 4090' },
+    })
+  })
+})
+
 describe('hours ahead', () => {
   it('buys an hour at a time before it runs out, and settles each in full', async () => {
     const { rent, live, rows, desk, controls, spendable } = rentalWorld('ionet', [ionetOffer])

@@ -14,6 +14,7 @@ import {
   type Rental,
   shownStatus,
 } from '../domain/rental.ts'
+import { abandonedMs } from '../domain/rental-changes.ts'
 import type { Accounts, Clock, Log, Metrics, RentalChange, Rentals } from '../ports.ts'
 import type { MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -52,12 +53,12 @@ const maxAtOnce = 16
 const minuteMs = 60_000
 /** The next hour is held, or bought, so long before the one under way is over: longer than a pod that dies at it has it. */
 const aheadMs = 5 * minuteMs
-/** An intent that nobody has gone on with for so long has lost its pod. */
-const abandonedMs = minuteMs
 /** Tries at the same thing: what is not to be had is given up. */
 const maxCreateTries = 20
 /** A bill that is not drawn up yet is asked for soon at first, then now and then, and no more after two days. */
 const soonBillTries = 8
+/** At a machine that its market shows as failed and does not know, a minute apart in the end. */
+const lostTries = 10
 const billEveryMs = 15 * minuteMs
 const maxBillMs = 48 * 60 * minuteMs
 const restMs = 10_000
@@ -178,8 +179,11 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     // Where it is not known which machine it is, the lists tell, and whether there is one.
     if (!control || rental.marketId === undefined) return later(rental, minuteMs)
     await replace(rental)
-    await control.destroy(rental.marketId, stopping.signal)
-    if (await control.show(rental.marketId, stopping.signal)) return again(rental, { heardAt: now() })
+    const asked = await control.destroy(rental.marketId, stopping.signal)
+    const shown = await control.show(rental.marketId, stopping.signal)
+    // A market may go on showing one that failed, and knows of none to destroy: after some time that is its last word.
+    const isOver = asked === 'gone' && shown?.status === 'lost' && rental.failures >= lostTries
+    if (shown && !isOver) return again(rental, { heardAt: now() })
     const total = await totalOf(rental, control)
     if (total === undefined) {
       // The tries at ending it were other ones.
@@ -232,6 +236,9 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function replace(rental: Rental) {
     const isLost = rental.reason === 'host_lost' || rental.reason === 'market_ended'
     if (!isLost || !rental.spec.replace) return
+    // Its hours are those of whoever stands in for it, too.
+    const last = lastMomentOf(rental)
+    if (last !== undefined && last <= clock.wallNow()) return
     let { replacedBy } = rental
     if (replacedBy === undefined) {
       replacedBy = newId()
@@ -240,13 +247,18 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       Object.assign(rental, noted)
     }
     if ((await rentals.byIds([replacedBy])).length > 0) return
-    const { accountId, keyId, purseId, reservationId, deploymentId, spec, search } = rental
+    const { accountId, keyId, purseId, reservationId, deploymentId, search } = rental
+    const spec = { ...rental.spec, ...(last !== undefined && { maxHours: (last - clock.wallNow()) / 3_600_000 }) }
     const offer = await otherOffer(rental)
     const of = { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer }
     const successor: NewRental = { ...of, id: replacedBy, replaces: rental.id }
     const begun = await rentals.begin([{ rental: successor, hold: offer.pricePerHour }], await termsOf(rental))
     if (isRefusal(begun)) {
       log.warn('a lost machine is not replaced', { account_id: accountId, detail: `${rental.id}: ${reasonOf(begun)}` })
+      // Once and for all: nobody expects a machine hours later.
+      const noted = await rentals.change(rental, { spec: { ...rental.spec, replace: false } })
+      if (!noted) throw new Error('the rental was changed meanwhile')
+      Object.assign(rental, noted)
     }
   }
 

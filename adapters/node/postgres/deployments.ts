@@ -52,9 +52,11 @@ export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster,
 
     async remove(seen) {
       // Where COMMIT got no answer the next round finds it gone, or removes it.
-      const rows = await cluster.write('remove deployment', { accountId: seen.accountId }, (sql) =>
-        deleteSeen(sql, seen),
-      )
+      const rows = await cluster.write('remove deployment', { accountId: seen.accountId }, async (sql) => {
+        // Machines for it may be begun at this moment: then they are seen once this row can be had.
+        await lockSeen(sql, seen)
+        return deleteSeen(sql, seen)
+      })
       return rows.length > 0
     },
 
@@ -173,8 +175,15 @@ const updateSeen = (sql: Sql, seen: DeploymentSeen, change: DeploymentChange) =>
   returning ${columns(sql)}`
 }
 
+const lockSeen = (sql: Sql, { accountId, id }: DeploymentSeen) => sql`
+  select 1 from deployments where account_id = ${accountId} and deployment_id = ${id} for update`
+
 const deleteSeen = (sql: Sql, { accountId, id, version }: DeploymentSeen) => sql<object[]>`
   delete from deployments where account_id = ${accountId} and deployment_id = ${id} and version = ${version}
+    and not exists (
+      select 1 from rentals where rentals.account_id = ${accountId} and rentals.deployment_id = ${id}
+        and state not in ('gone', 'failed')
+    )
   returning deployment_id`
 
 /** What another pod is at is passed over. */

@@ -1,7 +1,7 @@
 /** Rentals, one row each. Whoever changes money locks the balance first, then the rental, as all do. */
 import { randomUUID } from 'node:crypto'
 import type { WindowLimits } from '../../../src/domain/guardrails.ts'
-import { isFinal, type Rental } from '../../../src/domain/rental.ts'
+import { isFinal, type NewRental, type Rental } from '../../../src/domain/rental.ts'
 import { begunRental, changedRental, endedRental, nextHourOf } from '../../../src/domain/rental-changes.ts'
 import type { Clock, HoldRefusal, HoldTerms, RentalSeen, Rentals } from '../../../src/ports.ts'
 import type { Sql } from './client.ts'
@@ -71,6 +71,7 @@ export function createRentals({ cluster, clock, windowLimits }: RentalsOptions):
         const [purse] = await selectPurse(sql, accountId)
         const there = await selectOwn(sql, accountId, ids)
         if (there.length > 0) return inOrder(ids, there.map(toRental))
+        if (await isEnded(sql, accountId, wanted)) return { refused: 'ended' } as const
         const total = wanted.reduce((sum, { hold }) => sum + hold, 0)
         const refusal = await refusalOf(sql, terms, total, purse, windowLimits)
         if (refusal) return refusal
@@ -188,6 +189,19 @@ async function refusalOf(
   const block = (await blockOf(sql, terms, purse, windowLimits))(asked)
   if (!block || (block.by === 'window' && purse.shadow)) return undefined
   return { refused: 'block', block }
+}
+
+/** Both rows stay as they are until what is begun is there to be seen: whoever ends them ends it with them. */
+async function isEnded(sql: Sql, accountId: string, wanted: readonly { rental: NewRental }[]): Promise<boolean> {
+  const [account] = await sql<{ open: boolean }[]>`
+    select closed_at is null as open from accounts where account_id = ${accountId} for share`
+  if (account?.open === false) return true
+  const ids = [...new Set(wanted.flatMap(({ rental }) => rental.deploymentId ?? []))]
+  if (ids.length === 0) return false
+  const rows = await sql`
+    select 1 from deployments
+    where account_id = ${accountId} and deployment_id = any(${ids}::uuid[]) and end_asked_at is null for share`
+  return rows.length < ids.length
 }
 
 function inOrder(ids: readonly string[], rentals: readonly Rental[]): Rental[] {
