@@ -174,10 +174,17 @@ async function run(config: Config) {
   })
   await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
   await gateway.stopMoney()
-  await Promise.all([http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
-  await Promise.all([storage.close(), shared?.close(), tracing?.close()])
+  await closeAll(log, [http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
+  await closeAll(log, [storage.close(), shared?.close(), tracing?.close()])
   log.flush()
   process.exit(0)
+}
+
+/** One that fails, as where the database is away or the disk full, keeps no other from its end. */
+async function closeAll(log: NodeLog, closing: readonly (Promise<unknown> | undefined)[]) {
+  for (const closed of await Promise.allSettled(closing)) {
+    if (closed.status === 'rejected') log.warn('not closed in order', { error: String(closed.reason) })
+  }
 }
 
 /** The first signal starts the drain; the second ends the process at once. */

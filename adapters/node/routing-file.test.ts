@@ -116,6 +116,7 @@ models: { "*": { targets: [ { provider: openai } ] } }
     [local(`\${FILED}`), 'uses FILED, and FILED_FILE=/none cannot be read'],
     [`a: &a [${'x,'.repeat(50)}]\nb: &b [${'*a,'.repeat(50)}]\nc: [${'*b,'.repeat(50)}]`, 'too many aliases'],
     [`a: ${'['.repeat(100_000)}`, 'this is not valid YAML'],
+    ['%YAML 1.1\n---\nproviders: &p [canary]\n<<: *p\n', 'this is not valid YAML (merge keys)'],
     [`# ${'x'.repeat(2 ** 20)}`, 'is larger than 1 MiB'],
   ]
   it.each(bad.map(([text, message]) => ({ text, message })))(

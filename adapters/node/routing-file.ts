@@ -94,9 +94,9 @@ export function watchRoutingFile(options: WatchOptions): RoutingFileWatch {
       refused = undefined
       onTable({ table, version: running })
     } catch (error) {
-      if (!(error instanceof RoutingError)) throw error
       refused = content.version
-      onRefused(error)
+      // Whatever is wrong with it, or with us: the one in use stays, and so does the process.
+      onRefused(error instanceof RoutingError ? error : new RoutingError(`cannot be taken: ${String(error)}`))
     }
   }
 
@@ -203,7 +203,14 @@ function parseYaml(text: string): unknown {
       }
     },
   })
-  return document.toJS({ maxAliasCount })
+  try {
+    return document.toJS({ maxAliasCount })
+  } catch (error) {
+    // The stack's end, or too many aliases: nobody writes such a file by hand.
+    if (error instanceof RangeError || error instanceof ReferenceError) throw error
+    // Of keys that are merged, the package says in plain errors what is wrong with them.
+    throw new RoutingError('this is not valid YAML (merge keys)')
+  }
 }
 
 function interpolate(value: unknown, variables: ReadonlyMap<string, string>): unknown {

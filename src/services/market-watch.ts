@@ -206,7 +206,8 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     },
     async stop({ timeoutMs }) {
       await atMost(clock, timeoutMs, background?.stop() ?? Promise.resolve())
-      await turns.endTurn(`market:${market}`, holder)
+      // Where it cannot be ended it runs out by itself.
+      await turns.endTurn(`market:${market}`, holder).catch(() => {})
     },
   }
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock as clock } from '../../../src/resilience/clock.ts'
 import { eventually } from '../../../tests/support/gateway.ts'
@@ -14,6 +16,70 @@ const kindOf = (call: Promise<unknown>) =>
     () => 'ok',
     ({ kind }) => kind as string,
   )
+
+/** As much of a Redis as a subscriber sees of one: what it answers to SUBSCRIBE, and when, is the test's. */
+async function startSubscribable() {
+  const sockets = new Set<Socket>()
+  let delayMs = 0
+  let subscriptions = 0
+  const answer = (socket: Socket, [command = '', channel = '']: string[]) => {
+    if (command === 'hello') return socket.write("-ERR unknown command 'HELLO'\r\n")
+    if (command === 'info') return socket.write('$9\r\nloading:0\r\n')
+    if (command !== 'subscribe') return socket.write('+OK\r\n')
+    subscriptions++
+    const reply = `*3\r\n$9\r\nsubscribe\r\n$${channel.length}\r\n${channel}\r\n:1\r\n`
+    const message = `*3\r\n$7\r\nmessage\r\n$${channel.length}\r\n${channel}\r\n$2\r\nhi\r\n`
+    return setTimeout(() => socket.write(reply + message), delayMs)
+  }
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('data', (data) => {
+      for (const command of data
+        .toString()
+        .split(/^\*\d+\r\n/m)
+        .slice(1)) {
+        answer(
+          socket,
+          command
+            .split('\r\n')
+            .filter((_, i) => i % 2 === 1)
+            .map((word, i) => (i === 0 ? word.toLowerCase() : word)),
+        )
+      }
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    subscriptions: () => subscriptions,
+    /** Every connection is lost, and from now on subscribing takes so long. */
+    restart(ms: number) {
+      delayMs = ms
+      for (const socket of sockets) socket.destroy()
+      sockets.clear()
+    },
+    close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+it('a Redis that takes longer to subscribe again than a command may is no end of the process', async () => {
+  const server = await startSubscribable()
+  const redis = await open({ url: server.url })
+  const heard: string[] = []
+  redis.subscribe('news', { onMessage: (message) => void heard.push(message), onGap() {} })
+  await eventually(() => heard.length > 0)
+  const before = server.subscriptions()
+  // A rejection that nobody takes fails the run.
+  server.restart(300)
+  await eventually(() => server.subscriptions() >= before + 4)
+  redis.close()
+  server.close()
+})
 
 describe('a single Redis', () => {
   let server: TestRedis

@@ -67,6 +67,8 @@ export function createRedis(options: RedisOptions): Redis {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    // Below, whenever it is ready. The driver's own leaves its failure to nobody, and that would end the process.
+    autoResubscribe: false,
     commandTimeout: commandTimeoutMs,
     connectTimeout: connectTimeoutMs,
     connectionName: 'aiserve-gpuproxy',
