@@ -229,6 +229,16 @@ test('without a server it is unreachable, at once; with one again it serves by i
   await database.ping(AbortSignal.timeout(5_000))
 })
 
+test('a server that accepts and closes, over and over, is unreachable in bounded time', async () => {
+  const road = createServer((socket) => socket.end())
+  road.listen(0, '127.0.0.1')
+  await once(road, 'listening')
+  const { port } = road.address() as AddressInfo
+  const options = { host: '127.0.0.1', port, clock: systemClock, connectTimeoutS: 0.2, statementTimeoutMs: 100 }
+  expect(await failure(connectPostgres(options))).toMatchObject({ reason: 'unreachable' })
+  road.close()
+})
+
 test('there is no database object without a server', async () => {
   const options = { host: '127.0.0.1', port: 1, clock: systemClock }
   expect(await failure(connectPostgres(options))).toMatchObject({ reason: 'unreachable', mayHaveRun: false })

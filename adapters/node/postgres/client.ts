@@ -126,11 +126,12 @@ export async function connectServer(
   settings: DatabaseOptions & typeof defaults,
 ): Promise<{ connections: Connections; limit: number }> {
   const addresses = settings.role === 'replica' ? [] : addressesOf(settings)
-  const address = addresses.length > 0 ? await findPrimary(settings, addresses) : undefined
+  const found = addresses.length > 0 ? await findPrimary(settings, addresses) : undefined
+  const address = found?.address
   if (addresses.length > 0 && !address) throw new DatabaseUnavailable('connect', 'unreachable')
   const connections = createConnections(settings, address)
   const first = connections.take()
-  const serverMax = await serverLimit(first)
+  const serverMax = await serverLimit(first, settings)
   connections.putBack(first)
   // Behind PgBouncer a connection here is not one at the server.
   const limit = settings.pgbouncer ? settings.max : Math.max(1, Math.min(settings.max, serverMax - spareConnections))
@@ -192,7 +193,7 @@ export function createDatabase(
       const stop = () => {
         stopTimer()
         stopTimer = clock.setTimer(cancelGraceMs, () => client.giveUp())
-        cancelled ??= work.cancel()
+        cancelled ??= work.cancel().catch(() => {})
       }
       const onAbort = () => {
         if (work.abandon) return work.abandon()
@@ -250,7 +251,7 @@ export function createDatabase(
     query: (label, signal, run) =>
       perform(label, signal, statementTimeoutMs + (pgbouncer ? 0 : answerGraceMs), ({ sql }) => {
         const result = run(sql)
-        return { result, cancel: () => cancelQuery(result), began: () => true }
+        return { result, cancel: () => cancelQuery(sql, result), began: () => true }
       }),
     transaction: <T>(
       label: string,
@@ -283,12 +284,19 @@ export function createDatabase(
   return database
 }
 
-async function serverLimit(client: Client): Promise<number> {
+/** The driver would try for ever at a server that accepts and closes, or that accepts and says nothing. */
+async function serverLimit(
+  client: Client,
+  { clock, connectTimeoutS, statementTimeoutMs }: DatabaseOptions & typeof defaults,
+): Promise<number> {
+  const cancel = clock.setTimer(connectTimeoutS * 1000 + statementTimeoutMs, () => client.giveUp())
   try {
     const [row] = await client.sql<{ limit: number }[]>`select current_setting('max_connections')::int as limit`
     return row?.limit ?? 0
   } catch (error) {
     client.giveUp()
     throw translate('connect', error, false)
+  } finally {
+    cancel()
   }
 }

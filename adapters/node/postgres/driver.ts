@@ -1,4 +1,5 @@
 /** One connection of postgres.js, and the places where the driver has to be handled with care. */
+import { connect } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import postgres from 'postgres'
 import { textArrays } from './text-array.ts'
@@ -114,25 +115,37 @@ export function addressesOf({ url, host = '', port = 5432 }: Pick<DriverOptions,
   })
 }
 
-/** What the driver's queries are made of. */
+/** What the driver keeps of a query: once it has been sent, by what its connection is known to the server. */
 interface OwnQuery {
-  state: object | null
-  canceller: ((query: unknown) => Promise<void>) | null
+  state: { pid: number; secret: number } | null
 }
 
+const cancelRequestCode = 80_877_102
+const cancelTimeoutMs = 1_000
+
 /**
- * Resolves when the server has taken note, or cannot. Not by the driver's own `cancel`: that leaves the promise to
- * nobody, so a server that could not be reached would end the process.
+ * Resolves when the server has taken note, or cannot: whoever cannot be asked to stop has stopped, or runs into the
+ * statement timeout. Not by the driver: it leaves the failure of it to nobody, so a server that could not be reached would
+ * end the process, and over TLS it never says that it is done. As libpq does, without TLS: a server takes it from anybody
+ * who knows the secret, which is good for nothing else.
+ * https://www.postgresql.org/docs/18/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
-export async function cancelQuery(query: Promise<unknown>): Promise<void> {
-  const own = query as unknown as OwnQuery
-  const { state, canceller } = own
+export async function cancelQuery(sql: postgres.Sql, query: Promise<unknown>): Promise<void> {
+  const { state } = query as unknown as OwnQuery
   // A statement that waits for its connection must not be cancelled: the driver would lose the connection. It is one
   // that the caller left, so it runs to its end.
-  if (state === null || canceller === null) return
-  own.canceller = null
-  // A server that cannot be asked to stop has stopped, or runs into the statement timeout.
-  await canceller(query).catch(() => {})
+  if (state === null) return
+  const request = Buffer.alloc(16)
+  for (const [i, word] of [request.length, cancelRequestCode, state.pid, state.secret].entries()) {
+    request.writeUInt32BE(word >>> 0, 4 * i)
+  }
+  const { path, host, port } = sql.options
+  const socket = connect(path ? { path } : { host: host[0]!, port: port[0]! })
+  socket.setTimeout(cancelTimeoutMs, () => socket.destroy())
+  socket.on('error', () => {})
+  socket.resume()
+  socket.write(request)
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()))
 }
 
 /** Does not settle when the connection is lost; `onLost` tells. */

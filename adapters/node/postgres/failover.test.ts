@@ -119,7 +119,8 @@ test('while the primary stands still, whoever waits is told within two seconds a
 test('behind a list of hosts writing goes on at the promoted standby, and what was written is there once', async () => {
   await note('before')
   await servers.caughtUp()
-  await servers.primary.kill()
+  await servers.primary.freeze()
+  await vi.waitFor(() => expect(note('waits')).rejects.toMatchObject({ reason: 'unreachable' }), patiently)
   const since = performance.now()
   await expect(note('without a primary')).rejects.toMatchObject({ reason: 'unreachable' })
   expect(performance.now() - since).toBeLessThan(300)
@@ -128,4 +129,21 @@ test('behind a list of hosts writing goes on at the promoted standby, and what w
   await vi.waitFor(async () => expect(await note('after')).toBe('written'), patiently)
   expect(performance.now() - promotedAt).toBeLessThan(5_000)
   expect([await notes('before', 'standby'), await notes('without a primary', 'standby')]).toEqual([1, 0])
+
+  // The one that was lost comes back and thinks that it is the primary still: it is left alone, also while the other is busy.
+  await servers.primary.thaw()
+  await servers.standby.freeze()
+  try {
+    await vi.waitFor(() => expect(note('late')).rejects.toMatchObject({ reason: 'unreachable' }), patiently)
+    // Looks at all of them have been made by then.
+    for (let i = 0; i < 20; i++) {
+      await note('to the old one').catch(() => {})
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  } finally {
+    await servers.standby.thaw()
+  }
+  await vi.waitFor(async () => expect(await note('back')).toBe('written'), patiently)
+  expect([await notes('to the old one'), await notes('back')]).toEqual([0, 0])
+  expect(await notes('back', 'standby')).toBe(1)
 })

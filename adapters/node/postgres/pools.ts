@@ -14,7 +14,7 @@ import {
 } from './client.ts'
 import type { Connections } from './connections.ts'
 import { addressesOf } from './driver.ts'
-import { findPrimary } from './primary.ts'
+import { findPrimary, timelineOf } from './primary.ts'
 
 export type PrimaryRole = Exclude<PoolRole, 'replica'>
 
@@ -30,6 +30,8 @@ export interface PoolsOptions extends Omit<DatabaseOptions, 'role'> {
 export interface Pools extends Record<PrimaryRole, Database> {
   /** Looks which of several servers is the primary now and goes there. False: there is none. */
   findPrimary(): Promise<boolean>
+  /** Of several servers, one that says this is a primary from before the last promotion that is known here. */
+  isOutdated(timeline: string): boolean
   /** Open connections. */
   open(): number
   close(options: { timeoutS: number }): Promise<void>
@@ -98,17 +100,27 @@ export async function connectPools(options: PoolsOptions): Promise<Pools> {
     ]),
   ) as Record<PrimaryRole, Database>
   const addresses = addressesOf(settings)
+  let latestTimeline = 0
   return {
     ...databases,
+    isOutdated(timeline) {
+      if (addresses.length === 0) return false
+      latestTimeline = Math.max(latestTimeline, timelineOf(timeline))
+      return timelineOf(timeline) < latestTimeline
+    },
     async findPrimary() {
       if (addresses.length === 0) return true
       const found = await findPrimary(
         { ...settings, connectTimeoutS: Math.min(1, settings.connectTimeoutS) },
         addresses,
+        latestTimeline,
       )
+      if (!found) return false
+      latestTimeline = found.timeline
       const { address } = connections
-      if (found && (found.host !== address?.host || found.port !== address?.port)) connections.moveTo(found)
-      return found !== undefined
+      const { host, port } = found.address
+      if (host !== address?.host || port !== address?.port) connections.moveTo(found.address)
+      return true
     },
     open: () => connections.size,
     async close(options) {

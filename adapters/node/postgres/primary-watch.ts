@@ -70,6 +70,8 @@ export function createPrimaryWatch({ pools, clock }: { pools: Pools; clock: Cloc
       if (error instanceof DatabaseUnavailable && error.reason === 'busy') return true
     }
     if (stopped) return true
+    // One that was failed over from and came back: whatever it says is not the log that others write.
+    if (seen && pools.isOutdated(seen.timeline)) seen = undefined
     if (!seen) answering.abort(new DatabaseUnavailable('wait for the primary', 'unreachable'))
     else if (answering.signal.aborted) answering = new AbortController()
     for (const hear of hearers) hear(seen)

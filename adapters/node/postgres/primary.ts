@@ -11,22 +11,26 @@ interface State {
   timeline: string | null
 }
 
+export const timelineOf = (name: string | null | undefined): number => Number.parseInt(name || '0', 16)
+
 /**
  * The primary among `addresses`; undefined = none answers as one. Of two that think they are (an old primary that was
- * started again after another was promoted) the one of the later timeline is right.
+ * started again after another was promoted) the one of the later timeline is right; one of an earlier timeline than
+ * `notBefore` never is, whoever else answers.
  */
 export async function findPrimary(
   options: DriverOptions & { clock: Clock },
   addresses: readonly Address[],
-): Promise<Address | undefined> {
+  notBefore = 0,
+): Promise<{ address: Address; timeline: number } | undefined> {
   const found = await Promise.all(
-    addresses.map(async (address) => ({ address, state: await ask(options, address).catch(() => undefined) })),
+    addresses.map(async (address) => {
+      const state = await ask(options, address).catch(() => undefined)
+      return state && !state.standby ? { address, timeline: timelineOf(state.timeline) } : undefined
+    }),
   )
-  const primaries = found.filter(({ state }) => state && !state.standby)
-  primaries.sort(
-    (a, b) => Number.parseInt(b.state?.timeline ?? '0', 16) - Number.parseInt(a.state?.timeline ?? '0', 16),
-  )
-  return primaries[0]?.address
+  const primaries = found.filter((each) => each !== undefined && each.timeline >= notBefore)
+  return primaries.sort((a, b) => b!.timeline - a!.timeline)[0]
 }
 
 async function ask(options: DriverOptions & { clock: Clock }, address: Address): Promise<State | undefined> {
