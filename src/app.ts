@@ -11,6 +11,7 @@ import type { Admission } from './middleware/admission.ts'
 import {
   type AuthenticateOptions,
   authenticate,
+  createStillGood,
   requireAdministrator,
   requireKeyManager,
   requireScope,
@@ -72,12 +73,12 @@ export interface AppOptions {
   preferences: PreferenceRouteOptions
   instances: InstanceRouteOptions
   reservations: ReservationRouteOptions
-  instanceProxy: InstanceProxyRouteOptions
+  instanceProxy: Omit<InstanceProxyRouteOptions, 'stillGood'>
   deployments: DeploymentRouteOptions
   route: RouteRouteOptions
   payments: PaymentRouteOptions
   webhooks: WebhookRouteOptions
-  admin: AdminRouteOptions
+  admin: Omit<AdminRouteOptions, 'stillGood'>
   billing: BillingRouteOptions
   guardrails: GuardrailRouteOptions
   receipts: ReceiptRouteOptions
@@ -134,6 +135,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/', consoleRoutes({ ...options.console, strangers }))
   app.route('/api/v1/auth', signInRoutes(options.signIn))
 
+  const stillGood = createStillGood(options.authenticate)
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
   app.use('/api/v1/*', guard(...known))
@@ -155,11 +157,11 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/api/v1/gpu/preferences', preferenceRoutes(options.preferences))
   app.route('/api/v1/gpu/instances', instanceRoutes(options.instances))
   app.route('/api/v1/gpu/reservations', reservationRoutes(options.reservations))
-  app.route('/api/v1/gpu/instances', instanceProxyRoutes(options.instanceProxy))
+  app.route('/api/v1/gpu/instances', instanceProxyRoutes({ ...options.instanceProxy, stillGood }))
   app.route('/api/v1/gpu/deployments', deploymentRoutes(options.deployments))
   app.route('/api/v1/route', routeRoutes(options.route))
   app.route('/api/v1/billing', paymentRoutes(options.payments))
-  app.route('/api/v1/admin', adminRoutes(options.admin))
+  app.route('/api/v1/admin', adminRoutes({ ...options.admin, stillGood }))
   app.route('/api/v1/admin', adminUsageRoutes(options.adminUsage))
   app.route('/api/v1/billing', billingRoutes(options.billing))
   app.route('/api/v1/guardrails', guardrailRoutes(options.guardrails))

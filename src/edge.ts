@@ -57,6 +57,13 @@ const always: Record<string, string> = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
 }
+/** Where the origin asks nobody who he is: a 200 from there says nothing of his credential. */
+const openPaths = ['/api/v1/health', '/api/v1/auth', '/api/v1/webhooks', '/api/v1/receipts/keys']
+const authenticates = ({ url }: Request) => {
+  const { pathname } = new URL(url)
+  const isOpen = openPaths.some((path) => pathname === path || pathname.startsWith(`${path}/`))
+  return !isOpen && (pathname.startsWith('/v1/') || pathname.startsWith('/api/v1/'))
+}
 const stored = new Set(['HIT', 'STALE', 'REVALIDATED'])
 const empty = new Set([101, 204, 205, 304])
 
@@ -79,12 +86,12 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
     const { body, isWhole } = await readBody(request)
     const next = async (asked: Request): Promise<Response> => {
       const response = await regions.send(regional(asked, body, visitor, context.address, id))
-      if (visitor.isMember && response.ok) accept(visitor.caller!)
+      if (visitor.isMember && response.ok && authenticates(asked)) accept(visitor.caller!)
       return response
     }
     const { upgrade } = Object.fromEntries(request.headers)
-    // A key is the origin's to know and to count, and a tunnel's answer is its own.
-    if (upgrade !== undefined || (visitor.caller !== undefined && !visitor.isMember) || !isWhole) {
+    // A key is the origin's to know and to count, a console's cookie too, and a tunnel's answer is its own.
+    if (upgrade !== undefined || (visitor.hasCredential && !visitor.isMember) || !isWhole) {
       return { response: await next(request), use: 'bypass' as const }
     }
     const { background } = context

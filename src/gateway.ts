@@ -155,6 +155,7 @@ const autoscalerDelayMs = 30_000
 const strangersPerMinute = 60
 /** The longest password, every character of it escaped, and what stands around it. */
 const strangersBodyBytes = 8 * 1024
+const strangersInFlight = 1_024
 
 export function createGateway(options: GatewayOptions): Gateway {
   const { config, version, providers, routing, sandbox, jwtSecret, ports } = options
@@ -533,6 +534,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
   })
   const readJson = createReadJson(bodies)
+  // Nobody who has a key can keep others from signing in.
+  const strangersBodies = createBodyBudget({
+    readBody: ports.readBody,
+    metrics,
+    maxInFlightBytes: strangersInFlight * strangersBodyBytes,
+  })
   const moneyCircuits = toStripe ? ['stripe'] : []
   const breakerNames = () => [...namedCircuits, ...moneyCircuits, ...namedTargets(router.table())]
 
@@ -626,7 +633,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       metrics,
     },
     addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
-    signIn: { signIn, readJson: createReadJson(bodies, strangersBodyBytes), trustedHops },
+    signIn: { signIn, readJson: createReadJson(strangersBodies, strangersBodyBytes), trustedHops },
     console: {
       files: ports.consoleFiles,
       signIn,

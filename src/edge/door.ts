@@ -19,6 +19,8 @@ export interface Visitor {
   caller: string | undefined
   /** The credential is an access token of ours, signed and not expired. */
   isMember: boolean
+  /** Something by which the origin may know who asks, whatever it is. */
+  hasCredential: boolean
 }
 
 export interface Door {
@@ -59,14 +61,15 @@ export function createDoor({ config, clock, newId, digest }: DoorOptions): Door 
       if (refusedBy)
         throw new ApiError('rate_limited', { message: 'Too many requests from your address.', retryAfterMs })
       const credential = credentialOf(request.headers)
-      if (credential === undefined) return { caller: undefined, isMember: false }
+      const hasCredential = mayKnow(request.headers)
+      if (credential === undefined) return { caller: undefined, isMember: false, hasCredential }
       const isMember = tokens !== undefined && looksLikeToken.test(credential)
       if (isMember && !(await tokens.verify(credential))) {
         throw new ApiError('invalid_credential', {
           message: 'This access token is not valid: altered, expired or revoked.',
         })
       }
-      return { caller: await digest(credential), isMember }
+      return { caller: await digest(credential), isMember, hasCredential }
     },
   }
 }
@@ -78,6 +81,10 @@ function checkSize({ url, headers }: Request) {
   if (bytes > maxHeaderBytes) throw new ApiError('invalid_header', { message: 'The headers are too large.' })
   if (Number(headers.get('content-length') ?? 0) > maxBodyBytes) throw new ApiError('body_too_large')
 }
+
+/** By any of these the origin may know who asks, however they are spelt: what it answers him is not for strangers. */
+const mayKnow = (headers: Headers) =>
+  headers.has('authorization') || headers.has('x-api-key') || /gpuproxy_session/i.test(headers.get('cookie') ?? '')
 
 function credentialOf(headers: Headers): string | undefined {
   const bearer = /^bearer +(\S.*)$/i.exec(headers.get('authorization') ?? '')

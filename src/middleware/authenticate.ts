@@ -23,7 +23,8 @@ export interface AuthenticateOptions {
 /** Nothing else can be one of our keys, so nothing else is worth a look-up. An access token is longer. */
 const plausibleKey = /^[\x21-\x7e]{20,200}$/
 
-export const authenticate = ({ principals, digest, ...options }: AuthenticateOptions): Check => {
+/** Who a credential stands for now. Of it nothing is kept but its digest. */
+function createFind({ principals, digest, ...options }: AuthenticateOptions) {
   const { accounts, sessions, tokens, keyUse } = options
 
   async function findByKey(key: string): Promise<Principal | null> {
@@ -39,6 +40,34 @@ export const authenticate = ({ principals, digest, ...options }: AuthenticateOpt
     return (await sessions.find(session.accountId, session.sessionId)) ?? null
   }
 
+  return (key: string, isKey: boolean) =>
+    principals.get(credentialKey(digest(key)), () => (isKey ? findByKey(key) : findByToken(key)))
+}
+
+/**
+ * For what stays open: whether its caller is still who he was, asked as often as one likes. A database that is away ends
+ * nothing.
+ */
+export function createStillGood(options: AuthenticateOptions) {
+  const find = createFind(options)
+  return (c: AppContext) => {
+    const key = credential(c)
+    const { role } = principalOf(c)
+    return async (): Promise<boolean> => {
+      try {
+        const { value } = await find(key, plausibleKey.test(key))
+        return value?.role === role
+      } catch {
+        return true
+      }
+    }
+  }
+}
+export type StillGood = ReturnType<typeof createStillGood>
+
+export const authenticate = (options: AuthenticateOptions): Check => {
+  const find = createFind(options)
+
   return function authenticate(c) {
     const key = credential(c)
     const isKey = plausibleKey.test(key)
@@ -50,7 +79,7 @@ export const authenticate = ({ principals, digest, ...options }: AuthenticateOpt
       // A cache on the way heeds `Authorization` by itself (RFC 9111, 3.5), and knows nothing of `x-api-key`.
       if (c.req.method !== 'POST') request.headers['cache-control'] = 'private'
     }
-    const found = principals.get(credentialKey(digest(key)), () => (isKey ? findByKey(key) : findByToken(key)))
+    const found = find(key, isKey)
     if (!(found instanceof Promise)) return admit(found)
     const unavailable = (cause: unknown) => {
       throw new ApiError('database_unavailable', {

@@ -16,8 +16,19 @@ export interface BodyBudget {
   read(c: AppContext, maxBytes: number): Promise<Uint8Array>
 }
 
+/** Of it, the most that one account may hold: bodies that come slowly hold it for as long as a request may take to come. */
+const ownShare = 0.75
+const strangers = ''
+
 export function createBodyBudget({ readBody, metrics, maxInFlightBytes }: BodyBudgetOptions): BodyBudget {
   let inFlightBytes = 0
+  const byOwner = new Map<string, number>()
+  const add = (owner: string, bytes: number) => {
+    inFlightBytes += bytes
+    const own = (byOwner.get(owner) ?? 0) + bytes
+    if (own === 0) byOwner.delete(owner)
+    else byOwner.set(owner, own)
+  }
 
   return {
     async read(c, maxBytes) {
@@ -28,20 +39,21 @@ export function createBodyBudget({ readBody, metrics, maxInFlightBytes }: BodyBu
       if (declared > maxBytes) throw tooLarge(maxBytes)
 
       // Reserved before reading: what is still arriving takes memory too.
-      if (inFlightBytes + declared > maxInFlightBytes) {
+      const request = c.get('request')
+      const owner = request.principal?.accountId ?? strangers
+      const most = owner === strangers ? maxInFlightBytes : Math.max(maxBytes, ownShare * maxInFlightBytes)
+      if (inFlightBytes + declared > maxInFlightBytes || (byOwner.get(owner) ?? 0) + declared > most) {
         metrics.count(instruments.requestsShed, { reason: 'bodies' })
         throw new ApiError('overloaded', { retryAfterMs: 1_000 })
       }
       let reserved = declared
-      inFlightBytes += reserved
-      c.get('request').onEnd(() => {
-        inFlightBytes -= reserved
-      })
+      add(owner, reserved)
+      request.onEnd(() => add(owner, -reserved))
       const bytes = await readBody(c.req.raw, c.env, maxBytes).catch((error) => {
         throw error instanceof ApiError && error.code === 'body_too_large' ? tooLarge(maxBytes) : error
       })
       // A body without a length was given the most it could take; a stream must not keep that until its end.
-      inFlightBytes -= reserved - bytes.length
+      add(owner, bytes.length - reserved)
       reserved = bytes.length
       return bytes
     },

@@ -72,11 +72,13 @@ export function createIdempotent(executions: Pick<KeyedExecutions, 'begin'>): Id
   const answerOnce = createKeyedAnswer()
 
   async function keyed<Body>(c: AppContext, key: string, body: KeyedBody<Body>, handle: Handle<Body>) {
-    const { accountId } = principalOf(c)
+    const { accountId, limits } = principalOf(c)
+    // What a key may not ask for it is not given either, by way of another key's answer.
+    const allowed = limits.key.models ? [limits.key.models.toSorted()] : []
     const value = await body.read(c)
     const { method, path } = c.req
     const digest = await sha256(JSON.stringify([method, routeOf(c), key]))
-    const fingerprint = await sha256(JSON.stringify([method, path, await body.digest(value)]))
+    const fingerprint = await sha256(JSON.stringify([method, path, await body.digest(value), ...allowed]))
     const request = c.get('request')
     const own: IdempotencyKey = { accountId, digest }
     const begun = await executions.begin(own, { requestId: request.id, fingerprint })

@@ -1,7 +1,7 @@
 /** What administrators see and set. Each change is logged with who made it. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { principalOf } from '../middleware/authenticate.ts'
+import { principalOf, type StillGood } from '../middleware/authenticate.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { Log, WriteMode, WriteModeStatus } from '../ports.ts'
@@ -16,6 +16,7 @@ export interface AdminRouteOptions {
   faults: Faults
   writeMode: WriteMode
   live: Live
+  stillGood: StillGood
   recent: RecentRequests
   readJson: ReadJson
   log: Log
@@ -71,7 +72,16 @@ export const requestsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })
 
-export function adminRoutes({ breakers, faults, writeMode, live, recent, readJson, log }: AdminRouteOptions) {
+export function adminRoutes({
+  breakers,
+  faults,
+  writeMode,
+  live,
+  stillGood,
+  recent,
+  readJson,
+  log,
+}: AdminRouteOptions) {
   const app = new Hono<AppEnv>()
 
   app.get('/breakers', (c) => respondJson(c, 200, { breakers: breakers.list().map(breakerOut) }))
@@ -85,7 +95,7 @@ export function adminRoutes({ breakers, faults, writeMode, live, recent, readJso
 
   app.get('/live', (c) => {
     const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' }
-    return respond(c, 200, headers, live.watch(c.req.raw.signal))
+    return respond(c, 200, headers, live.watch(c.req.raw.signal, stillGood(c)))
   })
   app.get('/requests', (c) => {
     const { q: text, limit } = parseOr400(requestsQuery, c.req.query(), 'invalid_query')

@@ -24,6 +24,9 @@ const forTheEdge = forAll('offers', 10)
 /** Queries whose meaning is remembered; the markets' lists are searched with the same few over and over. */
 const maxKnownQueries = 1_000
 
+/** `isOwn`: the account's, by a name that is none to others. */
+type OwnSearch = OfferSearch & { isOwn?: true }
+
 export interface GpuRouteOptions {
   offers: Offers
   preferences: Pick<SavedPreferences, 'find'>
@@ -31,14 +34,14 @@ export interface GpuRouteOptions {
 
 export function gpuRoutes({ offers, preferences }: GpuRouteOptions) {
   const app = new Hono<AppEnv>()
-  const known = new Map<string, OfferSearch>()
+  const known = new Map<string, OwnSearch>()
 
-  async function readSearch(c: AppContext, text: string): Promise<OfferSearch> {
+  async function readSearch(c: AppContext, text: string): Promise<OwnSearch> {
     const { preference, sort, limit, ...asked } = parseOr400(query, c.req.query(), 'invalid_query')
     const filter = await withPreference(preferences, principalOf(c).accountId, preference, filterOf(asked))
     const search = { filter, sort, limit, key: JSON.stringify([filter, sort, limit]) }
     // What a name stands for is each account's own, and may be another thing tomorrow.
-    if (preference !== undefined) return search
+    if (preference !== undefined) return { ...search, isOwn: true }
     if (known.size >= maxKnownQueries) known.clear()
     known.set(text, search)
     return search
@@ -49,8 +52,7 @@ export function gpuRoutes({ offers, preferences }: GpuRouteOptions) {
     const text = url.includes('?') ? url.slice(url.indexOf('?')) : ''
     const search = known.get(text) ?? (await readSearch(c, text))
     const { body, result } = await offers.search(search, wantsFresh(c))
-    // What a name stands for is each account's own.
-    const shared = text.includes('preference') ? {} : forTheEdge
+    const shared = search.isOwn ? {} : forTheEdge
     return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result, ...shared }, body)
   })
   return app

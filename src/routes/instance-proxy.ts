@@ -1,7 +1,7 @@
 /** What an instance serves, for its owner: by any method, and as a WebSocket. */
 import { Hono } from 'hono'
 import { ApiError } from '../errors.ts'
-import { principalOf } from '../middleware/authenticate.ts'
+import { principalOf, type StillGood } from '../middleware/authenticate.ts'
 import { type AppContext, type AppEnv, header, respond } from '../middleware/request-context.ts'
 import type { HttpReply, StreamBody } from '../ports.ts'
 import { headersForCaller, headersForMachine } from '../services/instance-headers.ts'
@@ -10,9 +10,10 @@ import type { InstanceProxy } from '../services/instance-proxy.ts'
 export interface InstanceProxyRouteOptions {
   proxy: InstanceProxy
   streamBody: StreamBody
+  stillGood: StillGood
 }
 
-export function instanceProxyRoutes({ proxy, streamBody }: InstanceProxyRouteOptions) {
+export function instanceProxyRoutes({ proxy, streamBody, stillGood }: InstanceProxyRouteOptions) {
   const app = new Hono<AppEnv>()
 
   app.all('/:id/proxy', async (c) => {
@@ -29,6 +30,7 @@ export function instanceProxyRoutes({ proxy, streamBody }: InstanceProxyRouteOpt
       port: portOf(header(c, 'x-gpuproxy-port')),
       signal: request.signal,
       onEnd: (fn: () => void) => request.onEnd(fn),
+      stillGood: stillGood(c),
     }
     if (upgrade === undefined) {
       const body = streamBody(c.req.raw, c.env, { idleMs: proxy.idleTimeoutMs })

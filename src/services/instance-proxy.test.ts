@@ -45,6 +45,7 @@ function world(
     port: undefined as number | undefined,
     signal: leaving.signal,
     onEnd() {},
+    stillGood: async () => true,
   }
   const ask = (own: Partial<typeof request> = {}, accountId = 'a', rentalId = id) =>
     proxy.ask(accountId, rentalId, { ...request, ...own, body: undefined })

@@ -33,6 +33,8 @@ export interface ProxyRequest extends Pick<HttpCall, 'method' | 'path' | 'header
   port: number | undefined
   /** When the answer has ended, in whatever way. */
   onEnd(fn: () => void): void
+  /** Whether the caller's credential is good, asked while it is open. */
+  stillGood: () => Promise<boolean>
 }
 
 type Body = AsyncIterable<Uint8Array>
@@ -75,12 +77,12 @@ export function createInstanceProxy(options: InstanceProxyOptions): InstanceProx
 
   /** What every call to a machine shares; it counts as open until the request has ended. */
   async function begin(kind: OpenKind, accountId: string, rentalId: string, request: ProxyRequest) {
-    const { method, path, headers, port, signal, onEnd } = request
+    const { method, path, headers, port, signal, onEnd, stillGood } = request
     const rental = await find(accountId, rentalId)
     if (!rental || rental.state === 'gone') throw new ApiError('instance_not_found')
     const endpoint = endpointOf(rental, port)
     if (rental.state !== 'running' || !endpoint) throw new ApiError('instance_not_running')
-    const open = openCalls.open(kind, rental, endpoint)
+    const open = openCalls.open(kind, rental, endpoint, stillGood)
     onEnd(open.end)
     const { origin } = endpoint
     const ends = AbortSignal.any([signal, open.signal])

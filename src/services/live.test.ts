@@ -30,7 +30,7 @@ function world() {
 
 test('tells rates by what was counted since the look before', async () => {
   const { clock, metrics, live, read } = world()
-  const watching = live.watch(new AbortController().signal)[Symbol.asyncIterator]()
+  const watching = live.watch(new AbortController().signal, async () => true)[Symbol.asyncIterator]()
   expect(await read(watching)).toMatchObject({ pod: 'pod-1', pods: 1 })
   metrics.count(instruments.httpRequests, { method: 'GET', route: '/x', status: '200' }, 6)
   metrics.count(instruments.httpRequests, { method: 'GET', route: '/x', status: '503' }, 2)
@@ -42,7 +42,7 @@ test('tells rates by what was counted since the look before', async () => {
 
 test('looks once for all who watch at the same time, and ends with the pod', async () => {
   const { clock, live, read, renders } = world()
-  const both = [0, 1].map(() => live.watch(new AbortController().signal)[Symbol.asyncIterator]())
+  const both = [0, 1].map(() => live.watch(new AbortController().signal, async () => true)[Symbol.asyncIterator]())
   await Promise.all(both.map(read))
   expect(renders()).toBe(1)
   const ends = both.map(read)
@@ -53,9 +53,22 @@ test('looks once for all who watch at the same time, and ends with the pod', asy
 
 test('refuses to be watched by very many, until one leaves', async () => {
   const { live, read } = world()
-  const watching = Array.from({ length: 32 }, () => live.watch(new AbortController().signal)[Symbol.asyncIterator]())
+  const watching = Array.from({ length: 32 }, () =>
+    live.watch(new AbortController().signal, async () => true)[Symbol.asyncIterator](),
+  )
   await Promise.all(watching.map(read))
-  const late = () => read(live.watch(new AbortController().signal)[Symbol.asyncIterator]())
+  const late = () => read(live.watch(new AbortController().signal, async () => true)[Symbol.asyncIterator]())
   await expect(late()).rejects.toMatchObject({ code: 'overloaded' })
   live.stop()
+})
+
+test('ends where its administrator is none any more', async () => {
+  const { clock, live, read } = world()
+  let isGood = true
+  const watching = live.watch(new AbortController().signal, async () => isGood)[Symbol.asyncIterator]()
+  expect(await read(watching)).toMatchObject({ pod: 'pod-1' })
+  isGood = false
+  const next = read(watching)
+  await clock.advance(2_000)
+  expect(await next).toBeUndefined()
 })

@@ -19,7 +19,8 @@ export interface LiveOptions {
 
 export interface Live {
   /** Server-sent events, until the signal or `stop`. @throws ApiError where too many watch */
-  watch(signal: AbortSignal): AsyncIterable<string>
+  /** Ends where the caller's credential is good no more, too. */
+  watch(signal: AbortSignal, stillGood: () => Promise<boolean>): AsyncIterable<string>
   stop(): void
 }
 
@@ -82,14 +83,14 @@ export function createLive({ clock, metrics, breakers, writeMode, version, pod }
   }
 
   return {
-    async *watch(signal) {
+    async *watch(signal, stillGood) {
       if (watchers >= maxWatchers) {
         throw new ApiError('overloaded', { message: `${maxWatchers} already watch this pod.`, retryAfterMs: 10_000 })
       }
       watchers++
       const either = AbortSignal.any([signal, stopping.signal])
       try {
-        while (!either.aborted) {
+        while (!either.aborted && (await stillGood())) {
           yield `data: ${await shared()}\n\n`
           await sleep(clock, everyMs, either).catch(() => {})
         }

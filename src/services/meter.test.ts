@@ -229,3 +229,22 @@ test('an answer that was given before is noted, and costs nothing', async () => 
 test('a name that no database stores is made one that it does', () => {
   expect(storable('a\0b\ud800c')).toBe('a�b�c')
 })
+
+test('who leaves before the provider says what it was has used what he was sent', async () => {
+  const { meter, end, metered } = await start()
+  meter.answeredBy(seller('first'))
+  await meter.reached(40)
+  end(499)
+  const { inputTokens } = await theEnd()
+  expect(metered.tokensUsed).toBe(inputTokens + 40)
+})
+
+test('what the provider says it was goes before what was counted', async () => {
+  const { meter, end, metered } = await start()
+  meter.answeredBy(seller('first'))
+  await meter.reached(3)
+  meter.usage({ inputTokens: 5, cachedInputTokens: 0, outputTokens: 7 })
+  await meter.reached(9)
+  end(200)
+  expect(metered.tokensUsed).toBe(12)
+})

@@ -105,12 +105,15 @@ export class Meter {
   private readonly stream: boolean
   private answered = false
   private counted = false
+  /** By its length. */
+  private readonly promptTokens: number
   constructor(request: MeteredRequest, job: Job, seller: Seller, operation: Operation, stream: boolean) {
     this.request = request
     this.job = job
     this.seller = seller
     this.operation = operation
     this.stream = stream
+    this.promptTokens = estimatedInput(job)
   }
 
   /** Who has begun to answer, or to go on with an answer. */
@@ -118,6 +121,8 @@ export class Meter {
     this.seller = seller
     this.answered = true
     this.delivered.usage = undefined
+    // Until the provider says what it was; whoever leaves before has used it all the same.
+    if (this.promptTokens > 0) this.request.tokensUsed = this.promptTokens
   }
 
   /** What has been delivered is good for nothing. */
@@ -128,6 +133,7 @@ export class Meter {
   /** So many pieces of text are about to go to the caller, in all. A promise is to be waited for before they do. */
   reached(outputTokens: number): Promise<void> | undefined {
     this.delivered.outputTokens = outputTokens
+    if (!this.delivered.usage && this.promptTokens > 0) this.request.tokensUsed = this.promptTokens + outputTokens
     return this.operation.mark(outputTokens)
   }
 

@@ -23,10 +23,15 @@ function world(own: Pick<OpenCallsOptions, 'max' | 'maxPerMachine'> = {}) {
     },
   }
   const calls = createOpenCalls({ clock, rentals, log, ...own })
-  const open = (id: string, kind: 'calls' | 'tunnels' = 'calls', own: Partial<Rental> = {}) => {
+  const open = (
+    id: string,
+    kind: 'calls' | 'tunnels' = 'calls',
+    own: Partial<Rental> = {},
+    stillGood = async () => true,
+  ) => {
     const rental = rentalOf(id, own)
     if (!there.has(id)) there.set(id, rental)
-    return calls.open(kind, rental, endpoint)
+    return calls.open(kind, rental, endpoint, stillGood)
   }
   const set = (id: string, own: Partial<Rental>) => void there.set(id, rentalOf(id, own))
   return { clock, calls, open, set, there, asked, warnings, goAway: (away: boolean) => (isAway = away) }
@@ -48,6 +53,19 @@ describe('what is open', () => {
     else there.delete('1')
     await clock.advance(2_000)
     expect(mine.signal.reason).toMatchObject({ code: 'instance_not_running' })
+    expect(other.signal.aborted).toBe(false)
+  })
+
+  test('is closed where its caller is none any more, and others stay', async () => {
+    const { clock, open } = world()
+    let isGood = true
+    const mine = open('1', 'tunnels', {}, async () => isGood)
+    const other = open('1', 'tunnels')
+    await clock.advance(2_000)
+    expect(mine.signal.aborted).toBe(false)
+    isGood = false
+    await clock.advance(2_000)
+    expect(mine.signal.reason).toMatchObject({ code: 'invalid_credential' })
     expect(other.signal.aborted).toBe(false)
   })
 

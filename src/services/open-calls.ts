@@ -1,6 +1,6 @@
 /**
  * What is open to rented machines, within bounds, and closed when the machine is its caller's no more: its rental has
- * ended, stopped or moved. All of them are looked at together, every two seconds while there are any.
+ * ended, stopped or moved; or when its caller is none any more. All of them are looked at together, every two seconds while there are any.
  */
 import { type Endpoint, type Rental, sameEndpoint } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
@@ -24,7 +24,12 @@ export interface OpenCalls {
    * The signal aborts with an ApiError when the call has to end. `end` is to be called when it has.
    * @throws ApiError `overloaded`
    */
-  open(kind: OpenKind, rental: Rental, endpoint: Endpoint): { signal: AbortSignal; end(): void }
+  open(
+    kind: OpenKind,
+    rental: Rental,
+    endpoint: Endpoint,
+    stillGood: () => Promise<boolean>,
+  ): { signal: AbortSignal; end(): void }
   counts(): [kind: OpenKind, count: number][]
   /** Ends them all. */
   stop(): void
@@ -34,6 +39,8 @@ interface Open {
   kind: OpenKind
   rentalId: string
   endpoint: Endpoint
+  /** Whether its caller may still do this. */
+  stillGood: () => Promise<boolean>
   controller: AbortController
 }
 
@@ -50,6 +57,11 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
   let isWatching = false
 
   async function look() {
+    await Promise.all(
+      Array.from(all, async ({ stillGood, controller }) => {
+        if (!(await stillGood())) controller.abort(new ApiError('invalid_credential'))
+      }),
+    )
     const ids = new Set(Iterator.from(all).map(({ rentalId }) => rentalId))
     // Without its rentals nobody can end one either: what is open stays so until the database is back.
     const found = await rentals.byIds([...ids]).catch((cause) => {
@@ -78,11 +90,11 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
   }
 
   return {
-    open(kind, { id: rentalId }, endpoint) {
+    open(kind, { id: rentalId }, endpoint, stillGood) {
       const isFull =
         count((open) => open.kind === kind) >= max[kind] || count((open) => open.rentalId === rentalId) >= maxPerMachine
       if (isFull) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
-      const open: Open = { kind, rentalId, endpoint, controller: new AbortController() }
+      const open: Open = { kind, rentalId, endpoint, stillGood, controller: new AbortController() }
       all.add(open)
       watch()
       return {

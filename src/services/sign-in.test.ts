@@ -95,6 +95,14 @@ describe('signing in', () => {
     expect(await world.users.passwordHash(accountId)).toBe(`1:${password}`)
   })
 
+  test('is no guess where the password could not be looked at', async () => {
+    beforeCheck = () => Promise.reject(new Error('busy'))
+    for (let i = 0; i < 30; i++) await expect(enter()).rejects.toThrow('busy')
+    beforeCheck = async () => {}
+    expect(await enter()).toMatchObject({ user: { accountId } })
+    expect(givenBack).toHaveLength(31)
+  })
+
   test('with a password that is changed meanwhile does not succeed, whether or not it is hashed anew', async () => {
     for (const raised of [1, 2]) {
       cost = raised

@@ -67,9 +67,15 @@ export function createSignIn(options: SignInOptions): SignIn {
       told('delayed')
       throw new ApiError('too_many_sign_ins', { retryAfterMs: waitMs })
     }
-    const found = await check()
-    if (found !== undefined) await attempts.giveBack(subjects)
-    return found
+    try {
+      const found = await check()
+      if (found !== undefined) await attempts.giveBack(subjects)
+      return found
+    } catch (error) {
+      // It could not be looked at, so it was no guess.
+      await attempts.giveBack(subjects).catch(() => {})
+      throw error
+    }
   }
 
   async function tokensFor({ refreshToken, ...session }: RefreshedSession): Promise<Tokens> {

@@ -7,7 +7,14 @@ import type { LimitSettings } from '../../src/domain/principal.ts'
 import type { Idempotency } from '../../src/ports.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { eventually, readSse, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import {
+  eventually,
+  readSse,
+  startTestGateway,
+  type TestGateway,
+  type TestGatewayOptions,
+  testAccountId,
+} from '../support/gateway.ts'
 import { type HeldProvider, startHeldProvider } from '../support/held-provider.ts'
 
 const chat = '/v1/chat/completions'
@@ -56,6 +63,17 @@ interface Sending {
 }
 const codeOf = async (response: Response) => ((await response.json()) as { error: { code: string } }).error.code
 const isReplay = (response: Response) => response.headers.get('idempotent-replayed') === 'true'
+
+test('a key that may not use the model is not given what another key of its account has had', async () => {
+  const limitedKey = 'ak_live_samesamesamesamesamesame0001'
+  const [accountId, keyId] = [testAccountId, '00000000-0000-7000-8000-00000000002b']
+  const limits = { key: { models: ['another'] }, account: {} }
+  gateway.accounts.add(limitedKey, { accountId, keyId, role: 'user', scopes: ['inference'], limits })
+  await (await send()).text()
+  const refused = await send(ask, { headers: { authorization: `Bearer ${limitedKey}` } })
+  expect(refused.status).toBeGreaterThanOrEqual(400)
+  expect(isReplay(refused)).toBe(false)
+})
 
 describe('the same key and the same request', () => {
   test('are answered from what was executed once, with the same status, body and words about it', async () => {

@@ -57,6 +57,14 @@ test('is saved, shown, listed, replaced and deleted', async () => {
   }
 })
 
+test('what it finds is for no cache that others share, however its name is spelt', async () => {
+  await ask('PUT', 'preferences/cards', cards)
+  const forCaches = async (query: string) =>
+    (await gateway.get(`/api/v1/gpu/offers?${query}`)).headers.get('cdn-cache-control')
+  expect(await forCaches('limit=5')).toContain('public')
+  for (const name of ['preference', '%70reference', 'p%72eference']) expect(await forCaches(`${name}=cards`)).toBe(null)
+})
+
 test.each([
   [{ models: [] }, 'models'],
   [{ models: ['H100'], prefers: 1 }, 'prefers'],

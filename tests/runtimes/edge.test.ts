@@ -95,6 +95,37 @@ describe.each([
       expect([key.status, key.headers.get('x-edge-cache')]).toEqual([200, 'BYPASS'])
     })
 
+    test('keeps nothing for strangers that the origin said to somebody, however he said who he is', async () => {
+      const call = caller(gateway.url)
+      const { token } = await newPerson(call)
+      const path = '/api/v1/gpu/offers?limit=9'
+      for (const headers of [
+        { cookie: `gpuproxy_session=${token}`, 'x-gpuproxy-console': '1' },
+        { authorization: `Bearer  \t${testKey}` },
+        { authorization: `bearer \t ${testKey}` },
+      ]) {
+        const known = await get(path, headers as unknown as Record<string, string>)
+        await known.text()
+        expect(known.headers.get('x-edge-cache')).toBe('BYPASS')
+        expect((await get(path)).status).toBe(401)
+      }
+    })
+
+    test('takes no answer for its word on a token where the origin asks nobody who he is', async () => {
+      const call = caller(gateway.url)
+      const person = await newPerson(call)
+      const headers = { authorization: `Bearer ${person.token}` }
+      const path = '/api/v1/gpu/offers?limit=8'
+      await (await get(path, headers)).text()
+      await (await again(path, headers, 'HIT')).text()
+      expect((await call('POST', '/api/v1/auth/logout', undefined, { token: person.token })).status).toBeLessThan(300)
+      // Five seconds later it has to ask again; meanwhile a page for all is no word on who this is.
+      await expect.poll(async () => (await get(path, headers)).status, { timeout: 15_000, interval: 200 }).toBe(401)
+      expect((await get('/livez', headers)).status).toBe(200)
+      expect((await get('/openapi.json', headers)).status).toBe(200)
+      expect((await get(path, headers)).status).toBe(401)
+    })
+
     test('refuses a token that is not good, without asking the origin', async () => {
       const requests = () => gateway.log.filter(({ message }) => message === 'request').length
       const clock = { wallNow: () => Date.now() - 48 * 3_600_000 }

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { createBodyBudget } from './body-budget.ts'
+import type { AppContext } from './request-context.ts'
+
+const mb = 1_048_576
+
+function world() {
+  const bodies = createBodyBudget({
+    readBody: () => new Promise(() => {}),
+    metrics: new FakeMetrics(),
+    maxInFlightBytes: 100 * mb,
+  })
+  /** A body that is sent slowly: what it may hold is held until `end`. */
+  const send = (accountId: string | undefined, bytes: number) => {
+    const endings: (() => void)[] = []
+    const request = { principal: accountId && { accountId }, onEnd: (fn: () => void) => void endings.push(fn) }
+    const c = { env: { headers: { 'content-length': String(bytes) } }, req: { raw: {} }, get: () => request }
+    const reading = bodies.read(c as unknown as AppContext, 20 * mb)
+    const end = () => {
+      for (const fn of endings) fn()
+    }
+    return { refused: Promise.race([reading, Promise.resolve('held')]), end }
+  }
+  return send
+}
+
+test('one account cannot hold all of it, and holds what it may again once a body is gone', async () => {
+  const send = world()
+  const own = []
+  for (let i = 0; i < 5; i++) own.push(send('greedy', 15 * mb))
+  await Promise.all(own.map(async ({ refused }) => expect(await refused).toBe('held')))
+  await expect(send('greedy', mb).refused).rejects.toMatchObject({ code: 'overloaded' })
+  expect(await send('other', 20 * mb).refused).toBe('held')
+  await expect(send('third', 6 * mb).refused).rejects.toMatchObject({ code: 'overloaded' })
+  own[0]!.end()
+  expect(await send('greedy', 10 * mb).refused).toBe('held')
+})
