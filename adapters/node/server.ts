@@ -43,6 +43,8 @@ const connectionLimits = {
 /** Of the drain's time, what is kept for telling the streams that outlast it. */
 const farewellMs = 5_000
 const pollMs = 20
+/** Longest wait for connections that have been closed to be gone. */
+const closeMs = 2_000
 const headersTimeoutMs = 10_000
 /** What a refused caller has to take the answer. */
 const refusalMs = 5_000
@@ -135,7 +137,8 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
         await emptied(server, gateway, Math.min(timeoutMs, farewellMs))
       }
       server.closeAllConnections()
-      await closed
+      // What was joined with a machine is no connection of the server's any more, and is ended by whoever joined it.
+      await Promise.race([closed, sleep(closeMs, undefined, { ref: false })])
     },
   }
 }

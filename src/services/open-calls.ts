@@ -55,6 +55,7 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
       .filter(holds)
       .reduce((sum) => sum + 1, 0)
   let isWatching = false
+  let isStopped = false
 
   async function look() {
     await Promise.all(
@@ -93,7 +94,7 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
     open(kind, { id: rentalId }, endpoint, stillGood) {
       const isFull =
         count((open) => open.kind === kind) >= max[kind] || count((open) => open.rentalId === rentalId) >= maxPerMachine
-      if (isFull) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
+      if (isFull || isStopped) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
       const open: Open = { kind, rentalId, endpoint, stillGood, controller: new AbortController() }
       all.add(open)
       watch()
@@ -108,6 +109,7 @@ export function createOpenCalls(options: OpenCallsOptions): OpenCalls {
     },
     counts: () => openKinds.map((kind) => [kind, count((open) => open.kind === kind)]),
     stop() {
+      isStopped = true
       const stopping = new ApiError('stream_interrupted', { message: 'The gateway is stopping. Ask again.' })
       for (const { controller } of all) controller.abort(stopping)
     },

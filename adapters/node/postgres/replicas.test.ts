@@ -8,6 +8,7 @@ import { createAccounts } from './accounts.ts'
 import type { PoolRole } from './client.ts'
 import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
 import { migrate } from './migrations.ts'
+import { createReplicas } from './replicas.ts'
 
 let servers: ReplicatedPostgres
 const opened: ConnectedCluster[] = []
@@ -138,6 +139,30 @@ test('a write by another pod is seen within a second', async () => {
   await there.accounts.createApiKey(accountId, newKey)
   await vi.waitFor(async () => expect(await here.accounts.listApiKeys(accountId)).toHaveLength(1), patiently)
   expect(performance.now() - since).toBeLessThan(2_000)
+})
+
+test('after a promotion a replica is asked again once it is seen to go on: its position may be of a log that has ended', async () => {
+  const { user, database } = servers.primary.connection
+  const replicas = createReplicas({
+    clock: systemClock,
+    names: [servers.standby.name],
+    connection: { user, database },
+  })
+  const look = (timeline: string) =>
+    replicas.seen({ startedAt: systemClock.now(), lsn: 1, timeline, settings: {}, writes: [] })
+  replicas.start()
+  await vi.waitFor(() => {
+    look('00000001')
+    expect(replicas.next(0)).toBeDefined()
+  }, patiently)
+  look('00000002')
+  expect(replicas.next(0)).toBeUndefined()
+  await vi.waitFor(async () => {
+    await servers.primary.sql`select pg_logical_emit_message(true, 'test', 'something happens')`
+    look('00000002')
+    expect(replicas.next(0)).toBeDefined()
+  }, patiently)
+  await replicas.close({ timeoutS: 1 })
 })
 
 test("a replica's no is checked once on the primary", async () => {

@@ -55,6 +55,8 @@ export function createReplicas(options: {
     let replayLsn = -1
     let measuredAt = -Infinity
     let suspected = false
+    /** Since another server was promoted: where it stood when it was first asked after that; null = not asked yet. */
+    let doubtedAt: number | null | undefined
     let answering = new AbortController()
     let stopped = false
     let cancel = () => {}
@@ -77,6 +79,8 @@ export function createReplicas(options: {
         // A replica that was promoted is none.
         if (!row || row.lsn === null) return
         replayLsn = Number(row.lsn)
+        if (doubtedAt === null) doubtedAt = replayLsn
+        else if (doubtedAt !== undefined && replayLsn > doubtedAt) doubtedAt = undefined
         measuredAt = startedAt
         suspected = false
         if (answering.signal.aborted) answering = new AbortController()
@@ -85,7 +89,7 @@ export function createReplicas(options: {
       }
     }
 
-    const replica: Replica & { start(): void; stop(): void; reached(lsn: number): boolean } = {
+    const replica: Replica & { start(): void; stop(): void; reached(lsn: number): boolean; doubt(): void } = {
       name,
       get database() {
         return database
@@ -93,6 +97,7 @@ export function createReplicas(options: {
       inRotation: () =>
         database !== undefined &&
         !suspected &&
+        doubtedAt === undefined &&
         samples.length > 0 &&
         clock.now() - measuredAt <= maxAgeMs &&
         lagS() <= maxLagS,
@@ -101,6 +106,10 @@ export function createReplicas(options: {
       answering: () => answering.signal,
       suspect() {
         suspected = true
+      },
+      /** Its position may be one of a log that has ended: it is used again once it is seen to go on. */
+      doubt() {
+        doubtedAt = null
       },
       start() {
         measure()
@@ -131,8 +140,11 @@ export function createReplicas(options: {
     },
     seen(look) {
       if (!look) return
-      // Positions of a lost primary may lie beyond those of the new one.
-      if (look.timeline !== timeline) samples.length = 0
+      // Positions of a lost primary may lie beyond those of the new one, also those that a replica has got to.
+      if (look.timeline !== timeline) {
+        samples.length = 0
+        if (timeline !== '') for (const member of members) member.doubt()
+      }
       timeline = look.timeline
       samples.push({ at: look.startedAt, lsn: look.lsn })
       if (samples.length > maxSamples) samples.shift()
