@@ -35,7 +35,7 @@ import { version } from './version.ts'
 import { printWelcome } from './welcome.ts'
 
 const random = Math.random
-/** What is not settled by then is at the next start. */
+/** At least, after a drain that took all of its time. What is not settled by then is at the next start. */
 const settleTimeoutMs = 5_000
 
 try {
@@ -167,12 +167,14 @@ async function run(config: Config) {
 
   const signal = await stopSignal
   log.info('stopping', { signal })
+  const drainEnds = clock.now() + config.DRAIN_TIMEOUT
   stopWatching.abort()
   await server.drain({
     delayMs: signal === 'SIGINT' ? 0 : config.DRAIN_DELAY,
     timeoutMs: config.DRAIN_TIMEOUT,
   })
-  await gateway.settleLedger({ timeoutMs: settleTimeoutMs })
+  // The rest of the drain's time, where the database is away: the journal may go with the pod.
+  await gateway.settleLedger({ timeoutMs: Math.max(settleTimeoutMs, drainEnds - clock.now()) })
   await gateway.stopMoney()
   await closeAll(log, [http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
   await closeAll(log, [storage.close(), shared?.close(), tracing?.close()])

@@ -110,6 +110,8 @@ export interface StorageOptions {
 }
 
 const closeTimeoutS = 5
+/** Of a migration by the operator's tool: a Job has half an hour for it. */
+const jobStatementMs = 25 * 60_000
 
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
   const { clock, random, log, metrics, pods, tracing, beside = false } = options
@@ -135,7 +137,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
   })
   const { pools, replicas } = cluster
   const database = pools.general
-  await migrate({ database, log })
+  await migrate({ database, log, ...(beside && { statementTimeoutMs: jobStatementMs }) })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
   const receiptKey = await loadReceiptKey(database)
   const credits = createCredits({ cluster })
@@ -238,7 +240,11 @@ async function findServer(
   beside: boolean,
 ): Promise<{ connection: Partial<DatabaseOptions>; stop(): Promise<void> }> {
   const ssl = config.DB_SSLMODE
-  if (config.DATABASE_URL) return { connection: { url: config.DATABASE_URL }, stop: async () => {} }
+  if (config.DATABASE_URL) {
+    // What the URL says of it goes before.
+    const isSaid = /[?&]ssl(?:mode)?=/.test(config.DATABASE_URL)
+    return { connection: { url: config.DATABASE_URL, ...(!isSaid && { ssl }) }, stop: async () => {} }
+  }
   if (config.DB_HOST) {
     const { DB_HOST: host, DB_PORT: port, DB_NAME: database, DB_USER: user, DB_PASSWORD: password } = config
     return { connection: { host, port, database, user, ssl, ...(password && { password }) }, stop: async () => {} }

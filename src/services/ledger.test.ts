@@ -135,6 +135,42 @@ test('a primary that takes long to come is offered it, too', async () => {
   expect(stored.size).toBe(0)
 })
 
+test('a pod that ends enters what is left although nothing may be written: read-only is about callers', async () => {
+  mode.readOnly = true
+  const ledger = create()
+  note(ledger, 3)
+  await clock.advance(60_000)
+  expect(stored.size).toBe(0)
+  await ledger.stop({ timeoutMs: 1_000 })
+  expect(stored.size).toBe(3)
+})
+
+test('a pod that ends waits for a database that is away, and says what is left where it does not come', async () => {
+  const ledger = create()
+  note(ledger, 3)
+  let isAway = true
+  const { getMockImplementation } = record
+  const enter = getMockImplementation()!
+  record.mockImplementation(async (group) => {
+    if (isAway) throw new Error('away')
+    return enter(group)
+  })
+  const stopped = ledger.stop({ timeoutMs: 60_000 })
+  await clock.advance(20_000)
+  isAway = false
+  await clock.advance(1_000)
+  await stopped
+  expect(stored.size).toBe(3)
+
+  isAway = true
+  const other = create()
+  note(other, 2, 3)
+  const late = other.stop({ timeoutMs: 5_000 })
+  await clock.advance(5_000)
+  await late
+  expect(log.error).toHaveBeenCalledWith('ledger events stay in the journal', { detail: expect.stringMatching(/^2:/) })
+})
+
 describe('what is lost is counted and logged:', () => {
   test('lines that were torn', () => {
     journal = { ...createMemoryJournal(), lost: 2 }

@@ -9,6 +9,7 @@ import type { Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Journal, LedgerStore, Log, Metrics, WriteMode } from '../ports.ts'
 import { createBackoff } from '../resilience/backoff.ts'
+import { sleep } from '../resilience/clock.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { createPurses, type Purse, type Purses } from './purses.ts'
 
@@ -45,7 +46,7 @@ export interface Ledger {
   readonly full: boolean
   /** Resolves when all that is in the journal now is in the books. */
   entered(signal: AbortSignal): Promise<void>
-  /** Enters what is left, for as long as that makes progress and at most so long, and gives credit back. */
+  /** Enters what is left, which is tried for at most so long, and gives credit back. */
   stop(options: { timeoutMs: number }): Promise<void>
 }
 
@@ -136,6 +137,7 @@ const groupSize = 500
 const groupEveryMs = 50
 /** While nothing may be written. */
 const pausedMs = 500
+const stopRetryMs = 200
 /**
  * Replication is a moment late, so a promoted standby may lack the groups that its primary took last: they are told
  * again. Those of so long are kept for that, and at most so many events; while the primary does not answer none is too
@@ -223,11 +225,13 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   async function run(): Promise<void> {
+    // A pod that ends tries all the same: read-only is about callers, and its journal may go with it.
+    const isPaused = () => mode.readOnly && !stopped
     try {
-      if (mode.readOnly) return wakeIn(pausedMs)
+      if (isPaused()) return wakeIn(pausedMs)
       await tellAgain()
       while (journal.pending > 0) {
-        if (mode.readOnly) return wakeIn(pausedMs)
+        if (isPaused()) return wakeIn(pausedMs)
         if (!(await enterGroup())) return
         if (journal.pending < groupSize && !stopped && waiting.length === 0) break
       }
@@ -364,13 +368,21 @@ export function createLedger(options: LedgerOptions): Ledger {
       const late = new Promise<void>((resolve) => {
         cancelTimer = clock.setTimer(timeoutMs, resolve)
       })
+      const isLate = new AbortController()
+      void late.then(() => isLate.abort())
       const all = async () => {
         await entering
-        await enter()
-        if (journal.pending === 0) await purses.stop()
+        for (await enter(); journal.pending > 0; await enter()) await sleep(clock, stopRetryMs, isLate.signal)
+        await purses.stop()
       }
-      await Promise.race([all(), late])
+      // The sleep of one that is late.
+      await Promise.race([all().catch(() => {}), late])
       cancelTimer()
+      if (journal.pending > 0) {
+        log.error('ledger events stay in the journal', {
+          detail: `${journal.pending}: keep DATA_DIR, and start on it again`,
+        })
+      }
     },
   }
 }

@@ -382,7 +382,9 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       end(failure.class)
       span?.end(failure.class)
       tell(failureClasses[failure.class].verdict, failure.details.retryAfterMs)
-      if (failure.class === 'config') metrics.count(instruments.credentialRejected, { upstream: upstream.name })
+      // A 403 may be about this one request: a model that the operator's account has no access to, asked for by anybody.
+      const isOurs = failure.class === 'quota' || (failure.class === 'config' && failure.details.status !== 403)
+      if (isOurs) metrics.count(instruments.credentialRejected, { upstream: upstream.name })
       signal.removeEventListener('abort', onAbort)
       release()
       return failure

@@ -93,8 +93,31 @@ describe('every workload of the base, the overlays and the components', () => {
     expect(broken(({ object }) => object.kind !== 'Job' || object.spec.activeDeadlineSeconds > 0)).toEqual([])
   })
 
+  test('leaves its number to the scaler, wherever there is one: an apply would set it back', () => {
+    const both = workloads().filter(({ where, object }) => {
+      const objects = rendered.get(where.split(': ')[0]!)!
+      const isScaled = objects.some(
+        ({ kind, spec }) =>
+          (kind === 'HorizontalPodAutoscaler' || kind === 'ScaledObject') &&
+          spec.scaleTargetRef.name === object.metadata.name &&
+          (spec.maxReplicas ?? spec.maxReplicaCount) > 3,
+      )
+      return isScaled && object.spec.replicas !== undefined
+    })
+    expect(both.map(({ where }) => where)).toEqual([])
+  })
+
   test('spreads over nodes where it is several, and keeps one when some are moved', () => {
-    const several = (w: Workload) => longRunning(w) && w.object.spec.replicas > 1
+    // Where it is not said, a scaler says it.
+    const replicasOf = ({ where, object }: Workload): number => {
+      const scaler = rendered
+        .get(where.split(': ')[0]!)!
+        .find(
+          ({ kind, spec }) => kind === 'HorizontalPodAutoscaler' && spec.scaleTargetRef.name === object.metadata.name,
+        )
+      return object.spec.replicas ?? scaler?.spec.minReplicas ?? 1
+    }
+    const several = (w: Workload) => longRunning(w) && replicasOf(w) > 1
     expect(broken((w) => !several(w) || pod(w).topologySpreadConstraints?.length > 0)).toEqual([])
     const unprotected = workloads().filter((w) => {
       const objects = rendered.get(w.where.split(': ')[0]!)!
@@ -105,7 +128,7 @@ describe('every workload of the base, the overlays and the components', () => {
       if (!several(w)) return false
       // As many must stay as to answer, and one must be allowed to go, or no node can ever be drained.
       const { minAvailable, maxUnavailable } = budget?.spec ?? {}
-      return !(maxUnavailable >= 1 || (minAvailable >= 1 && minAvailable < w.object.spec.replicas))
+      return !(maxUnavailable >= 1 || (minAvailable >= 1 && minAvailable < replicasOf(w)))
     })
     expect(unprotected.map(({ where }) => where)).toEqual([])
   })

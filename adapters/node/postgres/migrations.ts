@@ -46,17 +46,20 @@ export const all: readonly Migration[] = [
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_447
 const waitForOthersMs = 60_000
-const statementTimeoutMs = 60_000
+/** A pod has two minutes to start. */
+const usualStatementMs = 60_000
 
 export async function migrate(options: {
   database: Database
   log: Pick<Log, 'info' | 'warn'>
   migrations?: readonly Migration[]
+  /** Longest time for one statement. @default 60_000 */
+  statementTimeoutMs?: number
 }): Promise<void> {
-  const { database, log, migrations = all } = options
+  const { database, log, migrations = all, statementTimeoutMs = usualStatementMs } = options
   const newest = Math.max(0, ...migrations.map(({ version }) => version))
   for (;;) {
-    const step = (sql: Sql) => applyNext(sql, migrations)
+    const step = (sql: Sql) => applyNext(sql, migrations, statementTimeoutMs)
     const timeoutMs = waitForOthersMs + 2 * statementTimeoutMs
     const { applied, version } = await database.transaction('migrate', step, { timeoutMs })
     if (applied) {
@@ -73,8 +76,9 @@ export async function migrate(options: {
 async function applyNext(
   sql: Sql,
   migrations: readonly Migration[],
+  statementTimeoutMs: number,
 ): Promise<{ applied?: Migration; version: number }> {
-  await setTimeouts(sql)
+  await setTimeouts(sql, statementTimeoutMs)
   await lock(sql)
   await createHistory(sql)
   const done = await readHistory(sql)
@@ -86,7 +90,7 @@ async function applyNext(
   return { applied: next, version }
 }
 
-async function setTimeouts(sql: Sql): Promise<void> {
+async function setTimeouts(sql: Sql, statementTimeoutMs: number): Promise<void> {
   await sql`
     select set_config('lock_timeout', ${String(waitForOthersMs)}, true),
            set_config('statement_timeout', ${String(waitForOthersMs + statementTimeoutMs)}, true)`
