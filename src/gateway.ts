@@ -446,12 +446,17 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const books = { clock, random, journal: ports.journal, store: ports.ledgerStore, mode: ports.writeMode, metrics, log }
   const ledger = createLedger({ ...books, ...ports.identity, pods })
+  // Of every table that was in force: what was begun under one that had more time may still run.
+  let longestMs = config.REQUEST_TIMEOUT
   const recovery = createLedgerRecovery({
     ...books,
     ...ports.identity,
     ledger,
     onFormerEnded: () => ports.idempotency.endFormer(),
-    requestTimeoutMs: () => Math.max(config.REQUEST_TIMEOUT, longestTry(router.table())),
+    requestTimeoutMs: () => {
+      longestMs = Math.max(longestMs, longestTry(router.table()))
+      return longestMs
+    },
   })
 
   const inference = createInference({
@@ -637,7 +642,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     console: {
       files: ports.consoleFiles,
       signIn,
-      readJson: createReadJson(bodies, strangersBodyBytes),
+      readJson: createReadJson(strangersBodies, strangersBodyBytes),
       trustedHops,
       secure: config.NODE_ENV === 'production',
     },

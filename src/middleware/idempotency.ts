@@ -74,9 +74,9 @@ export function createIdempotent(executions: Pick<KeyedExecutions, 'begin'>): Id
   async function keyed<Body>(c: AppContext, key: string, body: KeyedBody<Body>, handle: Handle<Body>) {
     const { accountId, limits } = principalOf(c)
     // What a key may not ask for it is not given either, by way of another key's answer.
-    const allowed = limits.key.models ? [limits.key.models.toSorted()] : []
-    const value = await body.read(c)
     const { method, path } = c.req
+    const allowed = limits.key.models && path.startsWith('/v1/') ? [limits.key.models.toSorted()] : []
+    const value = await body.read(c)
     const digest = await sha256(JSON.stringify([method, routeOf(c), key]))
     const fingerprint = await sha256(JSON.stringify([method, path, await body.digest(value), ...allowed]))
     const request = c.get('request')

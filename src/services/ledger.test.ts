@@ -3,6 +3,7 @@ import { createMemoryBooks } from '../../adapters/memory/books.ts'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { listening } from '../../tests/support/listening.ts'
 import type { LedgerEvent, MarkEvent } from '../domain/ledger.ts'
 import type { Journal, LedgerStore } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -211,6 +212,19 @@ describe('at the end', () => {
     await stopped
     expect(journal.pending).toBe(3)
   })
+})
+
+test('who waits until all is in the books leaves no listener', async () => {
+  const ledger = create()
+  const { signal } = new AbortController()
+  const listeners = listening(signal)
+  for (let i = 0; i < 3; i++) {
+    note(ledger, 1, i)
+    const entered = ledger.entered(signal)
+    await clock.advance(50)
+    await entered
+  }
+  expect(listeners()).toBe(0)
 })
 
 describe('an operation', () => {

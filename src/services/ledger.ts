@@ -349,12 +349,19 @@ export function createLedger(options: LedgerOptions): Ledger {
       const upTo = journal.position
       if (journal.pending === 0) return Promise.resolve()
       return new Promise((resolve, reject) => {
-        const wait = { upTo, resolve }
-        waiting.push(wait)
-        signal.addEventListener('abort', () => {
+        const onAbort = () => {
           waiting = waiting.filter((each) => each !== wait)
           reject(signal.reason)
-        })
+        }
+        const wait = {
+          upTo,
+          resolve() {
+            signal.removeEventListener('abort', onAbort)
+            resolve()
+          },
+        }
+        waiting.push(wait)
+        signal.addEventListener('abort', onAbort, { once: true })
         void enter()
       })
     },

@@ -5,6 +5,7 @@ import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { labelOf, type Rental } from '../domain/rental.ts'
 import type { Rentals } from '../ports.ts'
 import type { Machine, MarketControl } from '../providers/market.ts'
+import { instruments } from '../telemetry/instruments.ts'
 import { createOrphans } from './orphans.ts'
 
 const fleet = '0123abcd'
@@ -37,4 +38,32 @@ test('those that have ended and stay in the list do not keep one that runs from 
     await clock.advance(60_000)
   }
   expect(new Set(destroyed)).toEqual(new Set(['machine-8']))
+})
+
+test('one that its market shows and does not know is not destroyed again and again', async () => {
+  const clock = new FakeClock()
+  const all = Array.from({ length: 7 }, (_, n) => machine(n, n < 6 ? 'lost' : 'running'))
+  const destroyed: string[] = []
+  const control = {
+    name: 'ionet',
+    show: async (id: string) => ({ ...all.find((each) => each.id === id)!, label: undefined }),
+    list: async () => all,
+    destroy: async (id: string) => {
+      if (id !== 'machine-6') return 'gone'
+      destroyed.push(id)
+      return 'accepted'
+    },
+  } as unknown as MarketControl
+  const byIds = async (ids: readonly string[]) => ids.map((id) => ({ id, state: 'gone' }) as Rental)
+  const rentals = { byIds } as unknown as Rentals
+  const metrics = new FakeMetrics()
+  const log = { debug() {}, info() {}, warn() {}, error() {} }
+  const own = { clock, control, rentals, fleet, log, metrics, sightings: createMemorySightings() }
+  const orphans = createOrphans(own)
+  for (let n = 0; n < 10; n++) {
+    await orphans.consider(all, new Date(clock.wallNow()))
+    await clock.advance(60_000)
+  }
+  expect(new Set(destroyed)).toEqual(new Set(['machine-6']))
+  expect(metrics.counted(instruments.gpuOrphans, { provider: 'ionet', action: 'destroyed' })).toBe(destroyed.length)
 })

@@ -64,7 +64,8 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
   /** False: it is none of ours, or there no longer. */
   async function destroy(machine: Machine): Promise<boolean> {
     if (!(await isConfirmed(machine))) return false
-    await control.destroy(machine.id, nobody)
+    // Some markets go on showing what they know no more.
+    if ((await control.destroy(machine.id, nobody)) === 'gone') return false
     const perHour = machine.pricePerHour ?? 0
     saved += 24 * perHour
     metrics.count(instruments.gpuOrphans, { provider, action: 'destroyed' })

@@ -757,6 +757,27 @@ describe('credit that the books and a purse do not agree on', () => {
     expect(books.of(accountId)).toMatchObject({ available: 988, leased: purse.free })
   })
 
+  test('what was taken without the books is forgotten with the purse that stands idle', async () => {
+    await grant(4_000)
+    mode.readOnly = true
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 900)
+    purses.spend(purse, 900, 10)
+    purse.lastEvent = 1
+    purses.entered(1, new Map())
+    mode.readOnly = false
+    await clock.advance(15_000)
+    expect([purse.free, purse.unsecured]).toEqual([0, 0])
+    mode.readOnly = true
+    await take(purses, 90)
+    purses.spend(purse, 90, 10)
+    purse.lastEvent = 3
+    mode.readOnly = false
+    await take(purses, 3_500)
+    expect(purse.open).toBe(1)
+  })
+
   test('a slice is not leased while all of the purse is on its way back', async () => {
     await grant(100)
     const purses = create()

@@ -336,6 +336,7 @@ export function createPurses(options: PursesOptions): Purses {
           emptied.push(purse)
         }
         purse.leased = false
+        purse.unsecured = 0
         purse.free = 0
         purse.lowest = 0
         if (now - purse.usedAt >= forgetMs) purses.delete(purse.id)

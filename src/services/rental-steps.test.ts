@@ -291,6 +291,19 @@ describe('a machine that is lost', () => {
     expect(spendable()).toBe(1e9 - rows()[0]!.settled)
   })
 
+  it('and was named has the very same GPU stand in for it, too', async () => {
+    const models = ['RTX 4090', 'RTX 4090 D', 'RTX 4090']
+    const { pricePerHour } = offers[2]!
+    const three = offers
+      .slice(0, 3)
+      .map((offer, n) => ({ ...offer, gpuModel: models[n]!, hostId: `host ${n}`, pricePerHour }))
+    const { rent, live, rows, desk } = rentalWorld('vastai', three)
+    const rental = await rent({ replace: true }, three[0]!.id)
+    await desk.end(rental, 'host_lost')
+    await live(120_000, 5_000)
+    expect(rows()).toMatchObject([{ state: 'failed' }, { state: 'starting', offer: { id: three[2]!.id } }])
+  })
+
   it('a named one has the very same GPU stand in for it', async () => {
     const [first, ...others] = offers
       .slice(0, 3)

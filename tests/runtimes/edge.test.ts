@@ -122,6 +122,7 @@ describe.each([
       // Five seconds later it has to ask again; meanwhile a page for all is no word on who this is.
       await expect.poll(async () => (await get(path, headers)).status, { timeout: 15_000, interval: 200 }).toBe(401)
       expect((await get('/livez', headers)).status).toBe(200)
+      expect((await get('/api/v1/%68ealth', headers)).status).toBe(200)
       expect((await get('/openapi.json', headers)).status).toBe(200)
       expect((await get(path, headers)).status).toBe(401)
     })

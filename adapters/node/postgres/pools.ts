@@ -27,6 +27,9 @@ export interface PoolsOptions extends Omit<DatabaseOptions, 'role'> {
   pods?: () => number
 }
 
+/** So long a primary of an earlier timeline is no primary, after one of a later timeline was last heard of. */
+const rememberTimelineMs = 10 * 60_000
+
 export interface Pools extends Record<PrimaryRole, Database> {
   /** Looks which of several servers is the primary now and goes there. False: there is none. */
   findPrimary(): Promise<boolean>
@@ -101,22 +104,27 @@ export async function connectPools(options: PoolsOptions): Promise<Pools> {
   ) as Record<PrimaryRole, Database>
   const addresses = addressesOf(settings)
   let latestTimeline = 0
+  let latestAt = -Infinity
+  const note = (timeline: number) => {
+    if (timeline < notBefore()) return false
+    latestTimeline = timeline
+    latestAt = clock.now()
+    return true
+  }
+  /** A cluster that was restored or made anew counts from the beginning: who is not heard of for long is not waited for. */
+  const notBefore = () => (clock.now() - latestAt < rememberTimelineMs ? latestTimeline : 0)
   return {
     ...databases,
-    isOutdated(timeline) {
-      if (addresses.length === 0) return false
-      latestTimeline = Math.max(latestTimeline, timelineOf(timeline))
-      return timelineOf(timeline) < latestTimeline
-    },
+    isOutdated: (timeline) => addresses.length > 0 && !note(timelineOf(timeline)),
     async findPrimary() {
       if (addresses.length === 0) return true
       const found = await findPrimary(
         { ...settings, connectTimeoutS: Math.min(1, settings.connectTimeoutS) },
         addresses,
-        latestTimeline,
+        notBefore(),
       )
       if (!found) return false
-      latestTimeline = found.timeline
+      note(found.timeline)
       const { address } = connections
       const { host, port } = found.address
       if (host !== address?.host || port !== address?.port) connections.moveTo(found.address)
