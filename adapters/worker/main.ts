@@ -4,6 +4,7 @@ import { createEdge, type Edge } from '../../src/edge.ts'
 import { systemClock } from '../../src/resilience/clock.ts'
 import { createCacheApiStore } from './cache-store.ts'
 import { digest, newId } from './identity.ts'
+import { passOrThrow } from './origin-errors.ts'
 
 interface ExecutionContext {
   waitUntil(work: Promise<unknown>): void
@@ -18,8 +19,7 @@ async function start(env: Record<string, unknown>): Promise<Edge> {
     random: Math.random,
     newId,
     digest,
-    // Why a connection failed is not told here, so none is known to have failed before a byte left.
-    ask: (request) => fetch(request),
+    ask: async (request) => passOrThrow(await fetch(request)),
     store: createCacheApiStore(await caches.open('aiserve-gpuproxy')),
   })
 }

@@ -1,5 +1,6 @@
 /** What is looked at before anything else: size, address, token. What is refused here costs no region anything. */
 
+import { placeOf } from '../domain/place.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock } from '../resilience/clock.ts'
 import { createLocalLimits } from '../resilience/local-limits.ts'
@@ -46,14 +47,15 @@ export function createDoor({ config, clock, newId, digest }: DoorOptions): Door 
   return {
     async admit(request, address) {
       checkSize(request)
+      const place = placeOf(address) ?? address
       const set = {
-        group: address,
+        group: place,
         claims: [
           {
             scope: 'address' as const,
             unit: 'requests' as const,
             limit: config.EDGE_RATE_LIMIT_PER_MINUTE,
-            key: address,
+            key: place,
           },
         ],
       }

@@ -136,6 +136,7 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
         if (!mayGoOn(request, response)) return answered
       } catch (error) {
         request.signal.throwIfAborted()
+        if (error instanceof ApiError) throw error
         failure = error
         if (!maySendAgain(request) && !(error instanceof NotSent && isWhole(request))) {
           // What another region said before, that nothing was done, is no longer true.
@@ -149,25 +150,22 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
   }
 
   async function askOne(region: Region, permit: Permit | undefined, request: RegionalRequest): Promise<Response> {
-    const { method, path, headers, body, signal } = request
+    const { method, signal } = request
     const startedAt = clock.now()
     try {
-      const response = await ask(
-        new Request(region.origin + path, {
-          method,
-          headers,
-          body,
-          signal,
-          redirect: 'manual',
-          ...(body instanceof ReadableStream && { duplex: 'half' }),
-        }),
-      )
+      const response = await ask(requestFor(region, request))
       const isWell = !elsewhere.has(response.status)
-      permit?.report(isWell ? 'success' : 'failure')
+      // Where a gateway has answered, the region is there: it tells of a provider, of its load, or of a tenant's machine.
+      permit?.report(isWell || response.headers.has('x-request-id') ? 'success' : 'failure')
       // A refusal is quick, and says nothing of how fast a region is.
       if (safe.has(method) && isWell) note(region, clock.now() - startedAt)
       return response
     } catch (error) {
+      // What cannot be asked at all says nothing of who would have been.
+      if (error instanceof ApiError) {
+        permit?.report('neutral')
+        throw error
+      }
       permit?.report(signal.aborted ? 'neutral' : 'failure')
       // At once: what is sent to a region that is gone may be lost. An only one has nobody to stand in for it.
       if (!signal.aborted && regions.length > 1) region.breaker.openEarly(1)
@@ -184,6 +182,16 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
   }
 
   return { send }
+}
+
+/** @throws ApiError where no such request can be made */
+function requestFor(region: Region, { method, path, headers, body, signal }: RegionalRequest): Request {
+  const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {}
+  try {
+    return new Request(region.origin + path, { method, headers, body, signal, redirect: 'manual', ...duplex })
+  } catch (cause) {
+    throw new ApiError('invalid_header', { cause, message: 'No such request can be sent on.' })
+  }
 }
 
 /** `mayRepeat`: SDKs send a 503 again by themselves, unless they are told not to. */

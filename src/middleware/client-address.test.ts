@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { clientAddress, placeOf } from './client-address.ts'
+import { placeOf } from '../domain/place.ts'
+import { clientAddress } from './client-address.ts'
 import type { AppContext } from './request-context.ts'
 
 const from = (remoteAddress: string | undefined, forwarded?: string) =>

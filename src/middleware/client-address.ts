@@ -1,7 +1,8 @@
 /**
  * Where a request comes from, as far as that can be trusted: the socket's other end, or what the operator's own proxies
- * say. Whoever has one IPv6 address has a /64 of them, so all of it is one place.
+ * say.
  */
+import { placeOf } from '../domain/place.ts'
 import { type AppContext, header } from './request-context.ts'
 
 /** `trustedHops`: proxies in front, each of which adds the address that it saw to the right of `X-Forwarded-For`. */
@@ -11,30 +12,4 @@ export function clientAddress(c: AppContext, trustedHops: number): string {
   const seen = (header(c, 'x-forwarded-for') ?? '').split(',')
   // Further left stands what the caller made up. A list that is too short did not pass through all of the proxies.
   return placeOf(seen[seen.length - trustedHops] ?? '') ?? socket
-}
-
-/** An IPv4 address, or the first half of an IPv6 address. Undefined: neither. */
-export function placeOf(text: string): string | undefined {
-  const bare = text
-    .trim()
-    .replace(/^\[(.*)\](?::\d+)?$/, '$1')
-    .replace(/^([\d.]+):\d+$/, '$1')
-    .replace(/%.*$/, '')
-    .replace(/^::ffff:(?=[\d.]+$)/i, '')
-  if (isIpv4(bare)) return bare
-  return ipv6Prefix(bare)
-}
-
-const isIpv4 = (text: string) =>
-  /^\d{1,3}(\.\d{1,3}){3}$/.test(text) && text.split('.').every((part) => Number(part) <= 255)
-
-function ipv6Prefix(text: string): string | undefined {
-  if (text.length > 45 || !/^[\da-f:.]+$/i.test(text)) return undefined
-  const url = URL.parse(`http://[${text}]/`)
-  if (!url) return undefined
-  const [head = '', tail] = url.hostname.slice(1, -1).split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail ? tail.split(':') : []
-  const groups = [...left, ...Array(tail === undefined ? 0 : 8 - left.length - right.length).fill('0'), ...right]
-  return `${groups.slice(0, 4).join(':')}::/64`
 }

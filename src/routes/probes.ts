@@ -14,7 +14,9 @@ export interface ProbeOptions {
   isDraining: () => boolean
 }
 
-const json = { 'content-type': 'application/json' }
+/** What was so a moment ago is nobody's answer now: a cache would go on saying that a dead pod is ready. */
+const fresh = { 'cache-control': 'no-store' }
+const json = { 'content-type': 'application/json', ...fresh }
 
 export function probeRoutes({ health, metrics, metricsToken, sameSecret, isDraining }: ProbeOptions) {
   const app = new Hono<AppEnv>()
@@ -38,7 +40,7 @@ export function probeRoutes({ health, metrics, metricsToken, sameSecret, isDrain
       })
     }
     const { contentType, text } = await metrics.render()
-    return respond(c, 200, { 'content-type': contentType }, text)
+    return respond(c, 200, { 'content-type': contentType, ...fresh }, text)
   })
   return app
 }

@@ -16,7 +16,8 @@ const notForMachines = new Set([
 ])
 const notForCallers = new Set([
   ...ofOneConnection,
-  'x-request-id',
+  // By these the gateway speaks of itself.
+  ...['x-request-id', 'x-should-retry'],
   // They speak for everything under a host's name, and that name is the gateway's.
   ...['strict-transport-security', 'clear-site-data', 'alt-svc', 'nel', 'report-to', 'service-worker-allowed'],
   // For caches that others share (RFC 9213), which have no business with what is its owner's.

@@ -70,6 +70,7 @@ const may: Record<string, { import: string[]; types?: string[] }> = {
       'src/gateway.ts',
       'src/edge.ts',
       'src/edge/config.ts',
+      'src/edge/regions.ts',
       'src/cache/http/http-cache.ts',
       'src/variables.ts',
       'src/config.ts',

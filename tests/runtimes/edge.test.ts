@@ -1,4 +1,6 @@
 /** What the edge promises, on Node and in the real worker runtime. */
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -55,6 +57,27 @@ describe.each([
       expect(second.headers.get('cache-tag')).toBe(null)
       const known = await get('/docs', { 'if-none-match': second.headers.get('etag') ?? '' })
       expect([known.status, await known.text()]).toEqual([304, ''])
+    })
+
+    test('takes a GET that tells of a body of no length, refuses one that has a body, and blames no region', async () => {
+      const ask = async (headers: Record<string, string>, body?: string) => {
+        const asking = request(`${edge.url}/docs`, { method: 'GET', headers })
+        const answered = once(asking, 'response')
+        asking.end(body)
+        const [answer] = (await answered) as [IncomingMessage]
+        answer.resume()
+        return answer.statusCode
+      }
+      expect(await ask({ 'content-length': '0' })).toBe(200)
+      expect([200, 400]).toContain(await ask({ 'content-length': '2' }, '{}'))
+      expect((await get('/v1/models', { authorization: `Bearer ${testKey}` })).status).toBe(200)
+    })
+
+    test('keeps no probe’s answer', async () => {
+      for (const path of ['/livez', '/readyz', '/health']) {
+        for (let i = 0; i < 2; i++) expect((await get(path)).headers.get('x-edge-cache')).not.toBe('HIT')
+        expect((await get(path)).headers.get('cache-control')).toContain('no-store')
+      }
     })
 
     test('asks anew after a purge, which only the token can have', async () => {

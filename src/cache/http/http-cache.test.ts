@@ -329,3 +329,29 @@ test('no caller is ever sent what another was told alone', async () => {
     { numRuns: 1_500, verbose: 1 },
   )
 })
+
+describe('where the origin has to say something about a caller, and cannot', () => {
+  const stale = { 'cache-control': 'max-age=60, stale-if-error=600' }
+
+  test.each([
+    [true, 'stale page'],
+    [false, 'error'],
+  ])('what is stored stands in for it only where it was said a while ago: %s', async (cover, wanted) => {
+    const { clock, asked, get, got } = world()
+    const first = got(get())
+    await settled()
+    asked[0]!.answer(new Response('page', { headers: stale }))
+    await first
+    await clock.advance(70_000)
+    const outcomes = [get({}, { ask: true, cover }), get({}, { ask: true, cover })].map((answer) =>
+      got(answer).then(
+        ([use, text]) => (text === 'page' ? `${use} ${text}` : 'error'),
+        () => 'error',
+      ),
+    )
+    await settled()
+    asked[1]!.answer(new Response('no database', { status: 503 }))
+    asked[2]!.fail(new Error('gone'))
+    expect(await Promise.all(outcomes)).toEqual([wanted, wanted])
+  })
+})

@@ -63,6 +63,8 @@ export interface HandleOptions {
   group?: 'members'
   /** Nothing is answered without the origin: it has to say something about this caller. @default false */
   ask?: boolean
+  /** What is stored may stand in where the origin fails, as far as the answer allows for that. @default true */
+  cover?: boolean
 }
 
 export interface HttpCache {
@@ -98,7 +100,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   async function handle(
     request: Request,
     next: Next,
-    { group, ask: mustAsk = false, background }: HandleOptions,
+    { group, ask: mustAsk = false, cover = true, background }: HandleOptions,
   ): Promise<Answer> {
     const url = urlOf(request)
     if (!safe.has(request.method)) {
@@ -107,7 +109,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       return { response, use: 'bypass' }
     }
     if (!isAnswerable(request)) return { response: await next(request), use: 'bypass' }
-    return answer({ key: keyOf(url, group), request, next, background }, mustAsk)
+    return answer({ key: keyOf(url, group), request, next, background, cover }, mustAsk)
   }
 
   /** GET and HEAD. A HEAD is answered from what a GET brought, and brings nothing to keep. */
@@ -203,14 +205,14 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
 
   /** Asks whether it is still good (RFC 9111 section 4.3). */
   async function revalidate(inquiry: Inquiry, stored: StoredResponse): Promise<Asked> {
-    const { request, next } = inquiry
+    const { request, next, cover } = inquiry
     const requestedAt = wallNow()
     const condition = conditionalOn(stored, request)
     let response: Response
     try {
       response = await next(condition ?? request)
     } catch (error) {
-      if (request.signal.aborted) throw error
+      if (request.signal.aborted || !cover) throw error
       const judged = judge(stored, request, wallNow(), { maxDisconnectedMs })
       if (judged.ifError || judged.ifUnreachable) return unkept(send(stored, request), 'stale')
       if (judged.neverStale) return unkept(refuse(request, 'must_revalidate'), 'miss')
@@ -227,7 +229,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       // About another answer than ours: asked again, without a condition of ours.
       return fetchAndKeep(inquiry)
     }
-    if (failures.has(response.status) && judge(stored, request, wallNow(), { maxDisconnectedMs }).ifError) {
+    if (cover && failures.has(response.status) && judge(stored, request, wallNow(), { maxDisconnectedMs }).ifError) {
       await discard(response)
       return unkept(send(stored, request), 'stale')
     }
@@ -346,6 +348,7 @@ interface Inquiry {
   request: Request
   next: Next
   background: HandleOptions['background']
+  cover: boolean
 }
 
 interface Times {
