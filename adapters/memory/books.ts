@@ -35,6 +35,8 @@ export interface MemoryBook extends Balance {
   resetMinute: number
   /** Of what is held: for the hours under way of rentals, by purse. */
   rented: Map<string, MicroUsd>
+  /** What became of each hour of a rental, by its operation. */
+  rentalHours: Map<string, 'hold' | 'settle' | 'release'>
 }
 
 export interface MemoryBooksOptions {
@@ -52,7 +54,7 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
     const known = books.get(accountId)
     if (known) return known
     const money = { available: everyoneHas, held: 0, leased: 0 }
-    const rows = { entries: [], usage: [], receipts: [], spent: new Map(), rented: new Map() }
+    const rows = { entries: [], usage: [], receipts: [], spent: new Map(), rented: new Map(), rentalHours: new Map() }
     const book = { ...money, ...rows, limits: {}, shadow: false, resetMinute: 0 }
     books.set(accountId, book)
     return book

@@ -189,7 +189,8 @@ export function createMemoryLedgerStore({ clock, of, windowLimits }: MemoryLedge
     abandoned: async ({ holdsOlderThanMs, max }) =>
       [...holds.values()].filter(({ at }) => at < clock.wallNow() - holdsOlderThanMs).slice(0, max),
     endAbandonedLeases: async () => 0,
-    stateOf: async (_accountId, id) => ended.get(id)?.event ?? (holds.has(id) ? 'hold' : undefined),
+    stateOf: async (accountId, id) =>
+      ended.get(id)?.event ?? (holds.has(id) ? 'hold' : of(accountId).rentalHours.get(id)),
     primary: () => '',
   }
 }

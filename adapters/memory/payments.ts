@@ -55,6 +55,8 @@ export function createMemoryPaymentStore({ clock }: { clock: Clock }): MemoryPay
       const row = rowOf(accountId, id)
       if (row?.state !== 'created') return false
       row.state = 'processing'
+      row.createdAt = new Date(clock.wallNow())
+      row.createdMs = clock.now()
       row.askAt = clock.now() + firstAskMs
       return true
     },

@@ -64,13 +64,16 @@ export function createMemoryRentals(options: {
     hold(rental, -rental.held)
     const paid = Math.min(amount, book.available - book.leased)
     book.available -= paid
+    const operationId = hourOperation(id, hour)
+    book.rentalHours.set(operationId, amount === 0 ? 'release' : 'settle')
     const moveBack = () => {
+      book.rentalHours.set(operationId, 'hold')
       book.available += paid
       hold(rental, rental.held)
     }
     if (amount === 0) return moveBack
     const used = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, requests: hour === 0 ? 1 : 0 }
-    const spending = { operationId: hourOperation(id, hour), at: at.getTime(), amount, keyId, model: modelOf(rental) }
+    const spending = { operationId, at: at.getTime(), amount, keyId, model: modelOf(rental) }
     const unnote = noteSpent(book, { ...spending, ...used, instanceId: id }, paid)
     const hours = settledHours.get(id) ?? []
     settledHours.set(id, hours)
@@ -122,6 +125,7 @@ export function createMemoryRentals(options: {
         const rental = begunRental({ ...each.rental, accountId }, each.hold, at)
         own.push(rental.id)
         hold(rental, each.hold)
+        books.of(accountId).rentalHours.set(rental.id, 'hold')
         return put(rental)
       })
     },
@@ -154,6 +158,7 @@ export function createMemoryRentals(options: {
       }
       const next = nextHourOf(found, hour)
       hold(next, hour.next)
+      books.of(next.accountId).rentalHours.set(hourOperation(next.id, next.hour), 'hold')
       return put(next)
     },
     async end(seen, end) {

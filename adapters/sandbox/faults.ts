@@ -52,7 +52,7 @@ type FaultKind =
   /** Without the event that ends a stream: [DONE], or the one that says that the answer is complete. */
   | { kind: 'no_done' }
   /** 200, and the vendor's error as the body or as the only event. */
-  | { kind: 'error_200' }
+  | { kind: 'error_200'; status?: number; code?: string }
   | { kind: 'html_502' }
   | { kind: 'empty_204' }
   /** 200 with a line of text. */
@@ -108,9 +108,9 @@ const table: FaultTable = {
   stall: ({ afterTokens, ms }, { answer }) => replay(answer(), (steps) => first(steps, afterTokens, { waitMs: ms })),
   malformed_event: ({ atToken }, { answer }) => replay(answer(), (steps) => garble(steps, atToken)),
   no_done: (_, { answer }) => replay(answer(), withoutDone),
-  error_200: (_, { answer, vendor }) => {
+  error_200: ({ status = 500, code }, { answer, vendor }) => {
     const real = answer()
-    const error = vendor.error(500)
+    const error = vendor.error(status, code)
     if (!real.headers['content-type']?.startsWith('text/event-stream')) return { ...error, status: 200 }
     return { ...real, body: errorEvents(error.body, isTyped(real.body)) }
   },

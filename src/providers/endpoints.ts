@@ -14,6 +14,8 @@ export interface Endpoint {
   worksBeforeItSpeaks?: true
   /** Some models do not stream, and answer in one piece although they were asked to. */
   mayNotStream?: true
+  /** Ten pictures, or the vectors of 2,048 texts. */
+  largeAnswers?: true
   /** What the provider takes where the caller names no model. */
   defaultModel?: string
 }
@@ -21,10 +23,10 @@ export interface Endpoint {
 export const endpoints = {
   'chat/completions': { answer: 'json', events: 'chat', form: false },
   completions: { answer: 'json', events: 'chat', form: false },
-  embeddings: { answer: 'json', events: undefined, form: false },
+  embeddings: { answer: 'json', events: undefined, form: false, largeAnswers: true },
   responses: { answer: 'json', events: 'typed', form: false },
   moderations: { answer: 'json', events: undefined, form: false, defaultModel: 'omni-moderation-latest' },
-  'images/generations': { answer: 'json', events: 'typed', form: false, worksBeforeItSpeaks: true },
+  'images/generations': { answer: 'json', events: 'typed', form: false, worksBeforeItSpeaks: true, largeAnswers: true },
   'audio/speech': { answer: 'binary', events: 'typed', form: false },
   'audio/transcriptions': { answer: 'text', events: 'typed', form: true, mayNotStream: true },
   'audio/translations': { answer: 'text', events: undefined, form: true },

@@ -122,6 +122,7 @@ export interface OpenAiOptions {
 }
 
 const maxAnswerBytes = 32 * 1024 * 1024
+const maxLargeAnswerBytes = 2 * maxAnswerBytes
 const maxErrorBytes = 1024 * 1024
 /** On the last target only an outright silence ends a stream. */
 const lastTargetSilenceMs = 120_000
@@ -196,7 +197,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       // A model may think for minutes before it sends a header: only the time of the try bounds this.
       headersTimeoutMs: 0,
       idleTimeoutMs: 0,
-      maxBytes: maxAnswerBytes,
+      maxBytes: (endpoints[call.endpoint] as Endpoint).largeAnswers ? maxLargeAnswerBytes : maxAnswerBytes,
     })
     return checked(call, await send((to) => http.bytes(make(to)), attempt))
   }
@@ -227,11 +228,11 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     let answer: InferenceAnswer
     if (events === 'typed') {
       const rest = readTypedEvents(reply.body)
-      const begun = await begin(rest, (event) => event.kind === 'typed' && isFirstToken(event.type))
+      const begun = await begin(call, rest, (event) => event.kind === 'typed' && isFirstToken(event.type))
       answer = Array.isArray(begun) ? { kind: 'typed', begun, rest } : begun
     } else {
       const rest = readStreamEvents(reply.body)
-      const begun = await begin(rest, (event) => event.kind === 'chunk' && hasToken(event.chunk))
+      const begun = await begin(call, rest, (event) => event.kind === 'chunk' && hasToken(event.chunk))
       answer = Array.isArray(begun) ? { kind: 'stream', begun, rest } : begun
     }
     if (answer.kind !== 'whole') {
@@ -242,6 +243,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
 
   /** The events up to the first that says something, or the provider's verdict on the request. */
   async function begin<E extends AnyEvent>(
+    { contextWindow }: InferenceCall,
     rest: AsyncGenerator<E[], void, void>,
     isToken: (event: E) => boolean,
   ): Promise<E[] | WholeAnswer> {
@@ -259,12 +261,11 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       await rest.return()
       if (telling?.kind !== 'error') throw new UpstreamFailure('poison')
       const error = telling.error as ProviderError
-      if (isPolicyRefusal(error)) {
-        const answer = refusal(error)
-        withoutCredentials(answer)
-        return answer
-      }
-      throw new UpstreamFailure('server')
+      if (!isAboutRequest(error)) throw new UpstreamFailure('server')
+      const answer = refusal(error)
+      withoutCredentials(answer)
+      if (isTooLong(error)) throw new UpstreamFailure('too_long', { status: answer.status, contextWindow, answer })
+      return answer
     }
   }
 
@@ -421,6 +422,14 @@ function isTooLong(error: unknown): boolean {
   const { code, message } = (typeof error === 'object' && error !== null ? error : {}) as ProviderError
   return code === 'context_length_exceeded' || /maximum context length/i.test(String(message))
 }
+
+/** Of errors that come as the first event of a stream, those of which another provider would say the same. */
+function isAboutRequest(error: ProviderError): boolean {
+  if (isPolicyRefusal(error) || isTooLong(error)) return true
+  return error.type === 'invalid_request_error' && !ours.has(String(error.code))
+}
+/** What OpenAI calls an invalid request, too, and is the operator's fault. */
+const ours = new Set(['invalid_api_key', 'model_not_found'])
 
 /** A verdict on the request that came as an event of a stream. */
 const refusal = (error: ProviderError): WholeAnswer => ({

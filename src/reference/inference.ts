@@ -17,7 +17,8 @@ const streamFailures: ErrorCode[] = [
   ...(['first_token_timeout', 'stream_interrupted', 'stream_idle_timeout', 'stream_too_slow'] as const),
 ]
 const requestHeaders = {
-  'x-request-timeout-ms': 'The time this request may take, in ms. The SDKs’ `x-stainless-timeout` is heard, too.',
+  'x-request-timeout-ms':
+    'The time this request may take, in ms. The SDKs’ `x-stainless-timeout`, in s, is heard, too: for a stream it is the time to its first words.',
   'x-gpuproxy-cache':
     'An answer given before will do, if it is at most so many seconds old: `300`. With `; sampled` also where the temperature is not 0.',
   'Cache-Control': '`no-cache`: do not answer from the cache. `no-store`: keep nothing of this either.',

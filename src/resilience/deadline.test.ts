@@ -23,3 +23,15 @@ it('runs down with the clock that never steps, and below zero', () => {
   clock.tick(800)
   expect(deadline.remainingMs()).toBe(-100)
 })
+
+it('is the whole answer’s once a stream has begun in the time that the caller gave for that', () => {
+  const clock = new FakeClock()
+  const deadline = createDeadline(clock, { limitMs: 1_000, callerMs: 800, beginMs: 200 })
+  clock.tick(150)
+  expect([deadline.remainingMs(), deadline.byCaller]).toEqual([50, true])
+  deadline.begun()
+  expect([deadline.remainingMs(), deadline.byCaller]).toEqual([650, true])
+  const generous = createDeadline(clock, { limitMs: 1_000, beginMs: 200 })
+  generous.begun()
+  expect([generous.remainingMs(), generous.byCaller]).toEqual([1_000, false])
+})

@@ -4,14 +4,30 @@ import type { Clock } from './clock.ts'
 export interface Deadline {
   remainingMs(): number
   /** The caller asked for less time than the gateway gives: a try that it cuts short is not the upstream's fault. */
-  byCaller: boolean
+  readonly byCaller: boolean
+  /** A stream's first words are there: what the caller allows for the beginning has been kept. */
+  begun(): void
 }
 
-export function createDeadline(
-  clock: Clock,
-  { limitMs, callerMs }: { limitMs: number; callerMs?: number | undefined },
-) {
-  const byCaller = callerMs !== undefined && callerMs < limitMs
-  const end = clock.now() + (byCaller ? callerMs : limitMs)
-  return { byCaller, remainingMs: () => end - clock.now() } satisfies Deadline
+/** In ms, from now on. */
+export interface Limits {
+  limitMs: number
+  /** The caller's own, for the whole answer. */
+  callerMs?: number | undefined
+  /** The caller's own, for the beginning of a stream, or for an answer in one piece. */
+  beginMs?: number | undefined
+}
+
+export function createDeadline(clock: Clock, { limitMs, callerMs = Infinity, beginMs = Infinity }: Limits): Deadline {
+  const since = clock.now()
+  let byCallerMs = Math.min(callerMs, beginMs)
+  return {
+    get byCaller() {
+      return byCallerMs < limitMs
+    },
+    remainingMs: () => since + (byCallerMs < limitMs ? byCallerMs : limitMs) - clock.now(),
+    begun() {
+      byCallerMs = callerMs
+    },
+  }
 }

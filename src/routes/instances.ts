@@ -73,7 +73,8 @@ export function instanceRoutes({ instances, desk, preferences, idempotent, readJ
       const asked = parseOr400(body, value)
       const { accountId } = principalOf(c)
       const filter = await withPreference(preferences, accountId, asked.preference, asked.filters ?? {})
-      const order = { spec: specOf(asked, filter), search: { filter, spread: false }, offerId: asked.offer_id }
+      const what = { spec: specOf(asked, filter), search: { filter, spread: false }, offerId: asked.offer_id }
+      const order = { id: c.get('request').id, ...what }
       const rental = await desk.rent(payerOf(c), order)
       return answer(c, rental.state === 'unknown' || rental.state === 'creating' ? 202 : 201, rental)
     }),

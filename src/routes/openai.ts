@@ -18,6 +18,7 @@ import {
   wantsFresh,
 } from '../middleware/request-context.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
+import type { Limits } from '../resilience/deadline.ts'
 import type { Answers, CacheWish } from '../services/answers.ts'
 import type { RequestBody } from '../services/inference.ts'
 import type { NoteKept } from '../services/meter.ts'
@@ -53,7 +54,7 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
       wantsUsage: asked.usage,
       answers: asked.answers,
       body,
-      timeoutMs: callerTimeoutMs(c),
+      patience: patienceOf(c),
       nested: Number(header(c, 'x-gpuproxy-attempt')) > 1,
       signal: request.signal,
       principal,
@@ -156,21 +157,22 @@ function cacheWish(c: AppContext): CacheWish | undefined {
   return { accountId, maxAgeMs, sampled: sampled !== undefined, read: !cacheControl(c, 'no-cache') }
 }
 
-/** The shortest time that the caller's headers ask for: ours in ms, the SDKs' in seconds. */
-function callerTimeoutMs(c: AppContext): number | undefined {
-  const asked = [
-    ['x-request-timeout-ms', 1],
-    ['x-stainless-timeout', 1000],
-  ] as const
-  let shortest: number | undefined
-  for (const [name, unitMs] of asked) {
-    const text = header(c, name)
-    if (text === undefined) continue
-    const ms = Number(text) * unitMs
-    if (!(ms > 0)) throw new ApiError('invalid_header', { message: `${name} must be a number above 0.`, param: name })
-    shortest = Math.min(shortest ?? Infinity, ms)
-  }
-  return shortest
+/**
+ * The time that the caller gives: our own header for the whole answer, that of the SDKs for its beginning, since they
+ * read a stream for as long as it takes. They tell whole seconds, and 0 where they give less than one: that binds nobody.
+ */
+function patienceOf(c: AppContext): Pick<Limits, 'callerMs' | 'beginMs'> {
+  const sdks = header(c, 'x-stainless-timeout') === '0' ? undefined : time(c, 'x-stainless-timeout', 1000)
+  return { callerMs: time(c, 'x-request-timeout-ms', 1), beginMs: sdks }
+}
+
+/** @throws ApiError where it is no time at all. */
+function time(c: AppContext, name: string, unitMs: number): number | undefined {
+  const text = header(c, name)
+  if (text === undefined) return undefined
+  const ms = Number(text) * unitMs
+  if (!(ms > 0)) throw new ApiError('invalid_header', { message: `${name} must be a number above 0.`, param: name })
+  return ms
 }
 
 /** A model's name is the caller's text; a header takes no control characters and nothing beyond Latin-1. */

@@ -48,7 +48,7 @@ export function reservationRoutes({
     idempotent.required(keyedJson(readJson), async (c, { value }) => {
       const { count, filters = {}, preference, spread, config } = parseOr400(body, value)
       const filter = await withPreference(preferences, principalOf(c).accountId, preference, filters)
-      const order = { spec: specOf(config, filter), search: { filter, spread } }
+      const order = { id: c.get('request').id, spec: specOf(config, filter), search: { filter, spread } }
       const reservation = await reservations.reserve(payerOf(c), order, count)
       return answer(c, reservation.status === 'pending' ? 202 : 201, reservation)
     }),

@@ -12,7 +12,7 @@ import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/e
 import type { Payload, StreamedAnswer, WholeAnswer } from '../providers/openai.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Priority } from '../resilience/bulkhead.ts'
-import { createDeadline } from '../resilience/deadline.ts'
+import { createDeadline, type Limits } from '../resilience/deadline.ts'
 import { questionOf } from '../routing/question.ts'
 import type { Price, TargetTimeouts } from '../routing/table.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -38,7 +38,7 @@ export interface InferenceRequest {
   answers: number
   body: RequestBody
   /** Less time than the gateway would give, in ms. */
-  timeoutMs: number | undefined
+  patience: Pick<Limits, 'callerMs' | 'beginMs'>
   /** The caller is a gateway that tries again by itself. */
   nested: boolean
   signal: AbortSignal
@@ -130,7 +130,7 @@ export function createInference(options: InferenceOptions): Inference {
     const job = { endpoint, body: body.value, bytes: body.bytes }
     const meter = await startMeter({ ledger }, metered, principal, job, choices.map(sellerOf), request)
     const calls: GuardedCallOptions = {
-      deadline: createDeadline(clock, { limitMs: longest(choices), callerMs: request.timeoutMs }),
+      deadline: createDeadline(clock, { limitMs: longest(choices), ...request.patience }),
       signal: request.signal,
       repeat: 'inference',
       nested: request.nested,
@@ -355,7 +355,7 @@ function changes(request: InferenceRequest, { planned }: Choice): Record<string,
   if (planned.model !== value.model) fields.model = planned.model
   if ('fallbacks' in value) fields.fallbacks = undefined
   if ('models' in value) fields.models = undefined
-  Object.assign(fields, storeNothing(request.endpoint, value))
+  Object.assign(fields, storeNothing(request.endpoint, planned.model, value))
   // A streamed completion without usage could not be billed.
   if (request.stream && !request.wantsUsage && endpoints[request.endpoint].events === 'chat') {
     fields.stream_options = { ...(value.stream_options as object | null | undefined), include_usage: true }

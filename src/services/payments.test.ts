@@ -131,6 +131,34 @@ describe('an outcome that is not known', () => {
     expect(w.asked).toHaveLength(last)
   })
 
+  test('does not stand before that of another', async () => {
+    const w = world()
+    w.pay = unknown
+    const { payment: stuck } = await w.payments.pay(order())
+    const { payment } = await w.payments.pay(order({ idempotencyKey: 'another key' }))
+    w.pay = async (asked) => {
+      if (asked.id === stuck.id) throw new UpstreamFailure('server')
+      return { outcome: 'intent', intent: intentOf(asked) }
+    }
+    await w.clock.advance(10 * 60_000)
+    expect((await w.payments.show(accountId, payment.id)).payment.state).toBe('succeeded')
+    expect((await w.payments.show(accountId, stuck.id)).payment.state).toBe('processing')
+  })
+
+  test('of one that Stripe was not told of for a day is asked for as long as any other', async () => {
+    const w = world()
+    w.pay = async () => {
+      throw new UpstreamFailure('not_sent')
+    }
+    await expect(w.payments.pay(order())).rejects.toThrow()
+    await w.clock.advance(25 * 3_600_000)
+    w.pay = unknown
+    const { payment } = await w.payments.pay(order())
+    w.pay = async (asked) => ({ outcome: 'intent', intent: intentOf(asked) })
+    await w.clock.advance(10 * 60_000)
+    expect((await w.payments.show(accountId, payment.id)).payment.state).toBe('succeeded')
+  })
+
   test('is not asked for while nothing may be written', async () => {
     const w = world()
     w.pay = unknown

@@ -129,7 +129,14 @@ export function createPayments(options: PaymentsOptions): Payments {
     async round() {
       if (!stripe || mode.readOnly) return false
       const open = await store.takeOpen(maxLookUps)
-      for (const payment of open) await lookUp(stripe, payment)
+      let failed: unknown
+      for (const payment of open) {
+        // One that can never be looked up must not stand before the others.
+        await lookUp(stripe, payment).catch((error) => {
+          failed = error
+        })
+      }
+      if (failed !== undefined) throw failed
       return open.length === maxLookUps
     },
     // Stripe or the database is away: those that were taken come up again.

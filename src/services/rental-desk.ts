@@ -27,6 +27,11 @@ export interface Payer {
 }
 
 export interface RentOrder {
+  /**
+   * The id of the request, which becomes that of the rental, or of the first of several: by it an Idempotency-Key finds
+   * out what came of an execution whose end nobody told. @default a new one
+   */
+  id?: string | undefined
   spec: RentalSpec
   search: RentalSearch
   /** Named by the caller: then another one is taken only of the same market, GPU and count, within the price. */
@@ -89,7 +94,7 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
   }
 
   const intent = (payer: Payer, order: RentOrder, search: RentalSearch, offer: RentalOffer): NewRental => ({
-    id: newId(),
+    id: order.id ?? newId(),
     accountId: payer.accountId,
     keyId: payer.keyId,
     purseId: payer.purseId,
@@ -157,9 +162,10 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
       const chosen = asked.spread ? oneOfEachHost(found) : found
       if (chosen.length < count) throw new ApiError('not_enough_offers')
       const most = dearest(chosen, count, search)
-      const wanted = chosen
-        .slice(0, count)
-        .map((offer) => ({ rental: intent(payer, order, search, offer), hold: most }))
+      const wanted = chosen.slice(0, count).map((offer, nth) => ({
+        rental: intent(payer, nth === 0 ? order : { ...order, id: undefined }, search, offer),
+        hold: most,
+      }))
       return hold(payer, wanted)
     },
   }

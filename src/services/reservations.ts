@@ -20,7 +20,7 @@ export interface Reservations {
    * Resolves when all machines are there, or after a while in which some are still awaited.
    * @throws ApiError where there are none, or not all of them
    */
-  reserve(payer: Payer, order: Pick<RentOrder, 'spec' | 'search'>, count: number): Promise<Reservation>
+  reserve(payer: Payer, order: Pick<RentOrder, 'id' | 'spec' | 'search'>, count: number): Promise<Reservation>
   /** @throws ApiError `reservation_not_found` */
   show(accountId: string, reservationId: string): Promise<Reservation>
 }

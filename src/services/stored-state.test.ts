@@ -143,7 +143,30 @@ describe('storing', () => {
     ['chat/completions', 'yes', { store: false }],
     ['chat/completions', false, {}],
   ])('%s with store %j changes %j', (endpoint, store, changes) => {
-    expect(storeNothing(endpoint, { model, ...(store !== undefined && { store }) })).toEqual(changes)
+    expect(storeNothing(endpoint, model, { model, ...(store !== undefined && { store }) })).toEqual(changes)
+  })
+
+  const sealed = 'reasoning.encrypted_content'
+  it.each<[string, Record<string, unknown>, string[] | undefined]>([
+    ['gpt-5', {}, [sealed]],
+    ['openai/gpt-5.1-codex', { include: null }, [sealed]],
+    ['o3-mini', { include: ['file_search_call.results'] }, ['file_search_call.results', sealed]],
+    ['mine', { reasoning: { effort: 'low' } }, [sealed]],
+    ['gpt-5', { include: [sealed] }, undefined],
+    ['gpt-5', { store: false }, undefined],
+    ['gpt-5', { include: 'garbage' }, undefined],
+    ['gpt-5-chat-latest', {}, undefined],
+    ['gpt-4o', {}, undefined],
+  ])('%s with %j: thoughts come back sealed where it thinks and nothing is kept', (planned, value, include) => {
+    expect(storeNothing('responses', planned, value).include).toEqual(include)
+  })
+
+  it('chat without the tags for what is kept', () => {
+    const changes = storeNothing('chat/completions', model, { model, store: true, metadata: { run: '7' } })
+    expect(changes).toEqual({ store: false, metadata: undefined })
+    expect(Object.keys(changes)).toContain('metadata')
+    expect(storeNothing('chat/completions', model, { model, metadata: { run: '7' } })).toEqual({})
+    expect(storeNothing('responses', model, { model, metadata: { run: '7' } })).toEqual({ store: false })
   })
 })
 

@@ -33,9 +33,30 @@ export function refuseStoredState(body: Body): void {
   }
 }
 
-/** What must be put into the body so that the provider keeps nothing; `responses` are kept unless told otherwise. */
-export function storeNothing(endpoint: string, { store }: Body): { store?: false } {
-  return store === false || (store === undefined && endpoint !== 'responses') ? {} : { store: false }
+const sealedThoughts = 'reasoning.encrypted_content'
+/** Others refuse a body that asks for sealed thoughts. */
+const thinks = (model: string, { reasoning }: Body) =>
+  reasoning != null || /^(?:[\w.-]+\/)*(?:o\d|gpt-[5-9](?!.*chat))/.test(model)
+
+/**
+ * The fields by which the provider keeps nothing; `responses` are kept unless told otherwise. What a caller then misses
+ * goes along: thoughts come back sealed, to be sent again; tags for what is kept, which OpenAI refuses without it, are left out.
+ */
+export function storeNothing(endpoint: string, model: string, value: Body): Body {
+  const fields: Body = {}
+  const { store, include } = value
+  if (endpoint === 'responses') {
+    if (store === false) return fields
+    fields.store = false
+    const asked = include == null ? [] : include
+    if (thinks(model, value) && Array.isArray(asked) && !asked.includes(sealedThoughts)) {
+      fields.include = [...asked, sealedThoughts]
+    }
+  } else if (store !== undefined && store !== false) {
+    fields.store = false
+    if (endpoint === 'chat/completions' && 'metadata' in value) fields.metadata = undefined
+  }
+  return fields
 }
 
 const callersNames = ['prompt_cache_key', 'safety_identifier', 'user'] as const

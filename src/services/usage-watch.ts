@@ -22,6 +22,8 @@ export interface UsageWatch {
 }
 
 const everyMs = 3 * 60_000
+/** Of a pod's own rounds. */
+const lateEvery = 10
 /** How long no other pod does it then. */
 const turnMs = 2 * 60_000
 
@@ -29,13 +31,18 @@ export function createUsageWatch({ clock, random, sums, turns, holder, mode, log
   let stopped = false
   let cancel = () => {}
 
+  let rounds = 0
   async function round() {
     if (mode.readOnly || !(await turns.take('usage', holder, turnMs))) return
     const today = dayOf(clock.wallNow())
     const yesterday = daysAfter(today, -1)
     const mended = await sums.mend(yesterday)
     if (mended > 0) log.info('sums of usage mended', { detail: `${mended} accounts` })
-    for (const month of new Set([monthOf(yesterday), monthOf(today)])) await sums.sum(month)
+    const month = monthOf(today)
+    const months = new Set([monthOf(yesterday), month])
+    // Money is given back, and journals come in, for days of the month before: that one is summed now and then.
+    if (rounds++ % lateEvery === 0) months.add(monthOf(daysAfter(month, -1)))
+    for (const one of months) await sums.sum(one)
   }
 
   const inTurn = () =>

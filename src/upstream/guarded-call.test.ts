@@ -550,6 +550,24 @@ describe('the deadline', () => {
     expect(tookMs).toBe(50)
   })
 
+  it('of a caller for the beginning does not bind a stream that has begun', async () => {
+    const { clock, guardedCall, target } = world()
+    let seen: AbortSignal | undefined
+    const up = target('up', async (signal) => {
+      seen = signal
+    })
+    const { hold } = await guardedCall([up], {
+      deadline: createDeadline(clock, { limitMs: 60_000, beginMs: 1_000 }),
+      signal: new AbortController().signal,
+      repeat: 'inference',
+      holds: true,
+      trace: { attempts: 0, waitedMs: 0 },
+    })
+    await clock.advance(59_000)
+    expect(seen?.aborted).toBe(false)
+    hold.release()
+  })
+
   it('passes while a stream is held: its reader gets the reason', async () => {
     const { clock, guardedCall, target } = world()
     let seen: AbortSignal | undefined

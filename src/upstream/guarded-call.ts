@@ -407,6 +407,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     onAbort: () => void,
     release: Release,
   ): Hold {
+    deadline.begun()
     const remainingMs = Math.max(deadline.remainingMs(), 0)
     const stopTimer = clock.setTimer(Math.max(Math.min(remainingMs, leftMs), 0), () =>
       controller.abort(

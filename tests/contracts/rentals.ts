@@ -11,7 +11,7 @@ export interface RentalWorld {
   credits: Credits
   statements: Statements
   guardrails: Guardrails
-  ledgerStore: Pick<LedgerStore, 'lease'>
+  ledgerStore: Pick<LedgerStore, 'lease' | 'stateOf'>
   /** Fails where the books are not what they must be. */
   sound(): Promise<void>
 }
@@ -64,6 +64,19 @@ export function rentalsContract(name: string, create: () => Promise<RentalWorld>
       return rows.map(({ group, requests, cost }) => ({ group, requests, cost }))
     }
     const spent = async () => [...(await world.guardrails.state(accountId)).spent.values()].reduce((a, b) => a + b, 0)
+
+    it('holds under its own id, which tells what became of it', async () => {
+      const state = (id: string) => world.ledgerStore.stateOf(accountId, id)
+      const [rental, unmade] = [await running(), await begun()]
+      expect(await state(rental.id)).toBe('hold')
+      await ended(rental, 30)
+      await rentals.end(unmade, { at: now(), state: 'gone', reason: 'not_created', settle: 0, refund: 0 })
+      expect([await state(rental.id), await state(unmade.id), await state(randomUUID())]).toEqual([
+        'settle',
+        'release',
+        undefined,
+      ])
+    })
 
     it('begins all and holds for all of them, and finds them as they were asked for', async () => {
       const wanted = [order(), order({ reservationId: randomUUID() })].map((rental) => ({ rental, hold: 300 }))

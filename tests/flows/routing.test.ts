@@ -83,6 +83,36 @@ describe.each([{ stream: false }, { stream: true }])('a model with two targets (
   })
 })
 
+describe('the caller’s own error as the first event of a stream', () => {
+  const said = (code: string, status = 400) => ({ kind: 'error_200', status, code })
+
+  test('too long a prompt: to the one with more room, else told as a 400', async () => {
+    const code = 'context_length_exceeded'
+    gateway.sandbox.openai.setFaults([broken('primary', said(code))])
+    expect((await ask({ stream: true })).headers.get('x-gpuproxy-model')).toBe('backup')
+    gateway.sandbox.openai.setFaults([broken('primary', said(code)), broken('backup', said(code))])
+    const response = await ask({ stream: true })
+    expect(response.status).toBe(400)
+    expect(await errorOf(response)).toMatchObject({ code })
+  })
+
+  test('anything else: told at once, and no word against the provider', async () => {
+    gateway.sandbox.openai.setFaults([broken('primary', { kind: 'error_200', status: 400 })])
+    for (let i = 0; i < 8; i++) {
+      const response = await ask({ stream: true })
+      expect(response.status).toBe(400)
+      expect(await errorOf(response)).toMatchObject({ type: 'invalid_request_error' })
+    }
+    expect(asked()).toEqual(Array(8).fill('primary'))
+    expect(await gateway.metric('circuit_breaker_calls_total', { outcome: 'failure' })).toBeUndefined()
+  })
+
+  test('the operator’s fault that looks like one: to the other', async () => {
+    gateway.sandbox.openai.setFaults([broken('primary', said('model_not_found', 404))])
+    expect((await ask({ stream: true })).headers.get('x-gpuproxy-model')).toBe('backup')
+  })
+})
+
 test('a stream that is silent before its first word is answered by the other, and asked once', async () => {
   gateway.sandbox.openai.setFaults([broken('primary', { kind: 'slow_first_token', ms: 60_000 })])
   expect(await readSse(await ask({ stream: true }))).toMatchObject({ text: words(10), done: true })

@@ -129,8 +129,9 @@ const selectPayments = (sql: Sql, accountId: string, before: string, limit: numb
   select ${columns(sql)} from payments where account_id = ${accountId} and payment_id < ${before}
   order by payment_id desc limit ${limit}`
 
+/** Nothing has come of it until then: it begins anew, also for those who ask for it in the background. */
 const updateResumed = (sql: Sql, accountId: string, paymentId: string) => sql<object[]>`
-  update payments set state = 'processing', ask_at = now() + interval '45 s'
+  update payments set state = 'processing', ask_at = now() + interval '45 s', created_at = now()
   where account_id = ${accountId} and payment_id = ${paymentId} and state = 'created'
   returning payment_id`
 
