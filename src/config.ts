@@ -151,9 +151,13 @@ export const variables = {
   FIRST_TOKEN_TIMEOUT: required(
     duration(1),
     '10s',
-    'Longest wait for the first event while another target is untried.',
+    'Longest wait for the first event while another target is untried. A model that thinks has at least 2 minutes.',
   ),
-  STREAM_IDLE_TIMEOUT: required(duration(1), '15s', 'Longest silence within a stream while another target is untried.'),
+  STREAM_IDLE_TIMEOUT: required(
+    duration(1),
+    '15s',
+    'Longest silence within a stream while another target is untried. A model that thinks has at least 2 minutes.',
+  ),
   FAULTS_ENABLED: optional(flag, 'Whether administrators may inject faults; unset: outside production only.'),
   FAULTS_IN_PRODUCTION: optional(flag, 'Needed besides `FAULTS_ENABLED=true` when `NODE_ENV=production`.'),
 

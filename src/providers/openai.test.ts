@@ -50,7 +50,7 @@ function worldOf(apiKeys: string[], ...script: Scripted[]) {
     endpoint: 'chat/completions',
     model: 'm',
     payload: () => ({ bytes: encoder.encode('{"x":1}'), contentType: 'application/json' }),
-    timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000, totalMs: 600_000 },
+    timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000, lastSilenceMs: 120_000, totalMs: 600_000 },
     contextWindow: 128_000,
   }
   const attempt = { number: 1, last: false }

@@ -42,6 +42,8 @@ export interface CallTimeouts {
   firstTokenMs: number
   /** Longest silence within a stream while another target is left. */
   idleMs: number
+  /** Longest silence on the last target, before the first token and within the stream; never less than the other two. */
+  lastSilenceMs: number
   /** Longest time for one try. */
   totalMs: number
 }
@@ -124,8 +126,6 @@ export interface OpenAiOptions {
 const maxAnswerBytes = 32 * 1024 * 1024
 const maxLargeAnswerBytes = 2 * maxAnswerBytes
 const maxErrorBytes = 1024 * 1024
-/** On the last target only an outright silence ends a stream. */
-const lastTargetSilenceMs = 120_000
 const modelsTimeoutMs = 10_000
 const json = 'application/json'
 /** A provider that says so much without a word of text is not answering. */
@@ -208,7 +208,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     const make = post(call, await call.payload(), {
       signal,
       headersTimeoutMs: (endpoints[call.endpoint] as Endpoint).worksBeforeItSpeaks ? 0 : timeouts.headersMs,
-      idleTimeoutMs: attempt.last ? Math.max(lastTargetSilenceMs, timeouts.idleMs) : timeouts.idleMs,
+      idleTimeoutMs: attempt.last ? timeouts.lastSilenceMs : timeouts.idleMs,
       maxBytes: Infinity,
     })
     return send((to) => http.stream(make(to)), attempt)
@@ -315,7 +315,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       helpsAfter: fits(call),
     }),
     stream(call) {
-      const { firstTokenMs, totalMs } = call.timeouts
+      const { firstTokenMs, lastSilenceMs, totalMs } = call.timeouts
       const { worksBeforeItSpeaks } = endpoints[call.endpoint] as Endpoint
       return {
         upstream,
@@ -330,7 +330,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
           ? { tryTimeoutMs: totalMs }
           : {
               tryTimeoutMs: firstTokenMs,
-              lastTryTimeoutMs: Math.max(lastTargetSilenceMs, firstTokenMs),
+              lastTryTimeoutMs: lastSilenceMs,
               phase: 'first_token',
               slowMs: firstTokenMs,
             }),

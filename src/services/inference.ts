@@ -6,6 +6,7 @@
 
 import type { MicroUsd } from '../domain/money.ts'
 import type { Principal } from '../domain/principal.ts'
+import { thinks } from '../domain/thinking.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Metrics, ReplyBody } from '../ports.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
@@ -14,12 +15,13 @@ import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Priority } from '../resilience/bulkhead.ts'
 import { createDeadline, type Limits } from '../resilience/deadline.ts'
 import { questionOf } from '../routing/question.ts'
-import type { Price, TargetTimeouts } from '../routing/table.ts'
+import type { Price } from '../routing/table.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
 import type { Answer, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import type { Circuit } from '../upstream/upstream.ts'
+import { callTimeouts, type Timeouts } from './call-timeouts.ts'
 import { type Meter, type MeteredRequest, type MeterOptions, type Seller, startMeter } from './meter.ts'
 import { relayBytes } from './relay-bytes.ts'
 import { relayStream, type Source } from './relay-stream.ts'
@@ -86,13 +88,6 @@ export interface InferenceOptions {
   requestTimeoutMs: number
   /** What a model does not say of itself. */
   timeouts: Timeouts
-}
-
-export interface Timeouts {
-  headersMs: number
-  firstTokenMs: number
-  idleMs: number
-  totalMs: number
 }
 
 export interface Inference {
@@ -203,7 +198,7 @@ export function createInference(options: InferenceOptions): Inference {
       endpoint: request.endpoint,
       model: planned.model,
       payload: () => request.body.write(fields),
-      timeouts: withDefaults(own, timeouts),
+      timeouts: callTimeouts(own, timeouts, thinks(planned.model, request.body.value)),
       contextWindow,
     }
     return request.stream ? provider.stream(call) : provider.complete(call)
@@ -333,14 +328,6 @@ function theirsToSee(error: unknown): WholeAnswer {
   if (error instanceof UpstreamFailure && error.class === 'too_long') return error.details.answer as WholeAnswer
   throw error
 }
-
-const withDefaults = (own: TargetTimeouts, byDefault: Timeouts): Timeouts => ({
-  // No token comes before them.
-  headersMs: own.headersMs ?? Math.max(byDefault.headersMs, own.firstTokenMs ?? 0),
-  firstTokenMs: own.firstTokenMs ?? byDefault.firstTokenMs,
-  idleMs: own.idleMs ?? byDefault.idleMs,
-  totalMs: own.totalMs ?? byDefault.totalMs,
-})
 
 /** Each of several prompts of a text completion has choices of its own. */
 function choicesAskedFor({ n, prompt }: Record<string, unknown>): number {

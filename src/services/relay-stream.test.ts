@@ -514,7 +514,7 @@ describe('the first event', () => {
       endpoint: 'chat/completions' as const,
       model: 'm',
       payload: () => ({ bytes: encoder.encode('{}'), contentType: 'application/json' }),
-      timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000, totalMs: 600_000 },
+      timeouts: { headersMs: 30_000, firstTokenMs: 10_000, idleMs: 15_000, lastSilenceMs: 120_000, totalMs: 600_000 },
       contextWindow: undefined,
     }
     const { signal } = new AbortController()

@@ -3,6 +3,7 @@
  * would be another account's to find, or another account's own.
  */
 import { sha256 } from '../domain/canonical.ts'
+import { thinks } from '../domain/thinking.ts'
 import { ApiError } from '../errors.ts'
 
 type Body = Record<string, unknown>
@@ -34,9 +35,6 @@ export function refuseStoredState(body: Body): void {
 }
 
 const sealedThoughts = 'reasoning.encrypted_content'
-/** Others refuse a body that asks for sealed thoughts. */
-const thinks = (model: string, { reasoning }: Body) =>
-  reasoning != null || /^(?:[\w.-]+\/)*(?:o\d|gpt-[5-9](?!.*chat))/.test(model)
 
 /**
  * The fields by which the provider keeps nothing; `responses` are kept unless told otherwise. What a caller then misses
@@ -49,6 +47,7 @@ export function storeNothing(endpoint: string, model: string, value: Body): Body
     if (store === false) return fields
     fields.store = false
     const asked = include == null ? [] : include
+    // Others refuse a body that asks for it.
     if (thinks(model, value) && Array.isArray(asked) && !asked.includes(sealedThoughts)) {
       fields.include = [...asked, sealedThoughts]
     }

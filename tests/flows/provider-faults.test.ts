@@ -156,6 +156,15 @@ describe.each([
     expect(await errorOf(response)).toMatchObject({ code: 'deadline_exceeded' })
     expect(await gateway.metric('circuit_breaker_calls_total', { outcome: 'failure' })).toBeUndefined()
   })
+
+  test('the time that an SDK gives binds the beginning of the answer, and 0 is its word for less than a second', async () => {
+    const body = { model: 'gpt-4o', messages: [{ role: 'user', content: 'hi' }], stream }
+    const under = (seconds: string) => gateway.post(path, body, { headers: { 'x-stainless-timeout': seconds } })
+    expect((await under('0')).status).toBe(200)
+    gateway.sandbox.openai.setFaults([{ kind: 'hang' }])
+    const late = await under('0.12')
+    expect([late.status, (await errorOf(late)).code]).toEqual([504, 'deadline_exceeded'])
+  })
 })
 
 test('a provider’s own 400, 404, 413 and 422 reach the caller as they are', async () => {
