@@ -106,8 +106,7 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
-  /** Ends what a former run left open. Before the first request. */
-  /** Before the first request: begins the work in the background. */
+  /** Before the first request: ends what a former run left open, and begins the work in the background. */
   start(): Promise<void>
   fetch(request: Request, bindings: Bindings): Response | Promise<Response>
   /** Another routing table takes over; requests under way end as they began. */
