@@ -119,7 +119,7 @@ export const threats: readonly Threat[] = [
     ],
     measures: ['slow'],
     reason:
-      'A caller of a completion who takes nothing is held back and costs no memory, but is cut only by the total time of the request. The p99 is not always within twice: 1.9, 2.3, 2.5 and 4.1 times in four runs of 2026-11-27 (14 and 20 ms beside 7 and 8 in the two that told).',
+      'A caller of a completion who takes nothing is held back, costs no memory, and is cut after 150 to 300 s. The p99 is not always within twice: 1.9, 2.3, 2.5 and 4.1 times in four runs of 2026-11-27 (14 and 20 ms beside 7 and 8 in the two that told), while the process that asks held the slow ones, too; they have a thread of their own since, and that was not measured whole again.',
   },
   {
     id: 10,
