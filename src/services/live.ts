@@ -18,8 +18,10 @@ export interface LiveOptions {
 }
 
 export interface Live {
-  /** Server-sent events, until the signal or `stop`. @throws ApiError where too many watch */
-  /** Ends where the caller's credential is good no more, too. */
+  /**
+   * Server-sent events, until the signal, `stop`, or the caller's credential is good no more.
+   * @throws ApiError where too many watch
+   */
   watch(signal: AbortSignal, stillGood: () => Promise<boolean>): AsyncIterable<string>
   stop(): void
 }

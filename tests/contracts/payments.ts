@@ -82,6 +82,16 @@ export function paymentStoreContract(name: string, create: () => Promise<Payment
       expect(await store.move(accountId, id, { state: 'created' })).toMatchObject({ state: 'requires_action' })
     })
 
+    it('begins one that is resumed anew, so that it is asked for as long as any other', async () => {
+      const { id, accountId } = (await store.begin(order())).payment
+      await store.move(accountId, id, { state: 'created' })
+      await world.pass(25 * 3_600_000)
+      const before = (await store.find(accountId, id))!.createdAt
+      await store.resume(accountId, id)
+      const after = (await store.find(accountId, id))!.createdAt
+      expect(after.getTime() - before.getTime()).toBeGreaterThan(24 * 3_600_000)
+    })
+
     it('hands out what is open, once and later again, but not what is parked or has ended', async () => {
       const open = (await store.begin(order())).payment
       const parked = (await store.begin(order())).payment
