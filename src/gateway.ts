@@ -13,8 +13,10 @@ import { createReadForm } from './middleware/form-body.ts'
 import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
+import { createTurnAway, type TurnAway } from './middleware/turn-away.ts'
 import type { Ports } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
+import { endpoints } from './providers/endpoints.ts'
 import { createIonetMarket } from './providers/ionet.ts'
 import { createIonetControl } from './providers/ionet-control.ts'
 import type { MarketControl } from './providers/market.ts'
@@ -109,6 +111,8 @@ export interface Gateway {
   /** Before the first request: ends what a former run left open, and begins the work in the background. */
   start(): Promise<void>
   fetch(request: Request, bindings: Bindings): Response | Promise<Response>
+  /** What a request whose body is small is refused with by its head, where the pod is full; undefined = `fetch` answers. */
+  turnAway: TurnAway
   /** Another routing table takes over; requests under way end as they began. */
   useRouting(table: RoutingTable): void
   /** From here on readiness is refused and every answer closes its connection. */
@@ -729,6 +733,11 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return {
     fetch: (request, bindings) => app.fetch(request, bindings),
+    turnAway: createTurnAway({
+      paths: new Set(Object.keys(endpoints).map((name) => `/v1/${name}`)),
+      ...{ admission, context, digest, newId: ports.newId },
+      isDraining: () => draining,
+    }),
     useRouting(table) {
       router.use(table)
       // Names come and go with the file: those gone for good must not pile up.

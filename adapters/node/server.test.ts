@@ -20,7 +20,13 @@ async function start(answer: (path: string) => Promise<Response> | Response, rea
     socket.once('close', () => open.delete(socket))
     return answer(new URL(req.url).pathname)
   }
-  const gateway = { fetch, beginDrain() {}, stopStreams() {}, inFlight: () => 0 } as unknown as Gateway
+  const gateway = {
+    fetch,
+    turnAway: () => undefined,
+    beginDrain() {},
+    stopStreams() {},
+    inFlight: () => 0,
+  } as unknown as Gateway
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   server = await startServer({ gateway, host: '127.0.0.1', port: 0, log, readerTimeoutMs })
 }
@@ -54,6 +60,28 @@ test('requests that come in one breath are begun one after another, and answered
   expect(begun).toHaveLength(3)
   expect(text.match(/answer to ..\./g)).toEqual(['answer to /1.', 'answer to /2.', 'answer to /3.'])
   socket.destroy()
+})
+
+test('of many connections that send in one breath one is begun in a turn of the loop', async () => {
+  const many = 20
+  let [turn, over] = [0, false]
+  const nextTurn = () => {
+    turn++
+    if (!over) setImmediate(nextTurn)
+  }
+  const begunIn: number[] = []
+  await start((path) => {
+    if (path === '/second') begunIn.push(turn)
+    return reply(200, {}, 'x')
+  })
+  const sockets = Array.from({ length: many }, caller)
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  nextTurn()
+  for (const socket of sockets) socket.write(get('/first') + get('/second'))
+  await expect.poll(() => begunIn.length).toBe(many)
+  over = true
+  expect(new Set(begunIn).size).toBe(many)
+  for (const socket of sockets) socket.destroy()
 })
 
 test('of those who leave, what they had asked for besides is not begun', async () => {

@@ -50,6 +50,8 @@ const headersTimeoutMs = 10_000
 const refusalMs = 5_000
 /** Requests that wait for the one before them on their connection; who sends more is cut. */
 const maxWaiting = 100
+/** Of a body that nobody wants. */
+const maxUnreadBytes = 64 * 1024
 /** Of the time for a request, how often it is looked whether one is over it. */
 const checksPerRequestTimeout = 15
 
@@ -77,6 +79,11 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
   const answer = (incoming: Incoming, outgoing: ServerResponse) => {
     if (incoming.httpVersionMajor !== 1) return refuse(outgoing, 'This server speaks HTTP/1.1.')
     if (hostsIn(incoming) !== 1) return refuse(outgoing, 'A request has one Host header, neither none nor several.')
+    const refusal = hasSmallBody(incoming) ? gateway.turnAway(incoming) : undefined
+    if (refusal) {
+      const { status, headers, body } = refusal
+      return outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
+    }
     const proxied = parseProxiedTarget(incoming.url ?? '')
     if (proxied) {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
@@ -88,10 +95,11 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     void listener(incoming, outgoing)
   }
   const waiting = new WeakMap<Socket, number>()
+  const inTurn = oneInATurn()
   /**
-   * What came in one breath with the request before it (RFC 9112, 9.3.2) is begun when that is answered, in a turn of its
-   * own: a connection has one under way, and a crowd of such leaves room for the others. Not what has a body: Node reads
-   * no further while nobody takes it, and would hear neither its end nor the caller's leaving.
+   * What came in one breath with the request before it (RFC 9112, 9.3.2) is begun when that is answered, one of all
+   * connections in a turn of the loop: a connection has one under way, and a crowd of such leaves room for the others. Not
+   * what has a body: Node reads no further while nobody takes it, and would hear neither its end nor the caller's leaving.
    */
   const take = (incoming: Incoming, outgoing: ServerResponse) => {
     if (outgoing.socket !== null || hasBody(incoming)) return answer(incoming, outgoing)
@@ -101,7 +109,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     waiting.set(socket, others + 1)
     outgoing.once('socket', () => {
       waiting.set(socket, waiting.get(socket)! - 1)
-      setImmediate(answer, incoming, outgoing)
+      inTurn(() => answer(incoming, outgoing))
     })
   }
   const limits = {
@@ -140,6 +148,19 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
       // What was joined with a machine is no connection of the server's any more, and is ended by whoever joined it.
       await Promise.race([closed, sleep(closeMs, undefined, { ref: false })])
     },
+  }
+}
+
+/** Runs what it is given in its order, each in a turn of the loop of its own. */
+function oneInATurn() {
+  const queue: (() => void)[] = []
+  const next = () => {
+    const run = queue.shift()!
+    if (queue.length > 0) setImmediate(next)
+    run()
+  }
+  return (run: () => void) => {
+    if (queue.push(run) === 1) setImmediate(next)
   }
 }
 
@@ -199,6 +220,9 @@ function refuse(outgoing: ServerResponse, message: string, status = 400) {
 
 const hasBody = ({ headers }: IncomingMessage) =>
   headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+
+/** Node reads what is left of it, and the connection lives on. */
+const hasSmallBody = ({ headers }: IncomingMessage) => Number(headers['content-length']) <= maxUnreadBytes
 
 /** The answer that is under way. Node keeps it on its socket, and has no other word for it. */
 const answerOn = (socket: Socket) => (socket as { _httpMessage?: ServerResponse | null })._httpMessage

@@ -38,7 +38,12 @@ function world(options: { load?: Load | 'absent' } = {}) {
 
   function ask(
     work: 'inference' | 'search' = 'inference',
-    { key = 'key', method = 'POST', headers = {} as Record<string, string> } = {},
+    {
+      key = 'key',
+      method = 'POST',
+      headers = {} as Record<string, string>,
+      credential = `digest of ${key}` as string,
+    } = {},
   ): Asked {
     const endings: (() => void)[] = []
     const asked: Asked = {
@@ -50,6 +55,7 @@ function world(options: { load?: Load | 'absent' } = {}) {
     const request = {
       headers: asked.headers,
       principal: { keyId: key },
+      credentialDigest: credential,
       onEnd: (ending: () => void) => void endings.push(ending),
     }
     const c = {
@@ -277,4 +283,78 @@ describe('admission', () => {
       expect(metrics.counted(instruments.requestsShed, { reason: 'brownout' })).toBe(shed)
     },
   )
+
+  describe('turns away', () => {
+    const digest = 'digest of key'
+
+    /** 38 places are taken, 32 wait, and one of the key has just been refused. */
+    async function full() {
+      const made = world()
+      const running = await made.busy()
+      const fill = () => {
+        while (made.admission.waiting() < 32) made.ask('inference', { credential: 'of those who wait' })
+      }
+      fill()
+      await made.clock.advance(250)
+      fill()
+      made.ask()
+      await settled()
+      return { ...made, running, fill }
+    }
+
+    it('a credential that it has just refused, counts it, and says when to come back', async () => {
+      const { admission, metrics } = await full()
+      const [arrivals, shed] = [admission.arrivals(), metrics.counted(instruments.requestsShed)]
+      expect(admission.turnsAway()).toBe(true)
+      const { error, principal } = admission.turnAway(digest)!
+      expect(error).toMatchObject({ code: 'overloaded', options: { shouldRetry: true } })
+      expect(error.options.retryAfterMs).toBeGreaterThanOrEqual(1_000)
+      expect(principal).toEqual({ keyId: 'key' })
+      expect(admission.arrivals()).toBe(arrivals + 1)
+      expect(metrics.counted(instruments.requestsShed, { reason: 'admission' })).toBe(shed + 1)
+    })
+
+    it('no other credential, be it of the same key', async () => {
+      const { admission } = await full()
+      expect(admission.turnAway('digest of quiet')).toBeUndefined()
+      expect(admission.turnAway('another digest')).toBeUndefined()
+    })
+
+    it('nobody where there is a place for him, or somebody has to make room for him', async () => {
+      const { admission, running, ask } = await full()
+      expect(admission.turnAway(digest)).toBeDefined()
+      for (const { end } of running) end()
+      await settled()
+      expect(admission.turnAway(digest)).toBeUndefined()
+      expect(ask().outcome).toBe('admitted')
+    })
+
+    it('for a second after it has refused the credential, then lets it come in to be looked at again', async () => {
+      const { admission, clock, fill } = await full()
+      for (let i = 0; i < 4; i++) {
+        expect(admission.turnAway(digest)).toBeDefined()
+        await clock.advance(250)
+        fill()
+      }
+      expect(admission.turnAway(digest)).toBeUndefined()
+      expect(admission.turnAway('of those who wait')).toBeDefined()
+      await clock.advance(250)
+      expect(admission.turnsAway()).toBe(true)
+      await clock.advance(1_000)
+      expect(admission.turnsAway()).toBe(false)
+    })
+
+    it('of a thousand credentials at most, the latest', async () => {
+      const { admission, ask } = await full()
+      for (let i = 0; i < 1_000; i++) ask('inference', { credential: `digest ${i}` })
+      await settled()
+      expect(admission.turnAway(digest)).toBeUndefined()
+      expect(admission.turnAway('digest 0')).toBeDefined()
+      ask('inference', { credential: 'digest 0' })
+      ask('inference', { credential: 'one more' })
+      await settled()
+      expect(admission.turnAway('digest 0')).toBeDefined()
+      expect(admission.turnAway('digest 1')).toBeUndefined()
+    })
+  })
 })

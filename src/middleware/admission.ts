@@ -4,6 +4,8 @@
  *
  * The load is looked at when a request comes and the last look is old: who is asked nothing has nothing to shed.
  */
+
+import type { Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, LoadProbe, Metrics } from '../ports.ts'
 import { type BrownoutLevel, createBrownout, type Work } from '../resilience/brownout.ts'
@@ -12,7 +14,7 @@ import { createLoadLimit } from '../resilience/load-limit.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { principalOf } from './authenticate.ts'
 import type { Check } from './guard.ts'
-import { type AppContext, header } from './request-context.ts'
+import { type AppContext, header, type RequestInFlight } from './request-context.ts'
 
 export interface AdmissionOptions {
   clock: Clock
@@ -25,11 +27,23 @@ export interface AdmissionOptions {
 export interface Admission {
   /** The check to mount: inference takes a place, searches (and what inference routes only read) are shed first. */
   check(work: 'inference' | 'search'): Check
+  /**
+   * What a request for inference would be refused with at once, before there is anything of it; undefined = it has to
+   * come in. Only of who was refused within the last second it is known whose the credential is.
+   */
+  turnAway(credentialDigest: string): TurnedAway | undefined
+  /** Whether there is anyone to turn away: what is asked for each request. */
+  turnsAway(): boolean
   level(): BrownoutLevel
   /** Requests waiting for a place. */
   waiting(): number
   /** Inference asked for so far, shed or not. */
   arrivals(): number
+}
+
+export interface TurnedAway {
+  error: ApiError
+  principal: Principal
 }
 
 /** Often enough to bite within a second, seldom enough to see more than one turn of a loop that is late. */
@@ -49,6 +63,9 @@ const maxWaitShare = 1 / 4
 const retryAfterMs = { least: 1_000, spread: 2_000 }
 /** So many different waits are told, at random. */
 const refusalWaits = 64
+/** Of a credential that was refused, how long it is known whose it is; and of how many. */
+const turnAwayMs = 1_000
+const maxTurnedAway = 1_000
 
 export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
@@ -57,10 +74,14 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
   let sampledAt = clock.now()
   let peak = 0
   let arrivals = 0
+  /** By the digest of their credential, the oldest first. */
+  const refused = new Map<string, { principal: Principal; until: number }>()
+  let turnsAwayUntil = -Infinity
 
   const look = () => {
     if (!load || clock.now() - sampledAt < sampleMs) return
     sampledAt = clock.now()
+    if (sampledAt >= turnsAwayUntil) refused.clear()
     const now = load()
     brownout.sample(now)
     const limit = loadLimit.sample(now, { inFlight: bulkhead.inUse, peak })
@@ -84,6 +105,14 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
     if (brownout.sheds(work)) throw refusal('brownout')
   }
 
+  const remember = ({ credentialDigest, principal }: RequestInFlight) => {
+    if (credentialDigest === undefined || !principal) return
+    refused.delete(credentialDigest)
+    if (refused.size >= maxTurnedAway) refused.delete(refused.keys().next().value!)
+    turnsAwayUntil = clock.now() + turnAwayMs
+    refused.set(credentialDigest, { principal, until: turnsAwayUntil })
+  }
+
   const takePlace = (c: AppContext, priority: Priority): undefined | Promise<void> => {
     const request = c.get('request')
     const give = (release: Release): undefined => {
@@ -100,7 +129,9 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
     })
     if (typeof place === 'function') return give(place)
     return place.then(give, (error) => {
-      throw error instanceof BulkheadFull ? refusal('admission') : new ApiError('client_closed', { cause: error })
+      if (!(error instanceof BulkheadFull)) throw new ApiError('client_closed', { cause: error })
+      remember(request)
+      throw refusal('admission')
     })
   }
 
@@ -114,6 +145,16 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
         shed(c, priority === 'low' ? 'low_inference' : 'inference')
         return takePlace(c, priority)
       },
+    turnsAway: () => clock.now() < turnsAwayUntil,
+    turnAway(credentialDigest) {
+      look()
+      const known = refused.get(credentialDigest)
+      if (!known || clock.now() >= known.until) return undefined
+      const { principal } = known
+      if (!bulkhead.refuse({ maxWaitMs, key: principal.keyId })) return undefined
+      arrivals++
+      return { error: refusal('admission'), principal }
+    },
     level() {
       look()
       return brownout.level

@@ -24,7 +24,7 @@ export interface AuthenticateOptions {
 const plausibleKey = /^[\x21-\x7e]{20,200}$/
 
 /** Who a credential stands for now. Of it nothing is kept but its digest. */
-function createFind({ principals, digest, ...options }: AuthenticateOptions) {
+function createFind({ principals, ...options }: AuthenticateOptions) {
   const { accounts, sessions, tokens, keyUse } = options
 
   async function findByKey(key: string): Promise<Principal | null> {
@@ -40,8 +40,8 @@ function createFind({ principals, digest, ...options }: AuthenticateOptions) {
     return (await sessions.find(session.accountId, session.sessionId)) ?? null
   }
 
-  return (key: string, isKey: boolean) =>
-    principals.get(credentialKey(digest(key)), () => (isKey ? findByKey(key) : findByToken(key)))
+  return (key: string, digested: string, isKey: boolean) =>
+    principals.get(credentialKey(digested), () => (isKey ? findByKey(key) : findByToken(key)))
 }
 
 /**
@@ -52,10 +52,11 @@ export function createStillGood(options: AuthenticateOptions) {
   const find = createFind(options)
   return (c: AppContext) => {
     const key = credential(c)
+    const digested = options.digest(key)
     const { role } = principalOf(c)
     return async (): Promise<boolean> => {
       try {
-        const { value } = await find(key, plausibleKey.test(key))
+        const { value } = await find(key, digested, plausibleKey.test(key))
         return value?.role === role
       } catch {
         return true
@@ -76,10 +77,12 @@ export const authenticate = (options: AuthenticateOptions): Check => {
       if (!value) throw new ApiError('invalid_credential')
       const request = c.get('request')
       request.principal = value
+      request.credentialDigest = digested
       // A cache on the way heeds `Authorization` by itself (RFC 9111, 3.5), and knows nothing of `x-api-key`.
       if (c.req.method !== 'POST') request.headers['cache-control'] = 'private'
     }
-    const found = find(key, isKey)
+    const digested = options.digest(key)
+    const found = find(key, digested, isKey)
     if (!(found instanceof Promise)) return admit(found)
     const unavailable = (cause: unknown) => {
       throw new ApiError('database_unavailable', {

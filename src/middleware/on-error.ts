@@ -26,14 +26,8 @@ const mayNotBeDone =
 
 function errorResponse(c: AppContext, error: ApiError): Response {
   const request = c.get('request')
-  const { retryAfterMs, shouldRetry, headers } = error.options
   request.log.code = error.code
-  Object.assign(request.headers, headers)
-  if (retryAfterMs !== undefined) {
-    request.headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
-    if (retryAfterMs <= 60_000) request.headers['retry-after-ms'] = String(Math.ceil(retryAfterMs))
-  }
-  if (shouldRetry !== undefined) request.headers['x-should-retry'] = String(shouldRetry)
+  addErrorHeaders(error, request.headers)
   if (request.trace.attempts > 0) request.headers['x-gpuproxy-attempts'] = String(request.trace.attempts)
   if (c.req.path.startsWith('/v1/')) {
     return respond(c, error.status, { 'content-type': 'application/json' }, JSON.stringify(openAiError(error)))
@@ -44,4 +38,14 @@ function errorResponse(c: AppContext, error: ApiError): Response {
     { 'content-type': 'application/problem+json' },
     JSON.stringify(problemDetails(error, request.id)),
   )
+}
+
+export function addErrorHeaders({ options }: ApiError, to: Record<string, string>) {
+  const { retryAfterMs, shouldRetry, headers } = options
+  Object.assign(to, headers)
+  if (retryAfterMs !== undefined) {
+    to['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
+    if (retryAfterMs <= 60_000) to['retry-after-ms'] = String(Math.ceil(retryAfterMs))
+  }
+  if (shouldRetry !== undefined) to['x-should-retry'] = String(shouldRetry)
 }

@@ -18,6 +18,8 @@ export class RequestInFlight {
   /** Headers of the answer. Written before it is made: adding to a finished response costs the runtime's fast path. */
   readonly headers: Record<string, string>
   principal: Principal | undefined = undefined
+  /** Of what stood for him. */
+  credentialDigest: string | undefined = undefined
   /** Tries at upstreams and the time spent on them. */
   readonly trace: CallTrace = { attempts: 0, waitedMs: 0 }
   /** What else the request's log line says. */
@@ -130,57 +132,30 @@ export class RequestInFlight {
   }
 
   finish(status: number) {
-    const { clock, metrics, log } = this.owner.options
+    const { clock } = this.owner.options
     const { c, trace } = this
     this.owner.inFlight--
     if (this.endings) for (const ending of this.endings) ending(status)
     const ms = clock.now() - this.startedAt
     const method = methods.has(c.req.method) ? c.req.method : 'other'
     const route = routeOf(c)
-    const overheadMs = this.overheadMs ?? ms - trace.waitedMs
-    metrics.count(instruments.httpRequests, { method, route, status: statuses.get(status) ?? 'other' })
-    metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
-    metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
-    const caller = header(c, 'x-request-id')
     const { span } = trace
-    if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
-    if (!probes.has(route)) this.tell(method, route, status, ms)
     // A crowd that is refused by load says the same thousands of times a second.
     const usual = (status < 400 || this.log.code === 'overloaded') && !span?.trace.options.context.sampled
-    const oneOf = usual ? (this.owner.options.logOneOf?.() ?? 1) : 1
-    if (oneOf > 1 && this.owner.unlogged++ % oneOf !== 0) return
-    log[probes.has(route) ? 'debug' : 'info']('request', {
-      request_id: this.id,
-      caller_request_id: caller !== undefined && printable.test(caller) ? caller : undefined,
-      trace_id: span?.trace.id,
+    if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
+    tell(this.owner, {
+      id: this.id,
+      callerId: header(c, 'x-request-id'),
+      traceId: span?.trace.id,
       method,
       route,
       status,
-      duration_ms: rounded(ms),
-      overhead_ms: rounded(overheadMs),
-      account_id: this.principal?.accountId,
-      key_id: this.principal?.keyId,
-      attempts: trace.attempts || undefined,
-      one_of: oneOf > 1 ? oneOf : undefined,
-      ...this.log,
-    })
-  }
-
-  private tell(method: string, route: string, status: number, ms: number) {
-    const { principal, trace } = this
-    const { onEnded, clock } = this.owner.options
-    onEnded({
-      request_id: this.id,
-      at: clock.wallNow(),
-      method,
-      route,
-      status,
-      duration_ms: rounded(ms),
-      account_id: principal?.accountId,
-      key_id: principal?.keyId,
-      provider: this.log.provider as string | undefined,
+      ms,
+      overheadMs: this.overheadMs ?? ms - trace.waitedMs,
+      principal: this.principal,
       attempts: trace.attempts,
-      code: this.log.code as string | undefined,
+      log: this.log,
+      logOneOf: usual ? (this.owner.options.logOneOf?.() ?? 1) : 1,
     })
   }
 
@@ -199,6 +174,64 @@ export class RequestInFlight {
     }
     return { name: `${method} ${route}`, attributes }
   }
+}
+
+/** One that has ended. */
+interface Ended {
+  id: string
+  /** The caller's own. */
+  callerId: string | undefined
+  traceId: string | undefined
+  method: string
+  route: string
+  status: number
+  ms: number
+  overheadMs: number
+  principal: Principal | undefined
+  attempts: number
+  log: LogFields
+  /** One in so many like it has its line. */
+  logOneOf: number
+}
+
+/** To metrics, operators and the log. */
+function tell(owner: Owner, ended: Ended) {
+  const { metrics, log, onEnded, clock } = owner.options
+  const { id, callerId, method, route, status, ms, overheadMs, principal, attempts, logOneOf: oneOf } = ended
+  metrics.count(instruments.httpRequests, { method, route, status: statuses.get(status) ?? 'other' })
+  metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
+  metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
+  if (!probes.has(route)) {
+    onEnded({
+      request_id: id,
+      at: clock.wallNow(),
+      method,
+      route,
+      status,
+      duration_ms: rounded(ms),
+      account_id: principal?.accountId,
+      key_id: principal?.keyId,
+      provider: ended.log.provider as string | undefined,
+      attempts,
+      code: ended.log.code as string | undefined,
+    })
+  }
+  if (oneOf > 1 && owner.unlogged++ % oneOf !== 0) return
+  log[probes.has(route) ? 'debug' : 'info']('request', {
+    request_id: id,
+    caller_request_id: callerId !== undefined && printable.test(callerId) ? callerId : undefined,
+    trace_id: ended.traceId,
+    method,
+    route,
+    status,
+    duration_ms: rounded(ms),
+    overhead_ms: rounded(overheadMs),
+    account_id: principal?.accountId,
+    key_id: principal?.keyId,
+    attempts: attempts || undefined,
+    one_of: oneOf > 1 ? oneOf : undefined,
+    ...ended.log,
+  })
 }
 
 /** Nobody reads it, and what it holds is given back: the framework answers HEAD as GET and drops the body unread. */
@@ -261,6 +294,8 @@ const statuses = new Map(
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
 /** Asked every few seconds by machines: their log lines would only hide the others. */
 const probes = new Set(['/livez', '/readyz', '/startupz', '/health', '/api/v1/health', '/metrics'])
+/** Who is turned away is one of a crowd, and the first of each second came in and has a line of its own. */
+const turnedAwayLogOneOf = 100
 const printable = /^[\x21-\x7e]{1,128}$/
 
 export function createRequestContext(options: RequestContextOptions) {
@@ -276,6 +311,11 @@ export function createRequestContext(options: RequestContextOptions) {
 
   return {
     middleware: requestContext satisfies MiddlewareHandler<AppEnv>,
+    /** Tells of one that was refused before it was begun: it took no time and has no span, and seldom a line. */
+    turnedAway(request: Pick<Ended, 'id' | 'callerId' | 'method' | 'route' | 'status' | 'principal' | 'log'>) {
+      const nothing = { traceId: undefined, ms: 0, overheadMs: 0, attempts: 0 }
+      tell(owner, { ...request, ...nothing, logOneOf: turnedAwayLogOneOf })
+    },
     inFlight: () => owner.inFlight,
     streams: () => owner.streams,
   }

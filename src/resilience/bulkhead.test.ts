@@ -122,6 +122,23 @@ describe('a bulkhead', () => {
       expect(patient.every(({ refused }) => refused === undefined)).toBe(true)
     })
 
+    it('goes on like that while it refuses without being asked for a place', async () => {
+      const { clock, bulkhead } = standingWorld()
+      for (let i = 0; i < 2; i++) ask(bulkhead, { maxWaitMs: 5_000 })
+      ask(bulkhead)
+      await clock.advance(100)
+      for (let ms = 0; ms < 2_000; ms += 500) {
+        expect(bulkhead.refuse({ maxWaitMs: 99 })).toBe(true)
+        expect(bulkhead.refuse({ maxWaitMs: 100 })).toBe(true)
+        await clock.advance(500)
+      }
+      expect(bulkhead.refuse({ maxWaitMs: 100 })).toBe(true)
+      await clock.advance(999)
+      expect(bulkhead.refuse({ maxWaitMs: 99 }), 'who has no patience says nothing of the queue').toBe(true)
+      await clock.advance(1)
+      expect(bulkhead.refuse({ maxWaitMs: 100 })).toBe(false)
+    })
+
     it('takes a key that asks for less in place of one that asks for more', async () => {
       const { clock, bulkhead, first } = standingWorld()
       ask(bulkhead, { key: 'loud' })
@@ -371,6 +388,31 @@ describe('a bulkhead', () => {
       expect(bulkhead.inUse).toBe(0)
     })
 
+    it('refuses beforehand neither who has a claim on the reserve nor who displaces another', async () => {
+      const { bulkhead } = world(2, 2)
+      const loud = [ask(bulkhead, { key: 'loud' }), ask(bulkhead, { key: 'loud' })]
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'loud' }), 'some may wait').toBe(false)
+      ask(bulkhead, { key: 'loud', priority: 'low' })
+      ask(bulkhead, { key: 'loud' })
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'loud' }), 'low makes way').toBe(false)
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'loud', priority: 'low' })).toBe(true)
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'quiet' }), 'who is not there').toBe(false)
+      expect(bulkhead.refuse({ maxWaitMs: 100 }), 'nor without a key').toBe(false)
+      loud[0]!.release!()
+      await settled()
+      const quiet = ask(bulkhead, { key: 'quiet' })
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'quiet' }), 'asks for less').toBe(false)
+      ask(bulkhead, { key: 'loud' })
+      expect(quiet.refused).toBeUndefined()
+
+      const reserving = createBulkhead({ clock: new FakeClock(), limit: 10, maxQueue: 0, reserve: 0.2 })
+      for (let i = 0; i < 8; i++) ask(reserving, { key: 'loud' })
+      for (let i = 0; i < 2; i++) ask(reserving, { key: 'quiet' })
+      expect(reserving.refuse({ maxWaitMs: 100, key: 'loud' })).toBe(true)
+      expect(reserving.refuse({ maxWaitMs: 100, key: 'quiet', priority: 'low' })).toBe(true)
+      expect(reserving.refuse({ maxWaitMs: 100, key: 'quiet' })).toBe(false)
+    })
+
     it('gives of its reserve also while more is in use than a limit that has fallen allows, and takes it back', async () => {
       const bulkhead = createBulkhead({ clock: new FakeClock(), limit: 20, reserve: 0.2 })
       const loud = Array.from({ length: 20 }, () => ask(bulkhead, { key: 'loud' }))
@@ -492,12 +534,27 @@ describe('a bulkhead', () => {
           release()
           given.add(release)
         }
-        const callers: { caller: ReturnType<typeof ask>; leaving: AbortController; listeners: () => number }[] = []
+        const callers: {
+          caller: ReturnType<typeof ask>
+          key: string | undefined
+          leaving: AbortController
+          listeners: () => number
+        }[] = []
         for (const current of steps) {
           if (current.do === 'ask') {
+            const { key } = current.want
+            const there = callers.some(
+              ({ caller: { release, refused }, key: own }) => own === key && (release ? !given.has(release) : !refused),
+            )
+            const refuses = bulkhead.refuse(current.want)
             const leaving = new AbortController()
             const listeners = listening(leaving.signal)
-            callers.push({ caller: ask(bulkhead, { ...current.want, signal: leaving.signal }), leaving, listeners })
+            const caller = ask(bulkhead, { ...current.want, signal: leaving.signal })
+            callers.push({ caller, key, leaving, listeners })
+            await settled()
+            const refused = (caller.refused as BulkheadFull | undefined)?.reason === 'queue_full'
+            if (refuses) expect(refused, 'what is refused beforehand would have been').toBe(true)
+            else if (there && current.want.maxWaitMs > 0) expect(refused, 'and what is not, not').toBe(false)
           } else if (current.do === 'release') giveBack(callers[current.which]?.caller.release)
           else if (current.do === 'leave') callers[current.which]?.leaving.abort('gone')
           else if (current.do === 'resize') {

@@ -56,6 +56,8 @@ export type Release = () => void
 export interface Bulkhead {
   /** A place now, or a promise of one within `maxWaitMs`. Whoever gets it must call the release once; more are ignored. */
   acquire(want: Want): Release | Promise<Release>
+  /** Whether `acquire` would refuse this at once, for everything is full; counted as its refusal. */
+  refuse(want: Pick<Want, 'maxWaitMs' | 'key' | 'priority'>): boolean
   /** A lower limit takes no place away: there are none to give until enough have come back. */
   resize(limit: number): void
   readonly limit: number
@@ -165,18 +167,21 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     if (waitersOf(share) === 0) queue.delete(share)
   }
 
-  /** Makes room in a full queue for one more of the key; false = it is the newcomer who has to go. */
-  const makeRoom = ({ key = '', priority = 'normal', signal }: Want): boolean => {
+  /** Who has to leave a full queue for one more of the key; none = the newcomer himself. */
+  const victimFor = ({ key = '', priority = 'normal' }: Pick<Want, 'key' | 'priority'>): Waiter | undefined => {
     const own = shares.get(key)
     let greediest = own
     for (const share of queue) if (demandOf(share) > demandOf(greediest)) greediest = share
-    const victim =
-      greediest !== own
-        ? (greediest?.low.at(-1) ?? greediest?.normal.at(-1))
-        : // Among one's own, low makes way for normal.
-          priority === 'normal' && own?.low.at(-1)
+    if (greediest !== own) return greediest?.low.at(-1) ?? greediest?.normal.at(-1)
+    // Among one's own, low makes way for normal.
+    return priority === 'normal' ? own?.low.at(-1) : undefined
+  }
+
+  /** Makes room in a full queue for one more of the key. */
+  const makeRoom = (want: Want): boolean => {
+    const victim = victimFor(want)
     // Nobody has to go for who has left already.
-    if (!victim || signalOf(signal)?.aborted) return false
+    if (!victim || signalOf(want.signal)?.aborted) return false
     victim.refuse(queueFull)
     return true
   }
@@ -232,6 +237,13 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
       if (want.maxWaitMs > 0 && (waiting < maxQueue() || makeRoom(want))) return wait(shareOf(key), want)
       noteRefusal(want.maxWaitMs)
       return Promise.reject(queueFull)
+    },
+    refuse(want) {
+      if (inUse < limit || waiting < maxQueue()) return false
+      const own = shares.get(want.key ?? '')
+      if (!own || hasRoomFor(own, want.priority) || victimFor(want)) return false
+      noteRefusal(want.maxWaitMs)
+      return true
     },
     resize(to) {
       limit = checked(to)
