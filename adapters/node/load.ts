@@ -17,6 +17,7 @@ export function createLoadProbe(): NodeLoadProbe {
   const memoryBytes = memoryLimit(process.constrainedMemory(), totalmem())
   let since = performance.eventLoopUtilization()
   let sinceMs = performance.now()
+  let memoryShare = 0
   return {
     probe(): Load {
       const now = performance.eventLoopUtilization()
@@ -29,11 +30,16 @@ export function createLoadProbe(): NodeLoadProbe {
       const [delayP50Ms, delayP99Ms] = [late(50), late(99)]
       sinceMs = nowMs
       delays.reset()
+      try {
+        memoryShare = process.memoryUsage.rss() / memoryBytes
+      } catch {
+        // Without a descriptor left it cannot be read: what it was last is near enough.
+      }
       return {
         utilisation: Math.min(Math.max(utilization, 0), 1),
         delayP50Ms,
         delayP99Ms,
-        memoryShare: process.memoryUsage.rss() / memoryBytes,
+        memoryShare,
       }
     },
     close() {

@@ -84,6 +84,26 @@ test('of many connections that send in one breath one is begun in a turn of the 
   for (const socket of sockets) socket.destroy()
 })
 
+test('nor does a body of no bytes make a difference', async () => {
+  const { promise: first, resolve: finish } = Promise.withResolvers<void>()
+  const begun: string[] = []
+  await start(async (path) => {
+    begun.push(path)
+    if (path === '/1') await first
+    return reply(200, {}, `answer to ${path}.`)
+  })
+  const socket = caller()
+  let text = ''
+  socket.on('data', (data) => (text += data))
+  const empty = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n`
+  socket.write(empty('/1') + empty('/2'))
+  await expect.poll(() => begun).toEqual(['/1'])
+  finish()
+  await expect.poll(() => text.match(/answer to ..\./g)).toEqual(['answer to /1.', 'answer to /2.'])
+  expect(begun).toEqual(['/1', '/2'])
+  socket.destroy()
+})
+
 test('of those who leave, what they had asked for besides is not begun', async () => {
   const begun: string[] = []
   const { promise: never } = Promise.withResolvers<Response>()

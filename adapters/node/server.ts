@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { parseProxiedTarget } from '../../src/domain/proxied-path.ts'
 import { ApiError, openAiError, problemDetails } from '../../src/errors.ts'
-import type { Gateway } from '../../src/gateway.ts'
+import type { Gateway, Refusal } from '../../src/gateway.ts'
 import type { Log } from '../../src/ports.ts'
 import { ConfigError } from '../../src/variables.ts'
 import { newId } from './identity.ts'
@@ -52,6 +52,8 @@ const refusalMs = 5_000
 const maxWaiting = 100
 /** Of a body that nobody wants. */
 const maxUnreadBytes = 64 * 1024
+/** So long it may still take to arrive. */
+const lateBodyMs = 500
 /** Of the time for a request, how often it is looked whether one is over it. */
 const checksPerRequestTimeout = 15
 
@@ -79,11 +81,9 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
   const answer = (incoming: Incoming, outgoing: ServerResponse) => {
     if (incoming.httpVersionMajor !== 1) return refuse(outgoing, 'This server speaks HTTP/1.1.')
     if (hostsIn(incoming) !== 1) return refuse(outgoing, 'A request has one Host header, neither none nor several.')
-    const refusal = hasSmallBody(incoming) ? gateway.turnAway(incoming) : undefined
-    if (refusal) {
-      const { status, headers, body } = refusal
-      return outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
-    }
+    // Behind another request on its connection, a body would lie here until that is answered.
+    const refusal = outgoing.socket && hasSmallBody(incoming) ? gateway.turnAway(incoming) : undefined
+    if (refusal) return turnAway(incoming, outgoing, refusal)
     const proxied = parseProxiedTarget(incoming.url ?? '')
     if (proxied) {
       // What belongs to the instance is not for the parsers of URLs on the way to the app.
@@ -95,7 +95,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     void listener(incoming, outgoing)
   }
   const waiting = new WeakMap<Socket, number>()
-  const inTurn = oneInATurn()
+  const inTurn = createTurns()
   /**
    * What came in one breath with the request before it (RFC 9112, 9.3.2) is begun when that is answered, one of all
    * connections in a turn of the loop: a connection has one under way, and a crowd of such leaves room for the others. Not
@@ -109,7 +109,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     waiting.set(socket, others + 1)
     outgoing.once('socket', () => {
       waiting.set(socket, waiting.get(socket)! - 1)
-      inTurn(() => answer(incoming, outgoing))
+      inTurn({ isOver: () => socket.destroyed, run: () => answer(incoming, outgoing) })
     })
   }
   const limits = {
@@ -151,17 +151,36 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
   }
 }
 
-/** Runs what it is given in its order, each in a turn of the loop of its own. */
-function oneInATurn() {
-  const queue: (() => void)[] = []
+interface Turn {
+  /** Nobody is there for it any more: it takes no turn. */
+  isOver(): boolean
+  run(): void
+}
+
+/** Each runs in a turn of the loop of its own, in their order. */
+function createTurns() {
+  const queue: Turn[] = []
   const next = () => {
-    const run = queue.shift()!
+    let turn = queue.shift()
+    while (turn?.isOver()) turn = queue.shift()
     if (queue.length > 0) setImmediate(next)
-    run()
+    turn?.run()
   }
-  return (run: () => void) => {
-    if (queue.push(run) === 1) setImmediate(next)
+  return (turn: Turn) => {
+    if (queue.push(turn) === 1) setImmediate(next)
   }
+}
+
+/** The caller is answered before his body is here: it is read and dropped, and not waited for. */
+function turnAway(incoming: IncomingMessage, outgoing: ServerResponse, { status, headers, body }: Refusal) {
+  incoming.resume()
+  outgoing.once('finish', () => {
+    if (incoming.complete) return
+    const { socket } = incoming
+    const cancel = setTimeout(() => socket.destroySoon(), lateBodyMs)
+    incoming.once('close', () => clearTimeout(cancel))
+  })
+  outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
 }
 
 async function emptied(server: Server, gateway: Gateway, withinMs: number): Promise<boolean> {
@@ -219,9 +238,8 @@ function refuse(outgoing: ServerResponse, message: string, status = 400) {
 }
 
 const hasBody = ({ headers }: IncomingMessage) =>
-  headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined
 
-/** Node reads what is left of it, and the connection lives on. */
 const hasSmallBody = ({ headers }: IncomingMessage) => Number(headers['content-length']) <= maxUnreadBytes
 
 /** The answer that is under way. Node keeps it on its socket, and has no other word for it. */

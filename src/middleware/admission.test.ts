@@ -314,13 +314,21 @@ describe('admission', () => {
       expect(metrics.counted(instruments.requestsShed, { reason: 'admission' })).toBe(shed + 1)
     })
 
-    it('no other credential, be it of the same key', async () => {
+    it('no credential that was not refused', async () => {
       const { admission } = await full()
-      expect(admission.turnAway('digest of quiet')).toBeUndefined()
       expect(admission.turnAway('another digest')).toBeUndefined()
     })
 
-    it('nobody where there is a place for him, or somebody has to make room for him', async () => {
+    it('all that it knows while memory is short, whatever places there are', async () => {
+      const { admission, running, seen, ask, metrics } = await full()
+      for (const { end } of running) end()
+      await seen({ ...calm, memoryShare: 0.95 }, 2)
+      ask('inference', { credential: 'new digest' })
+      expect(admission.turnAway('new digest')?.error.code).toBe('overloaded')
+      expect(metrics.counted(instruments.requestsShed, { reason: 'brownout' })).toBe(2)
+    })
+
+    it('nobody where there is a place for him', async () => {
       const { admission, running, ask } = await full()
       expect(admission.turnAway(digest)).toBeDefined()
       for (const { end } of running) end()
@@ -344,9 +352,9 @@ describe('admission', () => {
       expect(admission.turnsAway()).toBe(false)
     })
 
-    it('of a thousand credentials at most, the latest', async () => {
+    it('of ten thousand credentials at most, the latest', async () => {
       const { admission, ask } = await full()
-      for (let i = 0; i < 1_000; i++) ask('inference', { credential: `digest ${i}` })
+      for (let i = 0; i < 10_000; i++) ask('inference', { credential: `digest ${i}` })
       await settled()
       expect(admission.turnAway(digest)).toBeUndefined()
       expect(admission.turnAway('digest 0')).toBeDefined()

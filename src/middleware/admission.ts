@@ -65,7 +65,7 @@ const retryAfterMs = { least: 1_000, spread: 2_000 }
 const refusalWaits = 64
 /** Of a credential that was refused, how long it is known whose it is; and of how many. */
 const turnAwayMs = 1_000
-const maxTurnedAway = 1_000
+const maxTurnedAway = 10_000
 
 export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
@@ -101,8 +101,11 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
 
   const shed = (c: AppContext, work: Work): undefined => {
     if (brownout.level === 0) return
-    c.get('request').headers['x-gpuproxy-brownout'] = String(brownout.level)
-    if (brownout.sheds(work)) throw refusal('brownout')
+    const request = c.get('request')
+    request.headers['x-gpuproxy-brownout'] = String(brownout.level)
+    if (!brownout.sheds(work)) return
+    if (work === 'inference') remember(request)
+    throw refusal('brownout')
   }
 
   const remember = ({ credentialDigest, principal }: RequestInFlight) => {
@@ -151,9 +154,10 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
       const known = refused.get(credentialDigest)
       if (!known || clock.now() >= known.until) return undefined
       const { principal } = known
-      if (!bulkhead.refuse({ maxWaitMs, key: principal.keyId })) return undefined
+      const reason = brownout.sheds('inference') ? 'brownout' : 'admission'
+      if (reason === 'admission' && !bulkhead.refuse({ maxWaitMs, key: principal.keyId })) return undefined
       arrivals++
-      return { error: refusal('admission'), principal }
+      return { error: refusal(reason), principal }
     },
     level() {
       look()

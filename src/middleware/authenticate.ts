@@ -1,4 +1,4 @@
-/** Who is calling. The credential itself goes no further than this file, the accounts port and the tokens' service. */
+/** Who is calling. The credential itself goes no further than this file, turning away, the accounts port and the tokens' service. */
 import type { Cache, Cached } from '../cache/cache.ts'
 import { credentialKey } from '../cache/keys.ts'
 import type { Principal, Scope } from '../domain/principal.ts'

@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
+import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
 import { type AppEnv, createRequestContext, respond } from './request-context.ts'
 
@@ -32,7 +33,11 @@ function world(oneOf: number) {
   const ask = async (status: number | 'overloaded', times: number) => {
     for (let i = 0; i < times; i++) await app.request(`/${status}`, {}, {})
   }
-  return { ask, lines, ended: () => ended }
+  const turnAway = (times: number) => {
+    const refused = { id: 'id', callerId: undefined, method: 'POST', route: '/x', status: 503, principal: undefined }
+    for (let i = 0; i < times; i++) context.turnedAway({ ...refused, log: { code: 'overloaded' } })
+  }
+  return { ask, turnAway, lines, metrics, ended: () => ended }
 }
 
 test('each request has its line', async () => {
@@ -56,4 +61,15 @@ test('of a busy pod one in so many of those that went well or were refused by lo
   await ask('overloaded', 25)
   expect(lines.map(({ status, one_of }) => `${status} ${one_of}`)).toEqual(Array(2).fill('503 10'))
   expect(ended()).toBe(60)
+})
+
+test('of who is turned away one in a hundred has a line, the first among them; all count, and none as an answer of no time', async () => {
+  const { turnAway, ask, lines, metrics, ended } = world(10)
+  await ask(200, 5)
+  lines.length = 0
+  turnAway(101)
+  expect(lines).toMatchObject(Array(2).fill({ status: 503, code: 'overloaded', one_of: 100 }))
+  expect(metrics.counted(instruments.httpRequests, { status: '503' })).toBe(101)
+  expect(metrics.observed(instruments.httpDuration)).toHaveLength(5)
+  expect(ended()).toBe(106)
 })

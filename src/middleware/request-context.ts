@@ -132,7 +132,7 @@ export class RequestInFlight {
   }
 
   finish(status: number) {
-    const { clock } = this.owner.options
+    const { clock, metrics } = this.owner.options
     const { c, trace } = this
     this.owner.inFlight--
     if (this.endings) for (const ending of this.endings) ending(status)
@@ -143,6 +143,10 @@ export class RequestInFlight {
     // A crowd that is refused by load says the same thousands of times a second.
     const usual = (status < 400 || this.log.code === 'overloaded') && !span?.trace.options.context.sampled
     if (span) this.owner.options.tracer!.end(span, status, () => this.described(route, status))
+    const oneOf = usual ? (this.owner.options.logOneOf?.() ?? 1) : 1
+    const overheadMs = this.overheadMs ?? ms - trace.waitedMs
+    metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
+    metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
     tell(this.owner, {
       id: this.id,
       callerId: header(c, 'x-request-id'),
@@ -151,11 +155,11 @@ export class RequestInFlight {
       route,
       status,
       ms,
-      overheadMs: this.overheadMs ?? ms - trace.waitedMs,
+      overheadMs,
       principal: this.principal,
       attempts: trace.attempts,
       log: this.log,
-      logOneOf: usual ? (this.owner.options.logOneOf?.() ?? 1) : 1,
+      oneOf: oneOf > 1 && this.owner.unlogged++ % oneOf !== 0 ? undefined : oneOf,
     })
   }
 
@@ -190,17 +194,15 @@ interface Ended {
   principal: Principal | undefined
   attempts: number
   log: LogFields
-  /** One in so many like it has its line. */
-  logOneOf: number
+  /** It has a line, for so many like it; undefined = it has none. */
+  oneOf: number | undefined
 }
 
 /** To metrics, operators and the log. */
 function tell(owner: Owner, ended: Ended) {
   const { metrics, log, onEnded, clock } = owner.options
-  const { id, callerId, method, route, status, ms, overheadMs, principal, attempts, logOneOf: oneOf } = ended
+  const { id, callerId, method, route, status, ms, overheadMs, principal, attempts, oneOf } = ended
   metrics.count(instruments.httpRequests, { method, route, status: statuses.get(status) ?? 'other' })
-  metrics.observe(instruments.httpDuration, { method, route }, ms / 1000)
-  metrics.observe(instruments.overhead, {}, Math.max(overheadMs, 0) / 1000)
   if (!probes.has(route)) {
     onEnded({
       request_id: id,
@@ -216,7 +218,7 @@ function tell(owner: Owner, ended: Ended) {
       code: ended.log.code as string | undefined,
     })
   }
-  if (oneOf > 1 && owner.unlogged++ % oneOf !== 0) return
+  if (oneOf === undefined) return
   log[probes.has(route) ? 'debug' : 'info']('request', {
     request_id: id,
     caller_request_id: callerId !== undefined && printable.test(callerId) ? callerId : undefined,
@@ -251,6 +253,7 @@ interface Owner {
   streams: number
   /** Of those of which not all have a line. */
   unlogged: number
+  turnedAway: number
 }
 
 /** What a runtime hands in with each request. */
@@ -294,12 +297,12 @@ const statuses = new Map(
 const methods = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
 /** Asked every few seconds by machines: their log lines would only hide the others. */
 const probes = new Set(['/livez', '/readyz', '/startupz', '/health', '/api/v1/health', '/metrics'])
-/** Who is turned away is one of a crowd, and the first of each second came in and has a line of its own. */
+/** Who is turned away is one of a crowd. */
 const turnedAwayLogOneOf = 100
 const printable = /^[\x21-\x7e]{1,128}$/
 
 export function createRequestContext(options: RequestContextOptions) {
-  const owner: Owner = { options, inFlight: 0, streams: 0, unlogged: 0 }
+  const owner: Owner = { options, inFlight: 0, streams: 0, unlogged: 0, turnedAway: 0 }
 
   async function requestContext(c: AppContext, next: () => Promise<void>) {
     const request = new RequestInFlight(c, owner)
@@ -311,10 +314,11 @@ export function createRequestContext(options: RequestContextOptions) {
 
   return {
     middleware: requestContext satisfies MiddlewareHandler<AppEnv>,
-    /** Tells of one that was refused before it was begun: it took no time and has no span, and seldom a line. */
+    /** Tells of one that was refused before it was begun: it took no time that counts, has no span, and seldom a line. */
     turnedAway(request: Pick<Ended, 'id' | 'callerId' | 'method' | 'route' | 'status' | 'principal' | 'log'>) {
       const nothing = { traceId: undefined, ms: 0, overheadMs: 0, attempts: 0 }
-      tell(owner, { ...request, ...nothing, logOneOf: turnedAwayLogOneOf })
+      const oneOf = owner.turnedAway++ % turnedAwayLogOneOf === 0 ? turnedAwayLogOneOf : undefined
+      tell(owner, { ...request, ...nothing, oneOf })
     },
     inFlight: () => owner.inFlight,
     streams: () => owner.streams,

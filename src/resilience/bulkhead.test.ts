@@ -122,6 +122,22 @@ describe('a bulkhead', () => {
       expect(patient.every(({ refused }) => refused === undefined)).toBe(true)
     })
 
+    it('goes by those who had to make room, too', async () => {
+      const { clock, bulkhead } = standingWorld()
+      const loud = Array.from({ length: 10 }, () => ask(bulkhead, { key: 'loud', maxWaitMs: 5_000 }))
+      await clock.advance(100)
+      expect(bulkhead.refuse({ maxWaitMs: 0, key: 'loud' }), 'the queue is full, and long').toBe(true)
+      ask(bulkhead, { key: 'quiet', maxWaitMs: 5_000 })
+      await settled()
+      expect(loud.filter(({ refused }) => refused)).toHaveLength(1)
+      bulkhead.resize(8)
+      await settled()
+      expect(bulkhead.waiting).toBe(3)
+      ask(bulkhead, { key: 'loud' })
+      await settled()
+      expect(bulkhead.waiting, 'nobody more: it is short').toBe(3)
+    })
+
     it('goes on like that while it refuses without being asked for a place', async () => {
       const { clock, bulkhead } = standingWorld()
       for (let i = 0; i < 2; i++) ask(bulkhead, { maxWaitMs: 5_000 })
@@ -396,8 +412,8 @@ describe('a bulkhead', () => {
       ask(bulkhead, { key: 'loud' })
       expect(bulkhead.refuse({ maxWaitMs: 100, key: 'loud' }), 'low makes way').toBe(false)
       expect(bulkhead.refuse({ maxWaitMs: 100, key: 'loud', priority: 'low' })).toBe(true)
-      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'quiet' }), 'who is not there').toBe(false)
-      expect(bulkhead.refuse({ maxWaitMs: 100 }), 'nor without a key').toBe(false)
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'quiet' }), 'displaces').toBe(false)
+      expect(bulkhead.refuse({ maxWaitMs: 100 }), 'so does who has no key').toBe(false)
       loud[0]!.release!()
       await settled()
       const quiet = ask(bulkhead, { key: 'quiet' })
@@ -411,6 +427,17 @@ describe('a bulkhead', () => {
       expect(reserving.refuse({ maxWaitMs: 100, key: 'loud' })).toBe(true)
       expect(reserving.refuse({ maxWaitMs: 100, key: 'quiet', priority: 'low' })).toBe(true)
       expect(reserving.refuse({ maxWaitMs: 100, key: 'quiet' })).toBe(false)
+      expect(reserving.refuse({ maxWaitMs: 100, key: 'new' })).toBe(false)
+      expect(reserving.refuse({ maxWaitMs: 100, key: 'new', priority: 'low' })).toBe(true)
+    })
+
+    it('lets nobody make room for a key that asks for as much: it has waited longer', async () => {
+      const { bulkhead } = world(2, 2)
+      const all = ['a', 'b', 'c', 'd'].map((key) => ask(bulkhead, { key }))
+      expect(bulkhead.refuse({ maxWaitMs: 100, key: 'e' })).toBe(true)
+      const last = ask(bulkhead, { key: 'e' })
+      await settled()
+      expect(reasons([last, ...all])).toEqual(['queue_full', undefined, undefined, undefined, undefined])
     })
 
     it('gives of its reserve also while more is in use than a limit that has fallen allows, and takes it back', async () => {
@@ -534,27 +561,18 @@ describe('a bulkhead', () => {
           release()
           given.add(release)
         }
-        const callers: {
-          caller: ReturnType<typeof ask>
-          key: string | undefined
-          leaving: AbortController
-          listeners: () => number
-        }[] = []
+        const callers: { caller: ReturnType<typeof ask>; leaving: AbortController; listeners: () => number }[] = []
         for (const current of steps) {
           if (current.do === 'ask') {
-            const { key } = current.want
-            const there = callers.some(
-              ({ caller: { release, refused }, key: own }) => own === key && (release ? !given.has(release) : !refused),
-            )
             const refuses = bulkhead.refuse(current.want)
             const leaving = new AbortController()
             const listeners = listening(leaving.signal)
             const caller = ask(bulkhead, { ...current.want, signal: leaving.signal })
-            callers.push({ caller, key, leaving, listeners })
+            callers.push({ caller, leaving, listeners })
             await settled()
             const refused = (caller.refused as BulkheadFull | undefined)?.reason === 'queue_full'
             if (refuses) expect(refused, 'what is refused beforehand would have been').toBe(true)
-            else if (there && current.want.maxWaitMs > 0) expect(refused, 'and what is not, not').toBe(false)
+            else if (current.want.maxWaitMs > 0) expect(refused, 'and what is not, not').toBe(false)
           } else if (current.do === 'release') giveBack(callers[current.which]?.caller.release)
           else if (current.do === 'leave') callers[current.which]?.leaving.abort('gone')
           else if (current.do === 'resize') {

@@ -82,6 +82,8 @@ interface Share {
 
 /** Never written to: most shares never have a waiter, and need no list for it. */
 const nobody: Waiter[] = []
+/** What a key that is not there holds. */
+const nothing = { inUse: 0 }
 
 export function createBulkhead(options: BulkheadOptions): Bulkhead {
   const { clock, limit: firstLimit, maxQueue: fixedQueue, reserve = 0, standing } = options
@@ -117,7 +119,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
   }
 
   // What is in use may be far above a limit that has just fallen: the reserve is counted by itself.
-  const hasRoomFor = (share: Share, priority: Priority = 'normal') =>
+  const hasRoomFor = (share: Pick<Share, 'inUse'>, priority: Priority = 'normal') =>
     inUse < limit ||
     (priority === 'normal' && inReserve < limit * reserve && share.inUse < limit / Math.max(shares.size, 2))
 
@@ -170,9 +172,15 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
   /** Who has to leave a full queue for one more of the key; none = the newcomer himself. */
   const victimFor = ({ key = '', priority = 'normal' }: Pick<Want, 'key' | 'priority'>): Waiter | undefined => {
     const own = shares.get(key)
-    let greediest = own
-    for (const share of queue) if (demandOf(share) > demandOf(greediest)) greediest = share
-    if (greediest !== own) return greediest?.low.at(-1) ?? greediest?.normal.at(-1)
+    // With the newcomer: who asks for as much as he has waited longer.
+    let most = demandOf(own) + 1
+    let greediest: Share | undefined
+    for (const share of queue) {
+      if (share === own || demandOf(share) <= most) continue
+      greediest = share
+      most = demandOf(share)
+    }
+    if (greediest) return greediest.low.at(-1) ?? greediest.normal.at(-1)
     // Among one's own, low makes way for normal.
     return priority === 'normal' ? own?.low.at(-1) : undefined
   }
@@ -182,6 +190,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     const victim = victimFor(want)
     // Nobody has to go for who has left already.
     if (!victim || signalOf(want.signal)?.aborted) return false
+    noteRefusal(victim.maxWaitMs)
     victim.refuse(queueFull)
     return true
   }
@@ -240,8 +249,7 @@ export function createBulkhead(options: BulkheadOptions): Bulkhead {
     },
     refuse(want) {
       if (inUse < limit || waiting < maxQueue()) return false
-      const own = shares.get(want.key ?? '')
-      if (!own || hasRoomFor(own, want.priority) || victimFor(want)) return false
+      if (hasRoomFor(shares.get(want.key ?? '') ?? nothing, want.priority) || victimFor(want)) return false
       noteRefusal(want.maxWaitMs)
       return true
     },
