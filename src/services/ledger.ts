@@ -4,6 +4,7 @@
  * so one that is told twice changes nothing, and what a dead process left open is ended by the next one.
  */
 import type { EndEvent, HoldEvent, LedgerEvent, MarkEvent, Terms } from '../domain/ledger.ts'
+import { ledgerLine } from '../domain/ledger-line.ts'
 import type { MicroUsd } from '../domain/money.ts'
 import type { Principal } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
@@ -186,7 +187,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   tellLost()
 
   function append(event: LedgerEvent): number {
-    const position = journal.append(JSON.stringify(event))
+    const position = journal.append(ledgerLine(event))
     if (position === 0) lose(1, 'the journal is full')
     if (event.event !== 'mark') metrics.count(instruments.ledgerEntries, { kind: event.event })
     if (event.event === 'settle') metrics.count(instruments.revenue, { kind: 'inference' }, event.amount / 1e6)
