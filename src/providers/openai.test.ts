@@ -85,6 +85,24 @@ describe('an answer in one piece', () => {
     expect(text(http.calls[0]!.body as Uint8Array)).toBe('{"x":1}')
   })
 
+  it.each<[string, object, number | undefined]>([
+    ['no usage', {}, 11],
+    ['usage of nothing', { usage: { prompt_tokens: 0, completion_tokens: 0 } }, 11],
+    ['usage in texts', { usage: { prompt_tokens: '3', completion_tokens: '9' } }, 11],
+    ['usage', { usage: { prompt_tokens: 3, completion_tokens: 9 } }, undefined],
+  ])('with %s: its output is counted by its length only where nobody else counts it', async (_, more, expected) => {
+    const said = {
+      role: 'assistant',
+      content: 'a'.repeat(20),
+      refusal: null,
+      tool_calls: [{ id: 'x'.repeat(99), function: { name: 'f', arguments: 'b'.repeat(21) } }],
+    }
+    const { complete } = world({
+      body: { id: 'c', choices: [{ index: 0, message: said, finish_reason: 'stop' }], ...more },
+    })
+    expect((await complete()).outputTokens).toBe(expected)
+  })
+
   it.each([400, 404, 409, 413, 422])('is also an error %i that is the caller’s own', async (status) => {
     const { complete } = world({ status, body: { error: { message: 'yours' } } })
     const { body, ...rest } = await complete()

@@ -58,6 +58,8 @@ export interface WholeAnswer {
   usage?: TokenUsage | undefined
   /** Things in it, where it is a list of things, as images are. */
   count?: number | undefined
+  /** By the length of its text, where the usage counts none of it. */
+  outputTokens?: number | undefined
 }
 
 /** The first events are already here. */
@@ -404,7 +406,10 @@ function whole(
     if (parsed.error) throw new UpstreamFailure('server', { status })
   }
   const contentType = parsed ? json : (said ?? 'application/octet-stream')
-  const answer: WholeAnswer = { kind: 'whole', status, contentType, body, usage: usageIn(parsed) }
+  const usage = usageIn(parsed)
+  const answer: WholeAnswer = { kind: 'whole', status, contentType, body, usage }
+  const written = parsed && !usage?.outputTokens ? textIn(parsed.choices ?? parsed.output) : 0
+  if (written > 0) answer.outputTokens = Math.ceil(written / charsPerToken)
   if (endpoint === 'images/generations' && Array.isArray(parsed?.data)) answer.count = parsed.data.length
   if (status === 400 && isTooLong(parsed?.error)) {
     throw new UpstreamFailure('too_long', { status, contextWindow, answer })
@@ -412,9 +417,35 @@ function whole(
   return answer
 }
 
-/** Older transcriptions tell their length beside the text. */
+/** Some transcriptions tell their length beside the text, and beside a usage in tokens. */
 function usageIn(parsed: Record<string, unknown> | undefined): TokenUsage | undefined {
-  return tokenUsage(parsed?.usage) ?? tokenUsage({ type: 'duration', seconds: parsed?.duration })
+  const usage = tokenUsage(parsed?.usage)
+  const length = tokenUsage({ type: 'duration', seconds: parsed?.duration })
+  return usage && length ? { ...usage, seconds: length.seconds } : (usage ?? length)
+}
+
+const charsPerToken = 4
+/** Fields of an answer that a model has written. */
+const textFields = new Set([
+  'content',
+  'text',
+  'reasoning_content',
+  'reasoning',
+  'refusal',
+  'arguments',
+  'input',
+  'summary',
+])
+
+/** Length of the texts that a model has written, in characters. */
+function textIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + textIn(each), 0)
+  let length = 0
+  for (const [name, field] of Object.entries(value)) {
+    length += typeof field === 'string' ? (textFields.has(name) ? field.length : 0) : textIn(field)
+  }
+  return length
 }
 
 /** OpenAI's code, and the words of servers that have none. */

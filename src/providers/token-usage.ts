@@ -4,7 +4,7 @@ export interface TokenUsage {
   /** Of the input tokens, those that were cheaper. */
   cachedInputTokens: number
   outputTokens: number
-  /** Of transcriptions that are sold by the minute. */
+  /** Of sound that was heard; transcriptions are sold by it. */
   seconds?: number | undefined
 }
 
@@ -12,13 +12,34 @@ export interface TokenUsage {
 export function tokenUsage(usage: unknown): TokenUsage | undefined {
   if (typeof usage !== 'object' || usage === null) return undefined
   const said = usage as Record<string, unknown>
-  const input = said.input_tokens ?? said.prompt_tokens
-  const output = said.output_tokens ?? said.completion_tokens ?? 0
-  const details = (said.input_tokens_details ?? said.prompt_tokens_details) as { cached_tokens?: unknown } | null
+  const input = either(said.input_tokens, said.prompt_tokens)
+  const output = either(said.output_tokens, said.completion_tokens) ?? restOf(said.total_tokens, input)
+  const details = (said.input_tokens_details ??
+    said.input_token_details ??
+    said.prompt_tokens_details) as Details | null
   if (!isCount(input) || !isCount(output)) return duration(said)
-  const cached = details?.cached_tokens
-  return { inputTokens: input, cachedInputTokens: isCount(cached) ? Math.min(cached, input) : 0, outputTokens: output }
+  const { cached_tokens: cached, audio_tokens: audio } = details ?? {}
+  return {
+    inputTokens: input,
+    cachedInputTokens: isCount(cached) ? Math.min(cached, input) : 0,
+    outputTokens: output,
+    ...(isCount(audio) && audio > 0 && { seconds: audio / audioTokensPerSecond }),
+  }
 }
+
+interface Details {
+  cached_tokens?: unknown
+  audio_tokens?: unknown
+}
+
+/** https://platform.openai.com/docs/guides/realtime-costs: a token is 100 ms of what a user says. */
+const audioTokensPerSecond = 10
+
+/** Some relays send both names, and a nought under the one that they do not use. */
+const either = (a: unknown, b: unknown) => (isCount(a) && isCount(b) ? Math.max(a, b) : (a ?? b))
+
+/** Without a word of the output it is what the total has beside the input. */
+const restOf = (total: unknown, input: unknown) => (isCount(total) && isCount(input) ? Math.max(total - input, 0) : 0)
 
 /** https://platform.openai.com/docs/api-reference/audio/json-object */
 function duration({ type, seconds }: Record<string, unknown>): TokenUsage | undefined {

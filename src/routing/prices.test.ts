@@ -32,6 +32,16 @@ describe('a price', () => {
     expect(priceOf({}, ['gpt-4o-2024-08-06'])).toEqual(priceOf({}, ['gpt-4o']))
     expect(priceOf({}, ['gpt-4o-2024-05-13']).inputPerMillion).toBe(5_000_000)
     expect(contextWindowOf('gpt-4.1-mini-2025-04-14')).toBe(1_047_576)
+    for (const [name, input] of [
+      ['gpt-4-0613', 30],
+      ['gpt-3.5-turbo-0125', 0.5],
+      ['gpt-4-0125-preview', 10],
+      ['gpt-4-turbo-preview', 10],
+      ['gpt-4o-audio-preview-2024-12-17', 40],
+      ['o1-preview', 15],
+    ] as const) {
+      expect([name, priceOf({}, [name]).inputPerMillion]).toEqual([name, input * 1e6])
+    }
   })
 
   it('of a cached token follows what is said of the others', () => {

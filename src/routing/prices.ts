@@ -34,9 +34,10 @@ export function priceOf(said: Partial<Price>, names: readonly string[]): Price {
 
 export const contextWindowOf = (name: string): number | undefined => knownModel(name)?.contextWindow
 
-/** A dated snapshot is priced as its family, unless it has a row of its own. */
+/** A snapshot, by its date, or a preview is priced as its family, unless it has a row of its own. */
 function knownModel(name: string): KnownModel | undefined {
-  return knownModels.get(name) ?? knownModels.get(name.replace(/-\d{4}-\d{2}-\d{2}$/, ''))
+  const undated = name.replace(/-\d{4}(-\d{2}-\d{2})?$/, '')
+  return knownModels.get(name) ?? knownModels.get(undated) ?? knownModels.get(undated.replace(/-preview$/, ''))
 }
 
 interface Pieces {
@@ -85,6 +86,12 @@ const knownModels = new Map<string, KnownModel>(
     'gpt-5-mini': text(0.25, 0.025, 2, 400_000),
     'gpt-5-nano': text(0.05, 0.005, 0.4, 400_000),
     'gpt-5-pro': text(15, 15, 120, 400_000),
+    'gpt-5.2-pro': text(21, 21, 168, 400_000),
+    // By what they ask for sound, which is most of what they are asked for.
+    'gpt-4o-audio': text(40, 40, 80, 128_000),
+    'gpt-4o-mini-audio': text(10, 10, 20, 128_000),
+    'gpt-audio': text(32, 32, 64, 128_000),
+    'gpt-audio-mini': text(10, 10, 20, 128_000),
     'gpt-5-chat-latest': text(1.25, 0.125, 10, 128_000),
     'gpt-4.1': text(2, 0.5, 8, 1_047_576),
     'gpt-4.1-mini': text(0.4, 0.1, 1.6, 1_047_576),
@@ -94,13 +101,20 @@ const knownModels = new Map<string, KnownModel>(
     'gpt-4o-mini': text(0.15, 0.075, 0.6, 128_000),
     'chatgpt-4o-latest': text(5, 5, 15, 128_000),
     'gpt-4-turbo': text(10, 10, 30, 128_000),
+    'gpt-4-1106-preview': text(10, 10, 30, 128_000),
+    'gpt-4-0125-preview': text(10, 10, 30, 128_000),
+    'gpt-4-vision-preview': text(10, 10, 30, 128_000),
     'gpt-4': text(30, 30, 60, 8_192),
+    'gpt-4-32k': text(60, 60, 120, 32_768),
     'gpt-3.5-turbo': text(0.5, 0.5, 1.5, 16_385),
+    'gpt-3.5-turbo-16k': text(3, 3, 4, 16_385),
     'gpt-3.5-turbo-instruct': text(1.5, 1.5, 2, 4_096),
     o1: text(15, 7.5, 60, 200_000),
     'o1-pro': text(150, 150, 600, 200_000),
     o3: text(2, 0.5, 8, 200_000),
     'o3-pro': text(20, 20, 80, 200_000),
+    'o3-deep-research': text(10, 2.5, 40, 200_000),
+    'o4-mini-deep-research': text(2, 0.5, 8, 200_000),
     'o3-mini': text(1.1, 0.55, 4.4, 200_000),
     'o4-mini': text(1.1, 0.275, 4.4, 200_000),
 

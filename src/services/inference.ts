@@ -30,6 +30,7 @@ import type { Choice, Router } from './router.ts'
 import { ownNames, refuseStoredState, storeNothing } from './stored-state.ts'
 import { type Transcript, TranscriptMemory } from './transcript.ts'
 import { relayTypedStream } from './typed-stream.ts'
+import { tailMs } from './waits.ts'
 
 export interface InferenceRequest {
   endpoint: InferenceEndpoint
@@ -96,6 +97,11 @@ export interface Inference {
   stopStreams(): void
 }
 
+interface Leaving {
+  signal: AbortSignal
+  waitForUsage(): void
+}
+
 /** All transcripts of streams under way together. */
 const maxTranscriptChars = 64 * 1024 * 1024
 
@@ -112,6 +118,7 @@ export function createInference(options: InferenceOptions): Inference {
   async function infer(asked: InferenceRequest): Promise<Answered> {
     const { endpoint, body } = asked
     refuseStoredState(body.value)
+    refuseUnpriced(endpoint, body.value)
     const own = await ownNames(asked.principal.accountId, body.value)
     const request = { ...asked, body: { ...body, write: (fields: object) => body.write({ ...own, ...fields }) } }
     const question = questionOf(withModel(endpoint, body.value))
@@ -124,9 +131,10 @@ export function createInference(options: InferenceOptions): Inference {
     const { trace } = metered
     const job = { endpoint, body: body.value, bytes: body.bytes }
     const meter = await startMeter({ ledger }, metered, principal, job, choices.map(sellerOf), request)
+    const leaving = createLeaving(request.signal)
     const calls: GuardedCallOptions = {
       deadline: createDeadline(clock, { limitMs: longest(choices), ...request.patience }),
-      signal: request.signal,
+      signal: leaving.signal,
       repeat: 'inference',
       nested: request.nested,
       key: principal.keyId,
@@ -146,7 +154,7 @@ export function createInference(options: InferenceOptions): Inference {
     const events = { ...named, status: 200, contentType: 'text/event-stream; charset=utf-8' }
     switch (value.kind) {
       case 'stream':
-        return { ...events, body: relay(request, meter, value, answer, choices, at, calls) }
+        return { ...events, body: relay(request, meter, value, answer, choices, at, calls, leaving) }
       case 'typed':
         return {
           ...events,
@@ -164,7 +172,8 @@ export function createInference(options: InferenceOptions): Inference {
       }
       case 'whole': {
         hold.release()
-        const { status, contentType, body, usage, count } = value
+        const { status, contentType, body, usage, count, outputTokens } = value
+        if (outputTokens !== undefined) meter.measured(outputTokens)
         if (usage) meter.usage(usage)
         if (count !== undefined) meter.images(count)
         await meter.end(status)
@@ -192,6 +201,22 @@ export function createInference(options: InferenceOptions): Inference {
     }
   }
 
+  /** What ends the calls for a caller who leaves: at once, or a moment later where only the usage is still to come. */
+  function createLeaving(left: AbortSignal): Leaving {
+    const ending = new AbortController()
+    let waitMs = 0
+    const end = () => ending.abort(left.reason)
+    const leave = () => (waitMs > 0 ? void clock.setTimer(waitMs, end) : end())
+    if (left.aborted) leave()
+    else left.addEventListener('abort', leave, { once: true })
+    return {
+      signal: ending.signal,
+      waitForUsage() {
+        waitMs = tailMs
+      },
+    }
+  }
+
   function targetOf(request: InferenceRequest, { provider, planned }: Choice, fields: Record<string, unknown>) {
     const { timeouts: own, contextWindow } = planned.row
     const call = {
@@ -212,6 +237,7 @@ export function createInference(options: InferenceOptions): Inference {
     choices: readonly Choice[],
     at: number,
     calls: GuardedCallOptions,
+    leaving: Leaving,
   ) {
     const held = (source: Source) => {
       streams.add(source.hold)
@@ -249,6 +275,7 @@ export function createInference(options: InferenceOptions): Inference {
         else meter.usage(usage)
       },
       onText: (tokens) => meter.reached(tokens),
+      onWaitingForUsage: () => leaving.waitForUsage(),
       onLast: () => meter.end(200),
       onMalformed: (provider) => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted(provider, rescued) {
@@ -335,6 +362,19 @@ function choicesAskedFor({ n, prompt }: Record<string, unknown>): number {
   return (typeof n === 'number' ? n : 1) * prompts
 }
 
+/** A picture drawn in between is billed by the provider beside the tokens, at up to a hundred times what those come to. */
+function refuseUnpriced(endpoint: InferenceEndpoint, { tools }: Record<string, unknown>) {
+  if (endpoint !== 'responses' || !Array.isArray(tools)) return
+  if (!tools.some((tool) => (tool as { type?: unknown } | null)?.type === 'image_generation')) return
+  throw new ApiError('model_not_priced', {
+    message: 'tools: image_generation has no price here, so it is not sold. Use /v1/images/generations.',
+    param: 'tools',
+  })
+}
+
+/** There is one price for a model, and it is not that of a tier in which the same costs twice as much. */
+const isDearer = (tier: unknown) => tier != null && tier !== 'auto' && tier !== 'default' && tier !== 'flex'
+
 /** The fields that must be other than the caller sent them; none for most calls. Undefined = left out. */
 function changes(request: InferenceRequest, { planned }: Choice): Record<string, unknown> {
   const fields: Record<string, unknown> = {}
@@ -343,6 +383,7 @@ function changes(request: InferenceRequest, { planned }: Choice): Record<string,
   if ('fallbacks' in value) fields.fallbacks = undefined
   if ('models' in value) fields.models = undefined
   Object.assign(fields, storeNothing(request.endpoint, planned.model, value))
+  if (isDearer(value.service_tier)) fields.service_tier = 'default'
   // A streamed completion without usage could not be billed.
   if (request.stream && !request.wantsUsage && endpoints[request.endpoint].events === 'chat') {
     fields.stream_options = { ...(value.stream_options as object | null | undefined), include_usage: true }

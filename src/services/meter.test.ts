@@ -160,6 +160,24 @@ describe('without the provider’s word', () => {
     })
   })
 
+  test('nor is noughts beside a text a word', async () => {
+    const { meter, end } = await start()
+    meter.answeredBy(seller('first'))
+    void meter.reached(7)
+    meter.usage({ inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 })
+    end(200)
+    expect(await theEnd()).toMatchObject({ amount: 100 + 70, facts: { source: 'estimated' } })
+  })
+
+  test('a whole answer is paid for by its length', async () => {
+    const { meter, end, metered } = await start()
+    meter.answeredBy(seller('first'))
+    meter.measured(5)
+    end(200)
+    expect(await theEnd()).toMatchObject({ amount: 100 + 50, outputTokens: 5, facts: { source: 'estimated' } })
+    expect(metered.tokensUsed).toBe(105)
+  })
+
   const tried = (outcome: string) => ({ provider: 'p', model: 'm', outcome, reason: 'first choice', ms: 1 })
 
   test('one who leaves while a provider works pays for the prompt', async () => {

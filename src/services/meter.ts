@@ -137,12 +137,20 @@ export class Meter {
     return this.operation.mark(outputTokens)
   }
 
+  /** So many tokens have been delivered, by the length of the text. */
+  measured(outputTokens: number) {
+    this.delivered.outputTokens = outputTokens
+    if (this.promptTokens > 0) this.request.tokensUsed = this.promptTokens + outputTokens
+  }
+
   images(count: number) {
     this.delivered.images = count
   }
 
   /** `counted`: a part of it was counted here, not said by the provider. */
   usage(usage: TokenUsage, counted = false) {
+    // Noughts, or a prompt alone, where a text was delivered: as good as nothing said.
+    if (usage.outputTokens === 0 && usage.seconds === undefined && this.delivered.outputTokens > 0) return
     this.counted = counted
     this.delivered.usage = usage
     this.request.tokensUsed = usage.inputTokens + usage.outputTokens

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ApiError } from '../errors.ts'
 import { HttpFailure } from '../ports.ts'
 import { relayBytes } from './relay-bytes.ts'
 
@@ -45,6 +46,17 @@ describe('an answer of bytes', () => {
     ).rejects.toThrow('cut')
     expect(read).toHaveLength(2)
     expect(told).toEqual({ failed: 1, released: 1, interrupted: 1, ended: 1, closed: true })
+  })
+
+  it('that the gateway itself ends is no evidence; a caller’s own time has brought him what came in it', async () => {
+    for (const [code, interrupted] of [
+      ['deadline_exceeded', 0],
+      ['stream_interrupted', 1],
+    ] as const) {
+      const { told, out } = relay([piece(3), new ApiError(code)])
+      await expect(Array.fromAsync(out)).rejects.toMatchObject({ code })
+      expect(told).toEqual({ failed: 0, released: 1, interrupted, ended: 1, closed: true })
+    }
   })
 
   it('ends with no evidence when the caller leaves', async () => {

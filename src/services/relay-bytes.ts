@@ -2,6 +2,7 @@
  * Relays an answer that is bytes, as speech is, while it comes. Bytes have no room for an error event: where the
  * provider breaks off, the caller's connection is cut, so that a short answer cannot be taken for a whole one.
  */
+import { ApiError } from '../errors.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 
 export interface BytesAnswer {
@@ -14,7 +15,7 @@ export interface BytesRelayOptions {
   hold: Hold
   /** Aborted when the caller leaves. */
   signal: AbortSignal
-  /** The provider broke the answer. */
+  /** It was broken off, and not for the caller's own time. */
   onInterrupted(): void
   /** All is out but the end of the answer. */
   onLast?(): Promise<void> | undefined
@@ -38,8 +39,10 @@ export async function* relayBytes(
     }
   } catch (cause) {
     if (signal.aborted) return
-    hold.failed()
-    onInterrupted()
+    const isOurs = cause instanceof ApiError
+    if (!isOurs) hold.failed()
+    // A caller whose own time is over has had what he was given.
+    if (!isOurs || cause.code !== 'deadline_exceeded') onInterrupted()
     throw cause
   } finally {
     // Reached in every way out, the caller's leaving included: the provider's call ends here.

@@ -38,6 +38,7 @@ async function relay(
     choices = 1,
     rescue = (async () => undefined) as RelayOptions['rescue'],
     clock = new FakeClock(),
+    onLast = () => {},
   } = {},
 ): Promise<Told> {
   const told: Told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false }
@@ -61,6 +62,9 @@ async function relay(
     rescue,
     signal,
     wantsUsage,
+    async onLast() {
+      onLast()
+    },
     onMalformed: () => void told.malformed++,
     onInterrupted: () => void told.interrupted++,
     onEnd: () => void told.ended++,
@@ -319,6 +323,18 @@ describe('usage', () => {
     expect(told.text).not.toContain('usage')
   })
 
+  it('that comes early is not the end of it', async () => {
+    const said: string[] = []
+    let soFar = ''
+    await relay(streamOf(word('Hel'), usage, word('lo'), finish(), done), {
+      onText(text) {
+        soFar += text
+      },
+      onLast: () => void said.push(wordsOf(soFar)),
+    })
+    expect(new Set(said)).toEqual(new Set(['Hello']))
+  })
+
   it('asked for is relayed as it came', async () => {
     const told = await relay(streamOf(nulls, finish(), usage, done), { wantsUsage: true })
     expect(eventsOf(told.text)).toEqual([nulls, finish(), usage].map((event) => JSON.stringify(event)).concat('[DONE]'))
@@ -361,6 +377,53 @@ describe('a caller who leaves', () => {
     await settled()
     expect(closed).toBe(true)
     expect(released).toBe(1)
+  })
+})
+
+describe('a caller who leaves with the whole answer', () => {
+  const left = async (...after: (object | string | Error)[]) => {
+    const clock = new FakeClock()
+    const told = { usage: [] as number[], waiting: 0, closed: false }
+    const rest = (async function* (): Events {
+      yield* streamOf(word('Hello'), finish(), ...after)
+      await new Promise(() => {})
+    })()
+    const closing = rest.return.bind(rest)
+    rest.return = (value) => {
+      told.closed = true
+      return closing(value)
+    }
+    const hold = { release() {}, failed: () => expect.fail('no evidence'), abort() {} }
+    const out = relayStream(sourceOf(rest, { hold }), {
+      ...options(),
+      clock,
+      signal: new AbortController().signal,
+      wantsUsage: false,
+      onWaitingForUsage: () => void told.waiting++,
+      onUsage: ({ outputTokens }) => void told.usage.push(outputTokens),
+      onMalformed: () => {},
+      onInterrupted: () => expect.fail('not interrupted'),
+      onEnd: () => {},
+    })
+    for (let text = ''; !text.includes('finish_reason":"stop'); ) text = (await out.next()).value as string
+    const returned = out.return(undefined)
+    await clock.advance(2_000)
+    await returned
+    return { ...told, timers: clock.pendingTimers }
+  }
+
+  it('pays for it by the provider’s word, which comes a moment later', async () => {
+    const told = await left(usage, done)
+    expect(told).toMatchObject({ waiting: 1, closed: true, timers: 0 })
+    expect(told.usage).toHaveLength(1)
+  })
+
+  it.each<[string, (object | string | Error)[]]>([
+    ['breaks off', [new HttpFailure('cut')]],
+    ['says no more', [done]],
+    ['falls silent', []],
+  ])('is not held up by one that %s', async (_, after) => {
+    expect(await left(...after)).toMatchObject({ usage: [], closed: true, timers: 0 })
   })
 })
 

@@ -43,6 +43,8 @@ export interface RelayOptions {
   onUsage?(usage: TokenUsage): void
   /** So many pieces of text are about to have gone out, in all. A promise is waited for before they do. */
   onText?(tokens: number): Promise<void> | undefined
+  /** All of the answer is out, and what it cost is still to come: that is read also where the caller leaves now. */
+  onWaitingForUsage?(): void
   /** Before what makes the answer complete goes out. */
   onLast?(): Promise<void> | undefined
   onMalformed(provider: string): void
@@ -61,6 +63,33 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
   let source = first
   /** Whoever is to go on, until it is here: it must be ended also where nobody waits for it any more. */
   let saving: Promise<Source | undefined> | undefined
+  /** Every choice has said why it finished. */
+  let finished = false
+  let usageTold = false
+  /** The source gives nothing more. */
+  let over = false
+  const absorbing: RelayOptions = {
+    ...options,
+    onUsage(usage) {
+      usageTold = true
+      options.onUsage?.(usage)
+    },
+  }
+  /** As far as it comes within a moment; else the caller who has left pays for what was delivered. */
+  async function readUsage() {
+    try {
+      for (;;) {
+        const result = await waits.upTo(tailMs, source.rest.next())
+        if (result === 'late' || result.done) return
+        for (const event of result.value) {
+          if (event.kind === 'done') return
+          if (event.kind === 'chunk' && event.chunk.usage) return tellUsage(event.chunk.usage, options)
+        }
+      }
+    } catch {
+      // It was broken off: the answer was whole before.
+    }
+  }
   /** Providers that broke off, until it is known whether another one could go on. */
   let interrupted: string[] = []
   const resolved = (rescued: 'prefill' | 'restart' | 'no') => {
@@ -75,10 +104,12 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
       const pace = source.minTokensPerSecond === undefined ? undefined : createPace(clock, source.minTokensPerSecond)
       try {
         for (let events = source.begun; ; ) {
-          const { text, ending, last } = absorb(events, source, transcript, options)
+          const { text, ending } = absorb(events, source, transcript, absorbing)
+          finished = transcript.isWhole(false)
+          if (finished && !usageTold) options.onWaitingForUsage?.()
           const noted = options.onText?.(transcript.tokens)
           if (noted) await noted
-          if (last || ending === 'whole') await options.onLast?.()
+          if (ending === 'whole') await options.onLast?.()
           if (text) {
             // What it says fits to what was sent.
             if (source.rescuedBy) resolved(source.rescuedBy)
@@ -95,7 +126,6 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
           // What has been said must not be held by a stream that waits.
           events.length = 0
           const next = source.rest.next()
-          const finished = transcript.isWhole(false)
           let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
           for (; result === 'late' && !finished; result = await waits.upTo(heartbeatMs, next)) yield heartbeat
           if (result === 'late') {
@@ -114,6 +144,7 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
         // along, and the rest is the provider's.
         if (!transcript.isWhole(false)) broken = cause instanceof ApiError ? cause : failureFrom(cause)
       }
+      over = true
       if (signal.aborted) return
       if (broken === undefined) {
         await options.onLast?.()
@@ -136,8 +167,10 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
         return yield toError(new ApiError(codeOfBreak(broken)))
       }
       source = next
+      over = false
     }
   } finally {
+    if (finished && !usageTold && !over) await readUsage()
     // Reached in every way out, the caller's leaving included: the provider's call ends here.
     end(source)
     void saving?.then((late) => late && end(late)).catch(() => {}) // What it failed with is told already, or to nobody.
@@ -153,7 +186,6 @@ type Broken = UpstreamFailure | ApiError | 'mismatch' | { passOn: string }
 /** Takes note of what the events tell; answers the text to relay, and the ending where one of them is the last. */
 function absorb(events: readonly StreamEvent[], source: Source, transcript: Transcript, options: RelayOptions) {
   let text = ''
-  let last = false
   const relay = (chunk: StreamChunk, asItCame?: string) => {
     transcript.add(chunk)
     text += toRelay(chunk, options.wantsUsage, asItCame)
@@ -172,19 +204,18 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
         options.onMalformed(source.provider)
         break
       case 'error':
-        if (transcript.isWhole(false)) return { text, ending: 'whole' as const, last }
+        if (transcript.isWhole(false)) return { text, ending: 'whole' as const }
         return {
           text,
           ending: isPolicyRefusal(event.error) ? { passOn: toEvent(event.text) } : new UpstreamFailure('server'),
-          last,
         }
       case 'done':
-        return { text, ending: transcript.isWhole(true) ? ('whole' as const) : new UpstreamFailure('poison'), last }
+        return { text, ending: transcript.isWhole(true) ? ('whole' as const) : new UpstreamFailure('poison') }
       case 'run': {
         const asTheyCame = options.wantsUsage ? event.raw : event.withoutUsage()
         if (source.splice || asTheyCame === undefined) {
           for (const piece of event.pieces) {
-            if (!take(event.chunkOf(piece))) return { text, ending: 'mismatch' as const, last }
+            if (!take(event.chunkOf(piece))) return { text, ending: 'mismatch' as const }
           }
         } else {
           transcript.addRun(event)
@@ -193,15 +224,14 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
         break
       }
       case 'chunk': {
-        if (!take(event.chunk, event.text)) return { text, ending: 'mismatch' as const, last }
+        if (!take(event.chunk, event.text)) return { text, ending: 'mismatch' as const }
         if (event.chunk.usage) tellUsage(event.chunk.usage, options)
-        last ||= isUsageEvent(event.chunk)
         // A provider that forgets `[DONE]` may keep the connection open: the usage event is the last one anyway.
-        if (isUsageEvent(event.chunk) && transcript.isWhole(true)) return { text, ending: 'whole' as const, last }
+        if (isUsageEvent(event.chunk) && transcript.isWhole(true)) return { text, ending: 'whole' as const }
       }
     }
   }
-  return { text, ending: undefined, last }
+  return { text, ending: undefined }
 }
 
 const countOf = (events: readonly StreamEvent[]) =>

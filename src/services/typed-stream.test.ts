@@ -37,7 +37,7 @@ async function relay(
     onAbort = () => {},
   } = {},
 ) {
-  const told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false }
+  const told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false, delivered: 0 }
   const usage: TokenUsage[] = []
   const closing = rest.return.bind(rest)
   rest.return = (value) => {
@@ -52,6 +52,10 @@ async function relay(
       signal,
       answers,
       onUsage: (used) => usage.push(used),
+      onDelivered(_pieces, delivered) {
+        told.delivered = delivered
+        return undefined
+      },
       onMalformed: () => void told.malformed++,
       onInterrupted: () => void told.interrupted++,
       onEnd: () => void told.ended++,
@@ -180,6 +184,30 @@ describe('a typed stream', () => {
     expect(told).toMatchObject(broken)
     expect(told.usage).toHaveLength(2)
     expect(lastOf(told.text)).toMatchObject(interrupted)
+  })
+})
+
+describe('a picture of which parts are shown', () => {
+  const part = { type: 'image_generation.partial_image', b64_json: '', partial_image_index: 0 }
+
+  it('counts from the first of them, for a caller who leaves or whose time is over', async () => {
+    const leaving = new AbortController()
+    const left = await relay(streamOf(part, part, new HttpFailure('cut')), {
+      signal: leaving.signal,
+      onText: () => leaving.abort(),
+    })
+    expect(left.delivered).toBe(1)
+    expect(await relay(streamOf(part, new ApiError('deadline_exceeded')))).toMatchObject({ delivered: 1 })
+    expect(await relay(streamOf(image, part, new ApiError('deadline_exceeded')), { answers: 2 })).toMatchObject({
+      delivered: 2,
+    })
+  })
+
+  it('counts once, and not where the provider breaks it off', async () => {
+    expect(await relay(streamOf(part, part, image))).toMatchObject({ ...whole, delivered: 1 })
+    expect(await relay(streamOf(part, image, part, image), { answers: 2 })).toMatchObject({ ...whole, delivered: 2 })
+    expect(await relay(streamOf(part, part, new HttpFailure('cut')))).toMatchObject({ ...broken, delivered: 0 })
+    expect(await relay(streamOf(part, new ApiError('stream_interrupted')))).toMatchObject({ delivered: 0 })
   })
 })
 

@@ -27,7 +27,7 @@ export interface TypedRelayOptions {
   answers?: number
   /** For each of them, where the provider says it. */
   onUsage?(usage: TokenUsage): void
-  /** So many pieces of text, and whole answers, are about to have gone out, in all. A promise is waited for before. */
+  /** So many pieces of text, and answers, are about to have gone out, in all. A promise is waited for before. */
   onDelivered?(pieces: number, answers: number): Promise<void> | undefined
   /** Before what makes the answer complete goes out. */
   onLast?(): Promise<void> | undefined
@@ -50,7 +50,7 @@ export async function* relayTypedStream(
     try {
       for (let events = begun; ; ) {
         const { text, ending } = answer.take(events)
-        const noted = options.onDelivered?.(answer.pieces(), answer.finished())
+        const noted = options.onDelivered?.(answer.pieces(), answer.delivered())
         if (noted) await noted
         if (ending === 'whole' || answer.isWhole()) await options.onLast?.()
         if (text) yield text
@@ -76,6 +76,10 @@ export async function* relayTypedStream(
   try {
     const broken = yield* relay()
     if (signal.aborted || broken === undefined) return
+    // A caller whose own time is over has had what he was given.
+    if (!(broken instanceof ApiError) || broken.code !== 'deadline_exceeded') {
+      await options.onDelivered?.(answer.pieces(), answer.finished())
+    }
     if (broken instanceof ApiError) return yield answer.error(broken)
     if (!(broken instanceof UpstreamFailure)) return yield broken.passOn
     hold.failed()
@@ -98,6 +102,8 @@ type Broken = UpstreamFailure | ApiError | { passOn: string }
 
 function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) {
   let finished = 0
+  /** A picture that is not finished has been seen. */
+  let seen = false
   let pieces = 0
   let lastNumber: number | undefined
   let skipped = false
@@ -116,6 +122,8 @@ function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) 
   return {
     isWhole: () => finished >= answers,
     finished: () => finished,
+    /** Those that were seen before they were finished with them: a picture is worth most of its price then. */
+    delivered: () => finished + (seen && finished < answers ? 1 : 0),
     pieces: () => pieces,
     /** Takes note of what the events tell; answers the text to relay, and the ending where one of them is the last. */
     take(events: readonly TypedStreamEvent[]): { text: string; ending?: Broken | 'whole' } {
@@ -140,8 +148,10 @@ function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) 
             if (isPieceMissing(event)) return { text, ending: new UpstreamFailure('poison') }
             text += event.text
             if (event.type.endsWith('.delta')) pieces++
+            if (event.type === 'image_generation.partial_image') seen = true
             if (!isTerminal(event)) break
             finished++
+            seen = false
             const usage = usageOf(event)
             if (usage) onUsage?.(usage)
           }

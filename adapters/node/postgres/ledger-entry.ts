@@ -63,8 +63,9 @@ const enter = (sql: Sql, events: string, alone: boolean) => sql<{ account_id: st
     returning account_id, operation_id, available, held
   ), opened as (
     insert into holds (account_id, operation_id, pod_id, process_id, purse_id, key_id, amount, at, terms, output_tokens)
+    -- Looked at later by this clock: a pod's own may be minutes behind, and its requests would be taken for abandoned.
     select entries.account_id, entries.operation_id, "podId", "processId", "purseId", "keyId", amount,
-      to_timestamp(at / 1000.0), terms, coalesce(marks.output_tokens, 0)
+      greatest(to_timestamp(at / 1000.0), now()), terms, coalesce(marks.output_tokens, 0)
     from hold_entries as entries
     join new_holds on "accountId" = entries.account_id and "operationId" = entries.operation_id
     left join marks on marks."accountId" = entries.account_id and marks."operationId" = entries.operation_id

@@ -211,6 +211,21 @@ test('what a former run of this pod left is found, and what a living one has is 
   await sound()
 })
 
+test('a hold is as old as it is here, whatever the clock of its pod says', async () => {
+  const { ask, hold, end } = await newAccount(1_000)
+  await store.lease(ask(500))
+  const [slow, fast] = [newId(), newId()]
+  const hour = 3_600_000
+  await enter(hold(slow, 1, { at: Date.now() - hour }), hold(fast, 1, { at: Date.now() + hour }))
+  const found = async (holdsOlderThanMs: number) =>
+    (await store.abandoned({ holdsOlderThanMs, max: 1_000 })).map(({ operationId }) => operationId)
+  expect(await found(60_000)).not.toContain(slow)
+  expect(await found(0)).toContain(slow)
+  expect(await found(0)).not.toContain(fast)
+  await enter(end(slow, 1), end(fast, 1))
+  await sound()
+})
+
 describe('guard rails and budgets', () => {
   const withLimits = (limits: Parameters<typeof createLedgerStore>[0]['windowLimits']) =>
     createLedgerStore({ database, cluster, transact, watch, windowLimits: limits })
