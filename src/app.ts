@@ -18,7 +18,7 @@ import {
   requireSession,
 } from './middleware/authenticate.ts'
 import { cors } from './middleware/cors.ts'
-import { guard } from './middleware/guard.ts'
+import { type Check, guard } from './middleware/guard.ts'
 import { createOnError } from './middleware/on-error.ts'
 import { type RateLimitOptions, rateLimit } from './middleware/rate-limit.ts'
 import { type ReadOnlyOptions, refuseReadOnly } from './middleware/read-only.ts'
@@ -113,6 +113,7 @@ const writing = [
 ]
 /** For those who have no credential yet. A session is written, too: none begins while nothing may be. */
 const signingIn = ['register', 'login', 'refresh', 'logout'].map((name) => `/api/v1/auth/${name}`)
+const maxShownPath = 200
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
 export function createApp(options: AppOptions): Hono<AppEnv> {
@@ -135,10 +136,26 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/', consoleRoutes({ ...options.console, strangers }))
   app.route('/api/v1/auth', signInRoutes(options.signIn))
 
+  const methodNotAllowed = (c: AppContext): ApiError | undefined => {
+    const allowed = methods.filter((method) =>
+      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    )
+    if (allowed.length === 0) return undefined
+    const message = `${c.req.path.slice(0, maxShownPath)} takes ${allowed.join(', ')}, not ${c.req.method}.`
+    return new ApiError('method_not_allowed', { message, headers: { allow: allowed.join(', ') } })
+  }
+  /** Who may go there without a credential need not have one to hear that the method is another. */
+  const open = new Set([...signingIn, '/api/v1/webhooks/stripe', '/api/v1/health', '/api/v1/receipts/keys'])
+  const refuseOtherMethods: Check = (c) => {
+    const refusal = open.has(c.req.path) ? methodNotAllowed(c) : undefined
+    if (refusal) throw refusal
+    return undefined
+  }
+
   const stillGood = createStillGood(options.authenticate)
   const known = [authenticate(options.authenticate), rateLimit(options.rateLimit)]
   app.use('/v1/*', guard(...known, requireScope('inference'), options.admission.check('inference')))
-  app.use('/api/v1/*', guard(...known))
+  app.use('/api/v1/*', guard(refuseOtherMethods, ...known))
   app.use('/api/v1/gpu/*', guard(requireScope('gpu'), options.admission.check('search')))
   app.use('/api/v1/route/*', guard(requireScope('inference'), options.admission.check('search')))
   app.use('/api/v1/billing/*', guard(requireScope('billing')))
@@ -174,15 +191,8 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
 
   // Answers instead of throwing: an error from here would pass by the middleware that ends the request.
   app.notFound((c: AppContext) => {
-    const path = c.req.path.slice(0, 200)
-    const allowed = methods.filter((method) =>
-      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
-    )
-    if (allowed.length === 0) {
-      return onError(new ApiError('unknown_route', { message: `There is no route ${c.req.method} ${path}.` }), c)
-    }
-    const message = `${path} takes ${allowed.join(', ')}, not ${c.req.method}.`
-    return onError(new ApiError('method_not_allowed', { message, headers: { allow: allowed.join(', ') } }), c)
+    const message = `There is no route ${c.req.method} ${c.req.path.slice(0, maxShownPath)}.`
+    return onError(methodNotAllowed(c) ?? new ApiError('unknown_route', { message }), c)
   })
   return app
 }

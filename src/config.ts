@@ -54,7 +54,7 @@ export const variables = {
     'Routing file (YAML, see `docs/routing.md`), taken anew when it changes; unset: all goes to the first provider.',
   ),
   METRICS_TOKEN: optional(
-    secret(16),
+    secret(8),
     '`/metrics` then wants it as a bearer token, and tells of revenue, too; unset: `/metrics` is open.',
   ),
   BOOTSTRAP_API_KEY: optional(secret(20, 200), "An administrator's key that exists after start. Not in production."),
@@ -140,7 +140,11 @@ export const variables = {
     'Longest Retry-After that a request waits for, while another target is untried, to ask again where it was told so.',
   ),
   UPSTREAM_MAX_CONCURRENCY: required(integer(1, 100_000), '10000', 'Calls at once per model provider and pod.'),
-  INFLIGHT_BODY_MB: required(integer(32, 100_000), '256', 'Request bodies held at once, in MB; beyond it 503.'),
+  INFLIGHT_BODY_MB: required(
+    integer(1, 100_000),
+    '256',
+    'Request bodies held at once, in MB; beyond it 503. Below 26 the largest that may be sent fit never.',
+  ),
   REQUEST_TIMEOUT: required(
     duration(1),
     '600s',

@@ -13,7 +13,7 @@ import { createReadForm } from './middleware/form-body.ts'
 import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
-import { createTurnAway, type TurnAway } from './middleware/turn-away.ts'
+import { createTurnAway, type Refusal, type TurnAway } from './middleware/turn-away.ts'
 import type { Ports } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { endpoints } from './providers/endpoints.ts'
@@ -92,6 +92,8 @@ export interface ProviderSettings {
   /** Stripe's. */
   webhookSecret?: string | undefined
 }
+
+export type { Refusal }
 
 export interface GatewayOptions {
   config: Config

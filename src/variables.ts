@@ -36,9 +36,9 @@ export const decimal = (min: number, max: number): Kind<number> => ({
 export const money: Kind<number> = {
   schema: z
     .string()
-    .regex(/^\d{1,6}(\.\d{1,6})?$/)
+    .regex(/^\d{1,9}(\.\d{1,6})?$/)
     .transform((text) => Math.round(Number(text) * 1e6)),
-  allowed: 'an amount such as 5 or 0.50, below a million',
+  allowed: 'an amount such as 5 or 0.50, below a billion',
 }
 export const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 export const duration = (minMs = 0): Kind<number> => ({

@@ -48,10 +48,11 @@ export async function findProviders(
 
   // Loaded only here, so that a production process never even reads the code.
   const { startSandbox } = await import('../sandbox/sandbox.ts')
-  const sandbox = await startSandbox({ ...options, servers: missing })
+  const webhookSecret = config.STRIPE_WEBHOOK_SECRET
+  const sandbox = await startSandbox({ ...options, servers: missing, webhookSecret })
   for (const name of missing) providers[name] = { baseUrl: sandbox[name]!.baseUrl, apiKey: undefined }
+  if (sandbox.stripe && providers.stripe) providers.stripe.webhookSecret = sandbox.stripe.webhooks.secret
   const webhooks = sandbox.stripe?.webhooks
-  if (providers.stripe && webhooks) providers.stripe.webhookSecret = webhooks.secret
   return {
     providers,
     sandbox: missing,

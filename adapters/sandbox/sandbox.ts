@@ -30,6 +30,8 @@ export interface SandboxOptions {
   answerDelayMs?: number
   /** How long a payment by bank takes to succeed; 0 = until it is told to. @default 2_000 */
   paymentProcessingMs?: number
+  /** Signs Stripe's webhooks. @default one of its own */
+  webhookSecret?: string | undefined
   /** The only credential each server takes; without one it takes any, and none. */
   keys?: Partial<Record<SandboxName, string>>
   /** Of the GPU markets: whether rented machines listen on loopback. @default true */
@@ -70,7 +72,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       return { ...(await startServer({ vendor, clock, random })), charges: vendor.charges }
     },
     stripe: async () => {
-      const webhooks = createStripeWebhooks({ clock })
+      const webhooks = createStripeWebhooks({ clock, secret: options.webhookSecret })
       const vendor = createStripe({
         clock,
         key: keys.stripe,

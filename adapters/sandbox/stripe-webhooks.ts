@@ -40,8 +40,8 @@ const maxEvents = 10_000
 const maxTries = 8
 const firstWaitMs = 500
 
-export function createStripeWebhooks({ clock }: { clock: Clock }): StripeWebhooks {
-  const secret = `whsec_${randomBytes(24).toString('hex')}`
+export function createStripeWebhooks(options: { clock: Clock; secret?: string | undefined }): StripeWebhooks {
+  const { clock, secret = `whsec_${randomBytes(24).toString('hex')}` } = options
   const events: SandboxEvent[] = []
   const closing = new AbortController()
   let address: string | undefined

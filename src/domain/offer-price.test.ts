@@ -160,14 +160,14 @@ describe('the order', () => {
     ['price', ['c', 'a', 'b', 'd']],
     ['-price', ['d', 'a', 'b', 'c']],
     ['price_per_gpu', ['d', 'c', 'a', 'b']],
-    ['vram', ['d', 'a', 'b', 'c']],
+    ['vram', ['c', 'a', 'b', 'd']],
     ['reliability', ['b', 'a', 'd', 'c']],
   ])('by %s is the same every time, ties by id', (sort, order) => {
     const listed = [
       offer({ id: 'd', gpuCount: 8, priceMicroUsd: 900_000, reliability: 0.5 }),
       offer({ id: 'b', reliability: 1 }),
       offer({ id: 'a', reliability: 0.99 }),
-      offer({ id: 'c', gpuCount: 1, priceMicroUsd: 300_000, reliability: null }),
+      offer({ id: 'c', gpuCount: 1, vramMib: 81_559, priceMicroUsd: 300_000, reliability: null }),
     ]
     const sorted = (list: Offer[]) =>
       pricedOffers(list, {})

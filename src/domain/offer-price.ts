@@ -43,7 +43,8 @@ export function compareOffers(sort: OfferSort): (a: PricedOffer, b: PricedOffer)
     price: ({ price }) => price.perHour,
     '-price': ({ price }) => -price.perHour,
     price_per_gpu: ({ price, offer }) => price.perHour / offer.gpuCount,
-    vram: ({ offer }) => -offer.vramMib * offer.gpuCount,
+    // Of one GPU, as `vram_gb` is.
+    vram: ({ offer }) => -offer.vramMib,
     reliability: ({ offer }) => -(offer.reliability ?? 0),
   }
   const of = key[sort]

@@ -81,6 +81,11 @@ export const shownStatus: Record<RentalState, ShownStatus | undefined> = {
   gone: undefined,
 }
 
+/** Its owner's to see. One that he has ended is gone for him with the machine, though its bill may still be waited for. */
+export const isShown = ({ state, reason, endedAt }: Pick<Rental, 'state' | 'reason' | 'endedAt'>) =>
+  shownStatus[state] !== undefined &&
+  !(state === 'ending' && endedAt !== undefined && (reason === 'owner' || reason === 'group'))
+
 /** What its owner wants run, whatever machine it is on. */
 export interface RentalSpec {
   image: string

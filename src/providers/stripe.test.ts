@@ -35,6 +35,15 @@ const intent = (own: object = {}) => ({
 })
 const error = (status: number, own: object): Scripted => ({ status, body: { error: own } })
 
+test.each([
+  ['succeeded', 2507],
+  ['processing', 0],
+])('of one that is %s and does not say what came in, that is %i cents', async (status, cents) => {
+  const { amount_received: _, ...rest } = intent({ status })
+  const { stripe } = world({ body: rest })
+  expect(await stripe.pay(payment)).toMatchObject({ intent: { receivedCents: cents } })
+})
+
 test('a payment goes out as a form, in cents, under its own id', async () => {
   const { http, stripe } = world({ body: intent() })
   expect(await stripe.pay(payment)).toEqual({

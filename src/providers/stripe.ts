@@ -135,7 +135,7 @@ const intent = z.object({
   id: z.string().regex(/^pi_\w{1,200}$/),
   status: z.string(),
   amount: z.int(),
-  amount_received: z.int().default(0),
+  amount_received: z.int().optional(),
   currency: z.string(),
   client_secret: z.string().nullish(),
   metadata: z.record(z.string(), z.string()).default({}),
@@ -158,7 +158,8 @@ export function toIntent(value: unknown): Intent {
     id: found.id,
     state: states[found.status] ?? 'processing',
     amountCents: found.amount,
-    receivedCents: found.amount_received,
+    // Stripe says it; others that speak its API may leave it to the status.
+    receivedCents: found.amount_received ?? (found.status === 'succeeded' ? found.amount : 0),
     currency: found.currency,
     declineCode: error ? shown(error.decline_code ?? error.code) : undefined,
     clientSecret: found.client_secret ?? undefined,

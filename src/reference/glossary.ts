@@ -6,7 +6,7 @@ export const glossary: Record<string, string> = {
   accounts: 'The accounts.',
   address: 'Where it is reached: scheme, host and port.',
   after_tokens: 'How much comes through before it.',
-  age_ms: 'Of the list, in ms.',
+  age_ms: 'Of the list, in ms; null = there is none.',
   alg: 'Of the signatures.',
   algorithm: 'Of the signature (RFC 8032).',
   allowed: 'Always true: what is not allowed is a 402.',

@@ -80,7 +80,7 @@ const marketLists = z.array(
   z.object({
     name: market,
     status: z.enum(['ok', 'stale', 'throttled', 'down', 'not_configured']),
-    age_ms: count.optional(),
+    age_ms: count.nullable().optional(),
     as_of: time.optional(),
     error: z.string().optional(),
   }),

@@ -15,14 +15,17 @@ export interface BillingRouteOptions {
   wallNow: () => number
 }
 
-const maxDays = 400
+const maxDays = 3_700
 const defaultDays = 30
 
 export const transactionsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(400).optional(),
 })
-const day = z.iso.date().refine((text) => text >= '1970', 'must be in 1970 or later')
+/** A moment stands for its day. */
+const day = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true }).transform((moment) => dayOf(Date.parse(moment)))])
+  .refine((text) => text >= '1970', 'must be in 1970 or later')
 export const usageQuery = z.strictObject({
   group_by: z.enum(usageGroupings).default('day'),
   from: day.optional(),

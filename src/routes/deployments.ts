@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { readyCount, statusOf } from '../domain/deployment.ts'
-import { microUsd, usd } from '../domain/money.ts'
+import { usd } from '../domain/money.ts'
 import { shownStatus } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
@@ -13,7 +13,7 @@ import type { DeploymentDesk, ShownDeployment } from '../services/deployments.ts
 import type { Instances } from '../services/instances.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import { payerOf } from './instances.ts'
-import { filterFields, filterOf } from './offer-filters.ts'
+import { dollars, filterFields, filterOf } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 import { printable } from './sign-in.ts'
@@ -35,7 +35,7 @@ export const body = z.strictObject({
     .regex(/^[A-Za-z0-9][\w.\-/:]{0,199}$/, 'must be 1 to 200 letters, digits and ._-/:')
     .optional(),
   ...filterFields,
-  max_price: z.number().positive().max(1_000).transform(microUsd).optional(),
+  max_price: dollars.optional(),
   preference: preferenceName.optional(),
   replicas: replicas.default(1),
   max_hours: z.number().positive().max(8_760).optional(),

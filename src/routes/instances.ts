@@ -1,9 +1,9 @@
 /** Machines that an account rents. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { microUsd, usd } from '../domain/money.ts'
+import { usd } from '../domain/money.ts'
 import { defaultDiskGb, type OfferFilter } from '../domain/offer.ts'
-import { type Rental, shownStatus } from '../domain/rental.ts'
+import { isShown, type Rental, shownStatus } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
@@ -12,7 +12,7 @@ import { type AppContext, type AppEnv, respond, respondJson } from '../middlewar
 import type { Instances } from '../services/instances.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
-import { filters } from './offer-filters.ts'
+import { dollars, filters } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 
@@ -24,8 +24,12 @@ export interface InstanceRouteOptions {
   readJson: ReadJson
 }
 
-const dollars = z.number().positive().max(1_000).transform(microUsd)
-const text = (most: number) => z.string().max(most)
+/** The database keeps it as JSON, which holds neither a NUL nor half of a character. */
+const text = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .refine((value) => value.isWellFormed() && !value.includes('\0'), 'must be text without NUL characters')
 
 export const configFields = {
   image: z
@@ -84,7 +88,7 @@ export function instanceRoutes({ instances, desk, preferences, idempotent, readJ
     const found = await instances.list(principalOf(c).accountId, { limit: limit + 1, before: cursor })
     const shown = found.slice(0, limit)
     return respondJson(c, 200, {
-      instances: shown.map(shape),
+      instances: shown.filter(isShown).map(shape),
       ...(found.length > limit && { next_cursor: shown.at(-1)!.id }),
     })
   })

@@ -11,6 +11,18 @@ export const numeral = z
   .transform(Number)
 export const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
 
+/** Up to a thousand: a number, as prices of offers are, or a decimal text, as all other money is. */
+export const dollars = z
+  .union([
+    z.number(),
+    z
+      .string()
+      .regex(/^\d{1,4}(\.\d{1,6})?$/, 'must be dollars, as 0.5 or "0.50"')
+      .transform(Number),
+  ])
+  .pipe(z.number().positive().max(1_000))
+  .transform(microUsd)
+
 function fieldsOf(number: (range: z.ZodNumber) => z.ZodType<number>, boolean: z.ZodType<boolean>) {
   const upTo = (most: number) => number(z.number().min(0).max(most)).optional()
   const above0 = (most: number) => number(z.number().positive().max(most)).optional()

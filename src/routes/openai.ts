@@ -39,6 +39,16 @@ export interface OpenAiRouteOptions {
   idempotent: Idempotent
 }
 
+/** What is kept at the provider may stand for a field that is missing: that it is, is the caller's real mistake. */
+function parseAsked(endpoint: keyof typeof jsonBodies, value: JsonBody['value']): Asked {
+  try {
+    return parseOr400(jsonBodies[endpoint], value)
+  } catch (error) {
+    refuseStoredState(value)
+    throw error
+  }
+}
+
 export function openAiRoutes(options: OpenAiRouteOptions) {
   const { answers, models, readJson, readForm, noteKept, idempotent } = options
   const app = new Hono<AppEnv>()
@@ -83,7 +93,7 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
 
   for (const endpoint of Object.keys(jsonBodies) as (keyof typeof jsonBodies)[]) {
     const handle = (c: AppContext, json: JsonBody) => {
-      const asked = parseOr400(jsonBodies[endpoint], json.value)
+      const asked = parseAsked(endpoint, json.value)
       return answer(c, endpoint, asked, {
         value: json.value,
         ambiguous: json.ambiguous,

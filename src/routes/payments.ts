@@ -25,7 +25,10 @@ const amount = z.string().transform((text, context) => {
 })
 export const body = z.strictObject({
   amount,
-  currency: z.enum(currencies, `must be one of ${currencies.join(', ')}`),
+  currency: z
+    .string()
+    .toUpperCase()
+    .pipe(z.enum(currencies, `must be one of ${currencies.join(', ')}`)),
   payment_method: z.string().regex(/^pm_\w{1,200}$/, 'must be the id of a Stripe PaymentMethod, "pm_…"'),
 })
 

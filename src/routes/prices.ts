@@ -9,13 +9,14 @@ import { currency } from '../services/money-shapes.ts'
 import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
 import { parseOr400 } from './parse.ts'
+import { printable } from './sign-in.ts'
 
 export const query = z
   .strictObject({
     gpu_model: queryFields.gpu_model,
     provider: queryFields.provider,
     market: queryFields.provider,
-    region: z.string().min(1).max(60).optional(),
+    region: printable(z.string().min(1).max(60)).optional(),
     days: z.coerce.number().int().min(1).max(keptDays).default(30),
   })
   .refine(({ provider, market }) => provider === undefined || market === undefined, {

@@ -1,7 +1,7 @@
 /** An account's own rentals: looked at, stopped, started and ended. Those of others are not there. */
 import type { MicroUsd } from '../domain/money.ts'
 import type { MarketName } from '../domain/offer.ts'
-import { accruedBy, type Rental, type RentalState, shownStatus } from '../domain/rental.ts'
+import { accruedBy, isShown, type Rental, type RentalState } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Rentals } from '../ports.ts'
 import type { MarketControl } from '../providers/market.ts'
@@ -33,7 +33,7 @@ const stoppable: readonly RentalState[] = ['starting', 'running']
 export function createInstances({ clock, rentals, desk, controls }: InstancesOptions): Instances {
   async function find(accountId: string, id: string): Promise<Rental> {
     const rental = uuid.test(id) ? await rentals.find(accountId, id) : undefined
-    if (!rental || shownStatus[rental.state] === undefined) throw new ApiError('instance_not_found')
+    if (!rental || !isShown(rental)) throw new ApiError('instance_not_found')
     return rental
   }
 

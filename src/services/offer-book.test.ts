@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { SourceResting } from '../cache/cache.ts'
 import type { MarketName, Offer, OfferFilter } from '../domain/offer.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { createOfferBook } from './offer-book.ts'
@@ -52,6 +53,19 @@ test('the cheapest come first, over both markets; one that is down shortens the 
   expect(await pick(world({ vastai }))).toEqual(['vastai:2', 'vastai:1'])
   await expect(world({ vastai }).book.find('ionet:1', terms)).rejects.toMatchObject({ code: 'upstream_unavailable' })
   expect(await both.book.find('elsewhere:1', terms)).toBeUndefined()
+})
+
+test('a market that other pods could not reach a moment ago is one that cannot be reached', async () => {
+  const offers = {
+    async snapshot() {
+      throw new SourceResting(2_500)
+    },
+  }
+  const book = createOfferBook({ clock: new FakeClock(), offers, markets: ['vastai'] })
+  await expect(book.find('vastai:1', terms)).rejects.toMatchObject({
+    code: 'upstream_unavailable',
+    options: { retryAfterMs: 2_500 },
+  })
 })
 
 test('what was taken is not offered for a minute, where there is no other machine of it', async () => {

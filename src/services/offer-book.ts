@@ -1,4 +1,5 @@
 /** Offers as they are rented by: one by its id, or the cheapest that fit. From the same snapshots as the list. */
+import { SourceResting } from '../cache/cache.ts'
 import { usd } from '../domain/money.ts'
 import {
   hasRoom,
@@ -15,7 +16,6 @@ import type { RentalOffer } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { toApiError } from '../upstream/api-error.ts'
-import { UpstreamFailure } from '../upstream/outcome.ts'
 import type { Offers } from './offers.ts'
 
 export interface OfferBook {
@@ -64,7 +64,7 @@ export function createOfferBook({ clock, offers, markets, sandbox = [] }: OfferB
       if (!market) return undefined
       if (!markets.includes(market)) throw new ApiError('provider_not_configured')
       const snapshot = await offers.snapshot(market).catch((error) => {
-        throw error instanceof UpstreamFailure ? toApiError(error) : error
+        throw toPublic(error)
       })
       const found = snapshot.offers.find(({ id }) => id === offerId)
       if (!found?.available || isTaken(found)) return undefined
@@ -90,6 +90,11 @@ export function createOfferBook({ clock, offers, markets, sandbox = [] }: OfferB
     },
   }
 }
+
+const toPublic = (error: unknown) =>
+  error instanceof SourceResting
+    ? new ApiError('upstream_unavailable', { retryAfterMs: error.forMs })
+    : toApiError(error)
 
 const byPrice = compareOffers('price')
 

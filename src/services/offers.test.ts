@@ -257,7 +257,7 @@ describe('a search', () => {
     const { body } = await none.search({ filter: { market: 'vastai' }, sort: 'price', limit: 1, key: 'x' })
     expect(JSON.parse(decoder.decode(body))).toEqual({
       offers: [],
-      providers: [{ name: 'vastai', status: 'not_configured' }],
+      providers: [{ name: 'vastai', status: 'not_configured', age_ms: null }],
     })
   })
 })
@@ -279,8 +279,8 @@ describe('a market that is down', () => {
     const isThrottled = 'status' in Object(scripted) && (scripted as { status?: number }).status === 429
     expect(providers).toEqual([
       isThrottled
-        ? { name: 'vastai', status: 'throttled', error: 'The market asks for fewer searches.' }
-        : { name: 'vastai', status: 'down', error: 'The market could not be reached.' },
+        ? { name: 'vastai', age_ms: null, status: 'throttled', error: 'The market asks for fewer searches.' }
+        : { name: 'vastai', age_ms: null, status: 'down', error: 'The market could not be reached.' },
       expect.objectContaining({ name: 'ionet', status: 'ok' }),
     ])
     expect(json).not.toContain('canary')

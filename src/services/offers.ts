@@ -51,7 +51,8 @@ export interface OffersOptions {
 interface MarketStatus {
   name: MarketName
   status: 'ok' | 'stale' | 'throttled' | 'down' | 'not_configured'
-  age_ms?: number
+  /** Of the list; null = there is none. */
+  age_ms: number | null
   error?: string
 }
 
@@ -148,7 +149,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
         const answer = settledValue(answers[i]!)
         results.push(answer?.result ?? 'miss')
         if (!answer) {
-          statuses.push({ name, ...whyMissing(answers[i]!) })
+          statuses.push({ name, age_ms: null, ...whyMissing(answers[i]!) })
           continue
         }
         found.push(answer.value)
@@ -156,7 +157,7 @@ export function createOffers({ clock, markets, absent, snapshots, memory, onList
         statuses.push({ name, status, age_ms: Math.floor(answer.ageMs / ageStepMs) * ageStepMs })
       }
       for (const name of absent) {
-        if (!only || only === name) statuses.push({ name, status: 'not_configured' })
+        if (!only || only === name) statuses.push({ name, status: 'not_configured', age_ms: null })
       }
       const { body } = answerOf(pageOf(found, search), statuses)
       return { body, result: farthest(results) }
@@ -175,7 +176,7 @@ function settledValue(answer: Cached<Snapshot> | Promise<Cached<Snapshot>> | Pro
   return 'value' in answer ? answer : undefined
 }
 
-export function whyMissing(answer: object): Omit<MarketStatus, 'name'> {
+export function whyMissing(answer: object): Omit<MarketStatus, 'name' | 'age_ms'> {
   const reason: unknown = 'reason' in answer ? answer.reason : undefined
   return (reason instanceof UpstreamFailure && reason.class === 'throttled') || untilTurn(reason) !== undefined
     ? { status: 'throttled', error: 'The market asks for fewer searches.' }

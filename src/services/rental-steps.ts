@@ -210,7 +210,13 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       // It may have been ended while the answer that told of its last hour was out.
       return rental.accrued === 0 && (await isBought(rental, control)) ? own + rental.offer.pricePerHour : own
     }
-    const bill = await control.bill(rental.marketId!, since, stopping.signal)
+    const bill = await control.bill(rental.marketId!, since, stopping.signal).catch((error) => {
+      if (stopping.signal.aborted) throw error
+      // A market that does not tell is waited for like one that has not told yet.
+      const { accountId: account_id, id: detail } = rental
+      log.warn('a market does not tell what it charges', { account_id, detail, error: String(error) })
+      return undefined
+    })
     const endedAt = rental.endedAt?.getTime() ?? clock.wallNow()
     if (bill === undefined) {
       if (clock.wallNow() - endedAt < maxBillMs) return undefined

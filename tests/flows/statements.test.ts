@@ -161,9 +161,11 @@ describe('usage', () => {
     expect(await by('key')).toHaveLength(3)
   })
 
-  test('400 days are allowed, 401 are not', async () => {
-    expect((await get('/api/v1/billing/usage?from=2025-01-01&to=2026-02-04')).status).toBe(200)
-    expect((await get('/api/v1/billing/usage?from=2025-01-01&to=2026-02-05')).status).toBe(400)
+  test('ten years are allowed, and a day more is not; moments stand for their days', async () => {
+    expect((await get('/api/v1/billing/usage?from=2016-01-01&to=2026-02-16')).status).toBe(200)
+    expect((await get('/api/v1/billing/usage?from=2016-01-01&to=2026-02-17')).status).toBe(400)
+    const moments = await get('/api/v1/billing/usage?from=2026-01-01T23:30:00-01:00&to=2026-01-03T00:00:00Z')
+    expect(moments).toMatchObject({ status: 200, json: { from: '2026-01-02', to: '2026-01-03' } })
   })
 
   test.each([
