@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from 'vitest'
 import { rentalWorld, vastOffers } from '../../tests/support/rental-world.ts'
 import type { RentalOffer } from '../domain/rental.ts'
+import { UpstreamFailure } from '../upstream/outcome.ts'
 
 let offers: RentalOffer[]
 beforeAll(async () => {
@@ -35,6 +36,25 @@ it('stops and starts, and costs its disk alone meanwhile', async () => {
   await watched(60_000)
   expect(rows()).toMatchObject([{ state: 'running' }])
 })
+
+it.each<[string, () => Promise<undefined>]>([
+  ['has not drawn up its bill', async () => undefined],
+  ['does not tell its bill', () => Promise.reject(new UpstreamFailure('poison'))],
+])(
+  'is there no more once the market has no machine of it, also while that %s; then our metering stands',
+  async (_, bill) => {
+    const { rent, watched, rows, instances, control } = world()
+    const { id } = await rent()
+    await watched(10_000)
+    control.bill = bill
+    await instances.end('account', id)
+    await watched(30_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    await expect(instances.find('account', id)).rejects.toMatchObject({ code: 'instance_not_found' })
+    await watched(48 * 3_600_000, 15 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'gone', held: 0 }])
+  },
+)
 
 it('is ended once, and is there no more when the market says so', async () => {
   const { rent, watched, instances, controls } = world()
