@@ -29,7 +29,13 @@ async function start({ requestTimeoutMs = 30_000, idleMs = 30_000 } = {}) {
       return reply(408, {}, (error as { code: string }).code)
     }
   }
-  const gateway = { fetch: answer, beginDrain() {}, stopStreams() {}, inFlight: () => 0 } as unknown as Gateway
+  const gateway = {
+    fetch: answer,
+    turnAway() {},
+    beginDrain() {},
+    stopStreams() {},
+    inFlight: () => 0,
+  } as unknown as Gateway
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   server = await startServer({ gateway, host: '127.0.0.1', port: 0, log, requestTimeoutMs })
   return took
@@ -85,7 +91,13 @@ test('a sender who leaves ends it', async () => {
     }
     return reply(200, {}, '')
   }
-  const gateway = { fetch: answer, beginDrain() {}, stopStreams() {}, inFlight: () => 0 } as unknown as Gateway
+  const gateway = {
+    fetch: answer,
+    turnAway() {},
+    beginDrain() {},
+    stopStreams() {},
+    inFlight: () => 0,
+  } as unknown as Gateway
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { hostname, port } = new URL(server.url)
@@ -104,7 +116,13 @@ test('a sender who has sent all of it waits for a machine that takes it slowly',
     }
     return reply(200, {}, taken.join(''))
   }
-  const gateway = { fetch: answer, beginDrain() {}, stopStreams() {}, inFlight: () => 0 } as unknown as Gateway
+  const gateway = {
+    fetch: answer,
+    turnAway() {},
+    beginDrain() {},
+    stopStreams() {},
+    inFlight: () => 0,
+  } as unknown as Gateway
   const log = { debug() {}, info() {}, warn() {}, error() {} }
   server = await startServer({ gateway, host: '127.0.0.1', port: 0, log })
   const { req, answered } = post('/api/v1/gpu/instances/i/proxy/', { 'content-length': '3' })
