@@ -24,7 +24,7 @@ function endLine(end: EndEvent): string {
 
 function factsText(facts: RequestFacts): string {
   const { endpoint, status, streamed, provider, tries, totalMs, providerMs, source, price, held, cache, limits } = facts
-  return `{"endpoint":${text(endpoint)},"status":${number(status)},"streamed":${streamed},"provider":${text(provider)},"tries":[${tries.map(tryText).join(',')}],"totalMs":${number(totalMs)},"providerMs":${number(providerMs)},"source":"${source}","price":${priceText(price)},"held":${number(held)},"cache":${text(cache)},"limits":${JSON.stringify(limits)}${facts.sandbox ? marked : ''}}`
+  return `{"endpoint":${text(endpoint)},"status":${number(status)},"streamed":${streamed},"provider":${text(provider)},"tries":[${tries.length === 1 ? tryText(tries[0]!) : tries.map(tryText).join(',')}],"totalMs":${number(totalMs)},"providerMs":${number(providerMs)},"source":"${source}","price":${priceText(price)},"held":${number(held)},"cache":${text(cache)},"limits":${recordText(limits)}${facts.sandbox ? marked : ''}}`
 }
 
 const tryText = ({ provider, model, outcome, reason, ms }: ReceiptTry) =>
@@ -42,6 +42,12 @@ function priceText(price: RequestFacts['price']): string {
     prices.set(price, known)
   }
   return known
+}
+
+function recordText(record: Readonly<Record<string, string>>): string {
+  let members = ''
+  for (const name in record) members += `${members ? ',' : ''}${text(name)}:${text(record[name]!)}`
+  return `{${members}}`
 }
 
 /** Visible ASCII that stands for itself between quotes. */

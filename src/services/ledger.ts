@@ -107,7 +107,10 @@ export class Operation {
       processId: this.owner.processId,
       amount: cost,
       at: this.owner.clock.wallNow(),
-      ...usage,
+      model: usage.model,
+      inputTokens: usage.inputTokens,
+      cachedInputTokens: usage.cachedInputTokens,
+      outputTokens: usage.outputTokens,
       facts,
     } satisfies EndEvent)
     if (providerCost !== undefined && facts) this.owner.countCost(facts.provider, { charged: cost, providerCost })
@@ -307,7 +310,14 @@ export function createLedger(options: LedgerOptions): Ledger {
       if (taken) await taken
       const { accountId, keyId } = principal
       const position = append({
-        ...{ event: 'hold', accountId, operationId: id, keyId, purseId: purse.id, processId, podId, amount },
+        event: 'hold',
+        accountId,
+        operationId: id,
+        keyId,
+        purseId: purse.id,
+        processId,
+        podId,
+        amount,
         at: clock.wallNow(),
         terms,
       } satisfies HoldEvent)
