@@ -177,8 +177,8 @@ function turnAway(incoming: IncomingMessage, outgoing: ServerResponse, { status,
   outgoing.once('finish', () => {
     if (incoming.complete) return
     const { socket } = incoming
-    const cancel = setTimeout(() => socket.destroySoon(), lateBodyMs)
-    incoming.once('close', () => clearTimeout(cancel))
+    const cutting = setTimeout(() => socket.destroySoon(), lateBodyMs)
+    incoming.once('close', () => clearTimeout(cutting))
   })
   outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
 }

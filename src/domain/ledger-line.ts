@@ -1,6 +1,6 @@
 /**
- * An event as its line: letter for letter what `JSON.stringify` makes of it, for half of the time. Two are written for each
- * request, which was a quarter of what the books cost it.
+ * An event as its line: letter for letter what `JSON.stringify` makes of it, in less time (docs/performance.md). Two are
+ * written for each request.
  */
 import type { EndEvent, HoldEvent, LedgerEvent, RequestFacts, Terms } from './ledger.ts'
 import type { ReceiptTry } from './receipt.ts'

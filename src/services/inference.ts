@@ -131,7 +131,7 @@ export function createInference(options: InferenceOptions): Inference {
     const { trace } = metered
     const job = { endpoint, body: body.value, bytes: body.bytes }
     const meter = await startMeter({ ledger }, metered, principal, job, choices.map(sellerOf), request)
-    const leaving = createLeaving(request.signal)
+    const leaving = createLeaving(request)
     const calls: GuardedCallOptions = {
       deadline: createDeadline(clock, { limitMs: longest(choices), ...request.patience }),
       signal: leaving.signal,
@@ -202,7 +202,9 @@ export function createInference(options: InferenceOptions): Inference {
   }
 
   /** What ends the calls for a caller who leaves: at once, or a moment later where only the usage is still to come. */
-  function createLeaving(left: AbortSignal): Leaving {
+  function createLeaving({ signal: left, stream }: InferenceRequest): Leaving {
+    // The usage of a whole answer is in it.
+    if (!stream) return { signal: left, waitForUsage() {} }
     const ending = new AbortController()
     let waitMs = 0
     const end = () => ending.abort(left.reason)

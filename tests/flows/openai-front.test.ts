@@ -270,6 +270,31 @@ describe('transcriptions and translations', () => {
   })
 })
 
+describe('what the provider bills beside the price of a model', () => {
+  const messages = [{ role: 'user', content: 'hi' }]
+  test.each([
+    ['priority', 'default'],
+    ['scale', 'default'],
+    ['flex', 'flex'],
+    ['auto', 'auto'],
+    [undefined, undefined],
+  ])('service_tier %s goes out as %s', async (tier, sent) => {
+    const response = await gateway.post('/v1/chat/completions', { model: 'gpt-4o', messages, service_tier: tier })
+    expect(response.status).toBe(200)
+    expect(lastCall().body).toMatchObject({ model: 'gpt-4o', ...(sent && { service_tier: sent }) })
+    expect('service_tier' in (lastCall().body as object)).toBe(sent !== undefined)
+  })
+
+  test('a picture drawn within an answer is not sold', async () => {
+    const calls = gateway.sandbox.openai.calls.length
+    const tools = [{ type: 'function', name: 'f', parameters: {} }, { type: 'image_generation' }]
+    const response = await gateway.post('/v1/responses', { model: 'gpt-4o', input: 'hi', tools })
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ error: { code: 'model_not_priced', param: 'tools' } })
+    expect(gateway.sandbox.openai.calls).toHaveLength(calls)
+  })
+})
+
 describe('state kept at the provider', () => {
   const input = (part: object) => [{ role: 'user', content: [part] }]
   test.each<[string, object, string]>([
