@@ -247,6 +247,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
 
   return {
     append(event) {
+      // Asking also makes one text of it: one put together from pieces stays a tree of them until then, and to hold and
+      // join hundreds of trees costs several times as much as what they say.
+      if (event.includes('\n')) throw new Error('an event is one line')
       if (closed || (failing && appended - written > 10_000)) return 0
       const line = encode('E', position + 1, event)
       // Characters will do: hardly any is longer than a byte, and counting those would cost as much as writing them.

@@ -11,6 +11,7 @@ const word = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.constantFrom('"', '\\', '\u2028', '\ud800', '\0'),
 )
+const id = fc.uuid()
 const number = fc.oneof(fc.nat(), fc.maxSafeInteger(), fc.double(), fc.constantFrom(-0, Number.NaN, Infinity))
 const sandbox = fc.constantFrom(true as const, undefined)
 
@@ -26,20 +27,20 @@ const terms = fc.record<Terms>({
 })
 const hold = fc.record<HoldEvent>({
   event: fc.constant('hold'),
-  accountId: word,
-  operationId: word,
-  keyId: word,
-  purseId: word,
-  processId: word,
-  podId: word,
+  accountId: id,
+  operationId: id,
+  keyId: id,
+  purseId: id,
+  processId: id,
+  podId: id,
   amount: number,
   at: number,
   terms,
 })
 const mark = fc.record<MarkEvent>({
   event: fc.constant('mark'),
-  accountId: word,
-  operationId: word,
+  accountId: id,
+  operationId: id,
   outputTokens: number,
 })
 const oneTry = fc.record<ReceiptTry>({ provider: word, model: word, outcome: word, reason: word, ms: number })
@@ -60,11 +61,11 @@ const facts = fc.record<RequestFacts>({
 })
 const end = fc.record<EndEvent>({
   event: fc.constantFrom('settle', 'release'),
-  accountId: word,
-  operationId: word,
-  keyId: word,
-  purseId: word,
-  processId: word,
+  accountId: id,
+  operationId: id,
+  keyId: id,
+  purseId: id,
+  processId: id,
   amount: number,
   at: number,
   model: word,

@@ -1,6 +1,6 @@
 /**
  * An event as its line: letter for letter what `JSON.stringify` makes of it, in less time (docs/performance.md). Two are
- * written for each request.
+ * written for each request. Ids are UUIDs, which stand for themselves between quotes.
  */
 import type { EndEvent, HoldEvent, LedgerEvent, RequestFacts, Terms } from './ledger.ts'
 import type { ReceiptTry } from './receipt.ts'
@@ -11,7 +11,7 @@ export function ledgerLine(event: LedgerEvent): string {
 }
 
 const holdLine = ({ accountId, operationId, keyId, purseId, processId, podId, amount, at, terms }: HoldEvent) =>
-  `{"event":"hold","accountId":${text(accountId)},"operationId":${text(operationId)},"keyId":${text(keyId)},"purseId":${text(purseId)},"processId":${text(processId)},"podId":${text(podId)},"amount":${number(amount)},"at":${number(at)},"terms":${termsText(terms)}}`
+  `{"event":"hold","accountId":"${accountId}","operationId":"${operationId}","keyId":"${keyId}","purseId":"${purseId}","processId":"${processId}","podId":"${podId}","amount":${number(amount)},"at":${number(at)},"terms":${termsText(terms)}}`
 
 const termsText = ({ endpoint, model, provider, streamed, base, outputPerMillion, inputTokens, sandbox }: Terms) =>
   `{"endpoint":${text(endpoint)},"model":${text(model)},"provider":${text(provider)},"streamed":${streamed},"base":${number(base)},"outputPerMillion":${number(outputPerMillion)},"inputTokens":${number(inputTokens)}${sandbox ? marked : ''}}`
@@ -19,7 +19,7 @@ const termsText = ({ endpoint, model, provider, streamed, base, outputPerMillion
 function endLine(end: EndEvent): string {
   const { event, accountId, operationId, keyId, purseId, processId, amount, at, model } = end
   const { inputTokens, cachedInputTokens, outputTokens, facts } = end
-  return `{"event":"${event}","accountId":${text(accountId)},"operationId":${text(operationId)},"keyId":${text(keyId)},"purseId":${text(purseId)},"processId":${text(processId)},"amount":${number(amount)},"at":${number(at)},"model":${text(model)},"inputTokens":${number(inputTokens)},"cachedInputTokens":${number(cachedInputTokens)},"outputTokens":${number(outputTokens)}${facts ? `,"facts":${factsText(facts)}` : ''}}`
+  return `{"event":"${event}","accountId":"${accountId}","operationId":"${operationId}","keyId":"${keyId}","purseId":"${purseId}","processId":"${processId}","amount":${number(amount)},"at":${number(at)},"model":${text(model)},"inputTokens":${number(inputTokens)},"cachedInputTokens":${number(cachedInputTokens)},"outputTokens":${number(outputTokens)}${facts ? `,"facts":${factsText(facts)}` : ''}}`
 }
 
 function factsText(facts: RequestFacts): string {

@@ -158,6 +158,14 @@ const neverBegun: OperationEnd = {
   facts: undefined,
 }
 
+/** Joined once, brackets and all: around the joined text they would make a second copy of some hundred kilobytes. */
+function arrayOf(events: readonly string[]): string {
+  const items = [...events]
+  items[0] = `[${items[0] ?? ''}`
+  items[items.length - 1] += ']'
+  return items.join(',')
+}
+
 export function createLedger(options: LedgerOptions): Ledger {
   const { clock, random, journal, store, mode, metrics, log, podId, processId } = options
   const purses = createPurses(options)
@@ -255,14 +263,16 @@ export function createLedger(options: LedgerOptions): Ledger {
     if (!last) return false
     const events: string[] = []
     for (const { position, event } of entries) if (!skipped.has(position)) events.push(event)
-    const group = `[${events.join(',')}]`
+    const group = arrayOf(events)
     const { refused, spendable } = await store.enter(group)
     keep(group, events.length)
     lose(refused, 'refused by the database')
     journal.settle(last.position)
     enteredPosition = last.position
     // Also those that were marked while their group was on its way.
-    for (const position of skipped) if (position <= enteredPosition) skipped.delete(position)
+    for (const { position } of entries) skipped.delete(position)
+    // Those of lines that became unreadable.
+    if (journal.pending === 0) skipped.clear()
     purses.entered(enteredPosition, spendable)
     waiting = waiting.filter(({ upTo, resolve }) => upTo > enteredPosition || resolve())
     return true

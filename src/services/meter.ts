@@ -232,4 +232,5 @@ function limitsOf(headers: Readonly<Record<string, string>>): Record<string, str
 
 const rounded = (ms: number) => Math.round(ms * 10) / 10
 /** A name that a caller made up may hold what no database stores as text; it must not keep a bill from being written. */
-export const storable = (text: string) => text.replaceAll('\0', '�').toWellFormed()
+export const storable = (text: string) =>
+  text.isWellFormed() && !text.includes('\0') ? text : text.replaceAll('\0', '�').toWellFormed()
