@@ -10,6 +10,9 @@ const delta = (content: string) =>
   `data: {"choices":[{"index":0,"delta":{"content":"${content}"},"finish_reason":null}]}\n\n`
 const answer = '{"choices":[{"index":0,"message":{"role":"assistant","content":"word"},"finish_reason":"stop"}]}'
 const mib = 1024 * 1024
+// Made once: whoever made them for each answer would be late with all others.
+const longLine = Buffer.from(`${sse}\r\n${delta('x'.repeat(10 * mib))}`)
+const hugeHeaders = Buffer.from(`${head}x-filler: ${'x'.repeat(mib)}\r\n\r\n`)
 
 /** Written in the place of an answer. A socket that the other side has closed takes no more. */
 const poisons = {
@@ -24,7 +27,7 @@ const poisons = {
     drip(socket, () => delta(' w'), 10)
   },
   /** One event of ten megabytes. */
-  longLine: (socket: Socket) => socket.end(`${sse}\r\n${delta('x'.repeat(10 * mib))}`),
+  longLine: (socket: Socket) => socket.end(longLine),
   /** Lines that make no event. */
   noBlankLine: (socket: Socket) => socket.end(`${sse}\r\n${`${delta(' w').trimEnd()}\n`.repeat(3)}`),
   badUtf8: (socket: Socket) => {
@@ -41,7 +44,7 @@ const poisons = {
     const cut = answer.slice(0, -20)
     socket.end(`${whole}content-length: ${cut.length}\r\n\r\n${cut}`)
   },
-  hugeHeaders: (socket: Socket) => socket.end(`${head}x-filler: ${'x'.repeat(mib)}\r\n\r\n`),
+  hugeHeaders: (socket: Socket) => socket.end(hugeHeaders),
   resetBeforeHead: (socket: Socket) => reset(socket),
   resetInHead: (socket: Socket) => socket.write(head, () => reset(socket)),
   resetAfterHead: (socket: Socket) => socket.write(`${sse}\r\n`, () => reset(socket)),

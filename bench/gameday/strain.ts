@@ -107,7 +107,12 @@ const poisonous: Drill = {
     const bad = between(during, from + 500, to - 500).filter(({ kind }) => kind !== 'chat')
     return [
       answered(100, ofKind(during, 'chat'), 'answered, of what is not poisoned'),
-      atMost('poison that looked like a whole answer', 0, bad.filter(isWhole).length),
+      // Tried again after the fault, any of them may be answered well.
+      atMost(
+        'poison that looked like a whole answer',
+        0,
+        bad.filter((one) => one.whole && one.at + one.ms < to).length,
+      ),
       atMost('poison that ended without a word', 0, bad.filter(({ silentlyCut }) => silentlyCut).length),
       added(Math.max(5, 0.1 * p99(ofKind(good, 'chat'))), ofKind(during, 'chat'), ofKind(good, 'chat')),
       told(

@@ -145,7 +145,7 @@ describe('an answer to a call for a stream', () => {
     ['JSON in one piece', { body: completion, headers: { 'content-type': 'application/json' } }, 'poison'],
     ['a page', { body: '<html>', headers: { 'content-type': 'text/html' } }, 'poison'],
     ['a 503', { status: 503, body: 'x' }, 'server'],
-    ['an endless error', { status: 400, chunks: Array(20).fill('x'.repeat(100_000)) }, 'poison'],
+    ['an endless error', { status: 400, chunks: Array(20).fill('x'.repeat(100_000)) }, 'oversized'],
   ])('that is %s is none, and its body is closed', async (_name, scripted, failed) => {
     const { stream, http } = world(scripted)
     const failure = await failureOf(stream())

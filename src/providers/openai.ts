@@ -497,7 +497,7 @@ async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promi
   let size = 0
   for await (const chunk of body) {
     size += chunk.length
-    if (size > maxBytes) throw new UpstreamFailure('poison')
+    if (size > maxBytes) throw new UpstreamFailure('oversized')
     chunks.push(chunk)
   }
   const all = new Uint8Array(size)

@@ -163,6 +163,16 @@ describe('an adaptive limit', () => {
     expect(fed(usual, dropped(1))).toBe(90)
   })
 
+  it('counts answers that came as a whole beside those that were dropped, and no window by them', () => {
+    const whole = { rttMs: undefined }
+    // Half of the streams are dropped: of all calls one in twenty, or one in eight.
+    const mixed = (every: number) => (i: number) => (i % every === 0 ? { dropped: i % (2 * every) === 0 } : whole)
+    const windows = (every: number) => Array.from({ length: 2 * every }, () => mixed(every))
+    expect(fed(usual, ...windows(10))).toBe(1_000)
+    expect(fed(usual, ...windows(4))).toBeLessThan(1_000)
+    expect(fed(usual, ...Array.from({ length: 9 }, () => () => ({ ...whole, dropped: true })))).toBe(1_000)
+  })
+
   it('decides by twenty calls in a second, not by nineteen, nor by twenty in less', () => {
     const after = (calls: number, ms: number) => {
       const clock = new FakeClock()

@@ -22,8 +22,11 @@ export interface AdaptiveLimitOptions {
 export interface LimitSample {
   /** What it is compared with: the model. */
   baseline: string
-  /** From sending to the first token, in ms; of no account when dropped. */
-  rttMs: number
+  /**
+   * From sending to the first token, in ms; of no account when dropped. Undefined = the answer came as a whole, which tells
+   * how long it is and not when it began: it only counts beside those that were dropped.
+   */
+  rttMs: number | undefined
   /** Calls under way, this one included. */
   inFlight: number
   /** It got a server's failure, or nothing in time. */
@@ -69,7 +72,7 @@ const tolerance = Math.log(1.3)
 /** Standard errors between the median and its lower bound. */
 const certainty = 3
 const minGradient = 0.5
-/** Below this share of drops they are the upstream's everyday failures: retries deal with those. */
+/** Of all calls. Below this share of drops they are the upstream's everyday failures: retries deal with those. */
 const dropShare = 0.1
 const dropGradient = 0.9
 
@@ -84,7 +87,7 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
   let slowWindows = 0
   /** The last window lowered the limit: the answers of this one were asked for before. */
   let settling = false
-  let window = { since: clock.now(), samples: 0, ratios: 0, dropped: 0, peak: 0 }
+  let window = newWindow(clock.now())
 
   const baselineOf = (name: string): Baseline => {
     const baseline = baselines.get(name) ?? { mean: 0, samples: 0, windowSum: 0, windowSamples: 0 }
@@ -97,10 +100,10 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
   const isFelt = () => window.peak >= limit / 2
 
   const decide = (slowness: number): number => {
-    const { samples, dropped, peak } = window
+    const { calls, dropped, peak } = window
     const base = Math.min(limit, peak)
     if (slowness > tolerance) return base * Math.max(Math.exp(-slowness), minGradient)
-    if (dropped > samples * dropShare) return base * dropGradient
+    if (dropped > calls * dropShare) return base * dropGradient
     return isFelt() ? limit + Math.sqrt(limit) : limit
   }
 
@@ -115,7 +118,7 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
     for (const baseline of baselines.values()) learn(baseline, lesson)
     const next = settling ? limit : Math.min(Math.max(Math.floor(decide(slowness)), lowest), maxLimit)
     settling = next < limit
-    window = { since: clock.now(), samples: 0, ratios: 0, dropped: 0, peak: 0 }
+    window = newWindow(clock.now())
     if (next === limit) return
     limit = next
     onChange?.(limit)
@@ -123,10 +126,12 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
 
   return {
     sample({ baseline: name, rttMs, inFlight, dropped = false }) {
-      window.samples++
+      window.calls++
       window.peak = Math.max(window.peak, inFlight)
       if (dropped) window.dropped++
-      else {
+      if (rttMs === undefined) return
+      window.streams++
+      if (!dropped) {
         const baseline = baselineOf(name)
         const log = Math.log(Math.max(rttMs, 0) + ownDelayMs)
         // The first window of a model has nothing to compare with.
@@ -134,13 +139,16 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
         baseline.windowSum += log
         baseline.windowSamples++
       }
-      if (window.samples >= minWindowSamples && clock.now() - window.since >= minWindowMs) endWindow()
+      if (window.streams >= minWindowSamples && clock.now() - window.since >= minWindowMs) endWindow()
     },
     get limit() {
       return limit
     },
   }
 }
+
+/** `streams`: those of `calls` by which a window is long enough. */
+const newWindow = (since: number) => ({ since, calls: 0, streams: 0, ratios: 0, dropped: 0, peak: 0 })
 
 function learn(baseline: Baseline, lesson: number): void {
   const { windowSum, windowSamples } = baseline

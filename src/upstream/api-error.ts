@@ -12,6 +12,7 @@ const codes: Record<Exclude<FailureClass, 'local'>, ErrorCode> = {
   quota: 'upstream_credential',
   config: 'upstream_credential',
   poison: 'upstream_invalid',
+  oversized: 'upstream_invalid',
   too_long: 'upstream_invalid',
   client: 'client_closed',
   deadline: 'deadline_exceeded',

@@ -45,6 +45,7 @@ function world({ random = () => 0.5, maxConcurrent = 100, maxAttempts = 3, break
       random,
       metrics,
       maxConcurrent,
+      adaptive: true,
       retryBudgetRatio: 0.1,
       breaker: { slowStartStepMs: 0, ...breaker },
       circuitName: () => name,
@@ -104,6 +105,37 @@ const inTurn = (...sends: Send[]): Send => {
 
 const gapsOf = (times: number[]) => times.slice(1).map((time, i) => time - times[i]!)
 
+describe('the limit of an upstream', () => {
+  /** After so many streams and whole answers, one after another, a hundred ms each time. */
+  async function after(failed: FailureClass, { streams, whole }: { streams: number; whole: number }) {
+    const { target, run, clock } = world({ breaker: effectivelyOff })
+    const broken = target('up', () => fails(failed))
+    const well = { ...broken, send: answers }
+    for (let i = 0; i < streams; i++) {
+      const held = Array.from({ length: 40 }, () => broken.upstream.bulkhead.acquire({ maxWaitMs: 0 }))
+      await run([broken], { holds: true, repeat: 'once' })
+      for (let j = 0; j < whole; j++) await run([well], { repeat: 'once' })
+      for (const release of held) if (typeof release === 'function') release()
+      await clock.advance(100)
+    }
+    return broken.upstream.bulkhead.limit
+  }
+
+  it.each<[FailureClass, number]>([
+    ['silent', 36],
+    ['server', 36],
+    ['poison', 100],
+    ['oversized', 100],
+    ['maybe_sent', 100],
+  ])('with streams that are %s is %i', async (failed, limit) => {
+    expect(await after(failed, { streams: 20, whole: 0 })).toBe(limit)
+  })
+
+  it('stands where twelve of thirteen calls are answered as a whole', async () => {
+    expect(await after('silent', { streams: 20, whole: 12 })).toBe(100)
+  })
+})
+
 describe('tries', () => {
   it('one that succeeds is the only one', async () => {
     const { target, run, metrics } = world()
@@ -155,6 +187,7 @@ describe('tries', () => {
     ['throttled', 'once', { status: 429 }, 3],
     ['quota', 'idempotent', { status: 429 }, 1],
     ['config', 'idempotent', { status: 401 }, 1],
+    ['oversized', 'idempotent', {}, 1],
   ])('%s of a call that is %s %o: %i', async (failed, repeat, details, tries) => {
     const { target, run } = world()
     const up = target('up', () => fails(failed, details))

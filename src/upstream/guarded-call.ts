@@ -17,7 +17,7 @@ import { instruments } from '../telemetry/instruments.ts'
 import type { Span } from '../telemetry/trace.ts'
 import { type FailureClass, failureClasses, failureFrom, type Phase, UpstreamFailure } from './outcome.ts'
 import type { ProviderLimit } from './provider-limit.ts'
-import { type Circuit, noteStream, type Upstream } from './upstream.ts'
+import { type Circuit, noteStream, noteWhole, type Upstream } from './upstream.ts'
 
 export interface Target<T> {
   upstream: Upstream
@@ -144,6 +144,8 @@ const maxLastHintWaitMs = 20_000
  */
 const maxOthersHintWaitMs = 50
 const maxBulkheadWaitMs = 100
+/** What comes of having too many calls: a failure of the upstream's own, or nothing in time. Nonsense does not. */
+const signsOfLoad: ReadonlySet<FailureClass> = new Set(['server', 'silent'])
 const released: Hold = { release() {}, failed() {}, abort() {} }
 
 export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
@@ -359,6 +361,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       const ms = clock.now() - since
       const slow = target.slowMs !== undefined && ms > target.slowMs
       if (options.holds) noteStream(upstream, circuit, ms)
+      else noteWhole(upstream, circuit, false)
       end(slow ? 'slow_ok' : 'ok')
       tell(slow ? 'slow' : 'success')
       if (span) trace.answered = span
@@ -378,7 +381,9 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         : timedOut
           ? new UpstreamFailure(timedOut, timedOut === 'silent' ? { phase: target.phase ?? 'total' } : {})
           : failureFrom(error)
-      if (options.holds && failureClasses[failure.class].verdict === 'failure') noteStream(upstream, circuit, 'dropped')
+      const dropped = signsOfLoad.has(failure.class)
+      if (!options.holds) noteWhole(upstream, circuit, dropped)
+      else if (dropped) noteStream(upstream, circuit, 'dropped')
       end(failure.class)
       span?.end(failure.class)
       tell(failureClasses[failure.class].verdict, failure.details.retryAfterMs)

@@ -73,7 +73,7 @@ describe('what a client throws', () => {
     ['cut', 'poison'],
     ['idle_timeout', 'silent'],
     ['connect_timeout', 'not_sent'],
-    ['too_large', 'poison'],
+    ['too_large', 'oversized'],
     ['malformed', 'poison'],
   ])('%s is %s', (kind, failureClass) => {
     const cause = new HttpFailure(kind)
@@ -115,6 +115,7 @@ describe('what the caller is told', () => {
     ['server', { status: 500 }, 503, 'upstream_unavailable', false],
     ['server', { status: 503 }, 503, 'upstream_unavailable', false],
     ['poison', { status: 200 }, 502, 'upstream_invalid', false],
+    ['oversized', {}, 502, 'upstream_invalid', false],
     ['config', { status: 401 }, 502, 'upstream_credential', false],
     ['config', { status: 403 }, 502, 'upstream_credential', false],
     ['client', {}, 499, 'client_closed', false],

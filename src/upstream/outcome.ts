@@ -30,8 +30,10 @@ export const failureClasses = {
   quota: { verdict: 'neutral', retry: 'elsewhere' },
   /** Other 5xx, or an error dressed as a 200. */
   server: { verdict: 'failure', retry: 'repeatable' },
-  /** Not an answer: bad JSON, no events, a broken length, past a limit. */
+  /** Not an answer: bad JSON, no events, a broken length. */
   poison: { verdict: 'failure', retry: 'repeatable' },
+  /** Longer than any answer may be. It has been paid for in megabytes once; asked again it is as long. */
+  oversized: { verdict: 'failure', retry: 'elsewhere' },
   /** 401, 402, 403 on the gateway's own credential: the operator's fault, not the upstream's. */
   config: { verdict: 'neutral', retry: 'elsewhere' },
   /** The prompt does not fit: the caller's own 400, unless a target with more room is left. */
@@ -85,7 +87,7 @@ const httpClasses: Record<HttpFailureKind, { class: FailureClass; phase?: Phase 
   headers_timeout: { class: 'silent', phase: 'headers' },
   cut: { class: 'poison' },
   idle_timeout: { class: 'silent', phase: 'idle' },
-  too_large: { class: 'poison' },
+  too_large: { class: 'oversized' },
   malformed: { class: 'poison' },
 }
 

@@ -211,6 +211,11 @@ export function noteStream({ limit, bulkhead }: Upstream, circuit: Circuit, bega
   limit?.sample({ baseline, rttMs: began, inFlight })
 }
 
+/** Takes note of an answer that came as a whole, or was dropped. */
+export function noteWhole({ limit, bulkhead }: Upstream, { key: baseline }: Circuit, dropped: boolean) {
+  limit?.sample({ baseline, rttMs: undefined, inFlight: bulkhead.inUse, dropped })
+}
+
 const stateNumber: Record<BreakerState, number> = { closed: 0, forced_closed: 0, half_open: 1, open: 2, forced_open: 2 }
 
 /** One sample per name: the worst of the circuits that share it. `names` are there from the first scrape. */
