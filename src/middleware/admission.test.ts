@@ -197,13 +197,13 @@ describe('admission', () => {
     expect(metrics.counted(instruments.requestsShed, { reason: 'admission' })).toBe(1)
   })
 
-  it('once some have waited in vain, lets as many wait as one turn of the loop can serve', async () => {
+  it('once some have waited in vain, lets no more wait than there are places at least', async () => {
     const { ask, busy, clock, admission } = world()
     await busy()
     for (let i = 0; i < 100; i++) ask()
     await clock.advance(250)
     for (let i = 0; i < 100; i++) ask()
-    expect(admission.waiting()).toBe(32)
+    expect(admission.waiting()).toBe(8)
   })
 
   it('gives the place back when the answer ends, and lets a quiet key in meanwhile', async () => {
@@ -287,12 +287,12 @@ describe('admission', () => {
   describe('turns away', () => {
     const digest = 'digest of key'
 
-    /** 38 places are taken, 32 wait, and one of the key has just been refused. */
+    /** 38 places are taken, 8 wait, and one of the key has just been refused. */
     async function full() {
       const made = world()
       const running = await made.busy()
       const fill = () => {
-        while (made.admission.waiting() < 32) made.ask('inference', { credential: 'of those who wait' })
+        while (made.admission.waiting() < 8) made.ask('inference', { credential: 'of those who wait' })
       }
       fill()
       await made.clock.advance(250)

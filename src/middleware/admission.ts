@@ -54,8 +54,8 @@ const sampleMs = 250
  */
 const maxWaitMs = 250
 const maxQueue = 1_000
-/** Enough to fill the places that come free in one turn of the loop. */
-const standing = { ms: 1_000, patienceMs: maxWaitMs, maxQueue: 32 }
+/** As many as there are places at least: whoever waits in a queue that stands makes all others late, and is refused dearly. */
+const standing = { ms: 1_000, patienceMs: maxWaitMs, maxQueue: 8 }
 /** More than a step of the limit: where one key has filled it, the others do not wait until it has been emptied so far. */
 const reserve = 0.2
 /** Of the time the caller gives. */
