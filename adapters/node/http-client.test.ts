@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { HttpCall } from '../../src/ports.ts'
+import type { HttpCall, HttpFailure } from '../../src/ports.ts'
 import { batchMsAt, createTurnBudget } from './batching.ts'
 import { createHttpClient } from './http-client.ts'
 
@@ -169,4 +169,41 @@ it('connections to origins that are idle are closed where there are too many ori
   await servers[0]!.closed
   await client.close()
   for (const { server } of servers) server.close()
+})
+
+describe('what the client has had enough of', () => {
+  /** The kind of failure of a call that is answered so. */
+  async function kindOf(answer: (response: ServerResponse) => void, maxBytes = 1_000) {
+    const server = createServer((_, response) => answer(response)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const http = createHttpClient({ connectTimeoutMs: 1_000 })
+    closings.push(() => server.close(), http.close)
+    const call = http.bytes({
+      method: 'GET',
+      origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      path: '/',
+      headers: {},
+      signal: new AbortController().signal,
+      headersTimeoutMs: 0,
+      idleTimeoutMs: 0,
+      maxBytes,
+    })
+    return call.then(
+      () => 'answered',
+      (failure: HttpFailure) => failure.kind,
+    )
+  }
+
+  it('is too large, and not a connection that broke', async () => {
+    expect(await kindOf((response) => response.end('x'.repeat(1_000)))).toBe('answered')
+    expect(await kindOf((response) => response.end('x'.repeat(1_001)))).toBe('too_large')
+    expect(await kindOf((response) => response.write('x'.repeat(100_000)))).toBe('too_large')
+  })
+
+  it('is no answer: hints of one without end', async () => {
+    const hint = (response: ServerResponse) => {
+      for (let i = 0; i < 1_100; i++) response.writeEarlyHints({ link: '</a>; rel=preload' })
+    }
+    expect(await kindOf(hint)).toBe('malformed')
+  })
 })

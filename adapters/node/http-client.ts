@@ -133,8 +133,9 @@ abstract class CallHandler implements Dispatcher.DispatchHandler {
   }
 
   protected stop(kind: HttpFailureKind) {
-    this.controller?.abort(abortError)
+    // First of all: the abort is told to this handler as an error, too, which would pass for a connection that broke.
     this.fail(new HttpFailure(kind))
+    this.controller?.abort(abortError)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController) {
