@@ -13,7 +13,7 @@ import { postgresRows } from './gameday/postgres.ts'
 import { providerRows } from './gameday/providers.ts'
 import { redisRows } from './gameday/redis.ts'
 import type { Bar, Capacity, Day, GamedayRow } from './gameday/row.ts'
-import { closeSettings, runTheBundle } from './gameday/setting.ts'
+import { closeSettings } from './gameday/setting.ts'
 import { strainRows } from './gameday/strain.ts'
 import { explainGameday } from './misses.ts'
 import { loadAverage } from './proc.ts'
@@ -91,7 +91,6 @@ async function run(): Promise<Result[]> {
     },
   }
   const day = values.fast ? fastDay : full
-  if (!values.fast) await runTheBundle()
   const wanted = all.filter(({ id }) => values.row?.includes(id) ?? true)
   for (const [nth, { id, title, run }] of wanted.entries()) {
     if (values.resume && results.rows.some((row) => row.id === id && row.day === day.name)) {

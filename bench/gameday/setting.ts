@@ -16,7 +16,6 @@ import { startRedis, type TestRedis } from '../../tests/support/redis.ts'
 import { type ReplicatedPostgres, startReplicatedPostgres } from '../../tests/support/replicated-postgres.ts'
 import { startTcpLink, type TcpLink } from '../../tests/support/tcp-link.ts'
 import { atMost, type Bar, told } from '../bars.ts'
-import { buildBundle, bundleEntry, podNodeOptions } from '../bundle.ts'
 import { bookedEnds, drained } from '../crash/books.ts'
 import type { Server } from '../processes.ts'
 import { startGateway } from '../systems.ts'
@@ -73,15 +72,6 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 /** The count of input tokens names the call, so it is large, and must not cost more than was held for the prompt. */
 const price = { input_per_million: 0.0001, output_per_million: 4 }
 
-/** What gateways run, and how. @default the sources, as Node likes it */
-let pod: { entry?: string; env?: Record<string, string> } = {}
-
-/** From now on what a pod runs: sources take twice as long to start, and helpers of the collector are no part of one core. */
-export async function runTheBundle(): Promise<void> {
-  await buildBundle()
-  pod = { entry: bundleEntry, env: { NODE_OPTIONS: podNodeOptions } }
-}
-
 const openSettings = new Set<() => Promise<void>>()
 
 /** For a run that is interrupted: nothing that it started may stay. */
@@ -123,23 +113,21 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
     const pods: Pod[] = []
     let started = 0
     const startPod = async (own = join(folder, `pod-${started}`)): Promise<Pod> => {
-      const nth = started++
+      const pod = started++
       await mkdir(own, { recursive: true })
       // What a dead one has logged is no word of this one's.
       await rm(join(own, 'gateway.log'), { force: true })
       const routing = join(own, 'routing.yaml')
-      await writeFile(routing, routingFile(provider, String(nth), options.timeouts))
+      await writeFile(routing, routingFile(provider, String(pod), options.timeouts))
       const server = await startGateway({
         folder: own,
-        ...pod,
-        nodeFlags: nodeFlags(nth),
+        nodeFlags: nodeFlags(pod),
         env: {
-          ...pod.env,
           ...databaseEnv,
           REDIS_URL: `redis://${links.redis.name}`,
           BILLING_BASE_URL: provider.urls.billing,
           GATEWAY_CONFIG: routing,
-          HOSTNAME: `pod-${nth}`,
+          HOSTNAME: `pod-${pod}`,
         },
       })
       closing.push(() => server.stop())
