@@ -7,6 +7,8 @@ import type { Capacity } from './row.ts'
 import { chats, inSetting, streams } from './setting.ts'
 
 const stepSeconds = 4
+/** What has just started is slow: a sweep that began so has ended at a third of what was found otherwise. */
+const warmUpSeconds = 10
 const growth = 1.25
 /** A rate that is missed once may have met somebody else's work on the machine. */
 const triesAtRate = 2
@@ -53,6 +55,7 @@ async function knee({ name, targets, kind, firstRate, limitMs, say }: Sweep): Pr
     return false
   }
   let rate = firstRate
+  await (await startLoad(targets, [kind(firstRate)], warmUpSeconds)).done
   if (!(await keepsUp(rate))) throw new Error(`${name}: ${rate} a second are too many already; is the machine busy?`)
   while (await keepsUp(rate * growth)) rate *= growth
   say(`${name}: ${rate.toFixed(0)} a second at most`)
