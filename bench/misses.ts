@@ -34,7 +34,7 @@ const ofBench: Record<string, string> = {
 
 const ofGameday: Record<string, string> = {
   F0: 'Generator, providers, PostgreSQL and Redis share one core: the generator itself is 10 to 30 ms late.',
-  F3: 'Supposed: some eight hundred requests that had waited for the silent provider go to the other one within two seconds. Nothing was tried.',
+  F3: 'By its seconds 1.1, 0.8 and 0.2 s after the trip, then as before: what waited for the silent provider comes on top of the usual load for two seconds, which is all that the core does. Nothing was tried; newcomers could go elsewhere as soon as nobody has been answered for long.',
   F4: 'At nine tenths of the core an answer has a p99 of 40 ms, and a refusal waits for its turn as well. Nothing was tried.',
   F6: 'Supposed: at nine tenths of the core what a closed gate adds (a refusal, a second target) is what was left of it. Nothing was tried.',
   F9: 'Supposed: commands wait out their 100 ms until the circuit opens. Nothing was tried.',
@@ -42,7 +42,7 @@ const ofGameday: Record<string, string> = {
   F13: 'Three times its capacity of streams in bursts: a stream that is accepted shares the core with all others. Where a core does a thousand, three times that is more than the provider does, and the other core is what is full. Tried: docs/resilience.md, and who is refused does not come in (51 to 66 %, p99 31 to 11 s on that host).',
   F14: 'Supposed: a gateway that starts takes half a second (bench footprint: 444 ms) of the core that all four share. Nothing was tried.',
   F19: 'Lines of ten megabytes nine times a second take 20 ms each, of which 8 MB are read until it is too long, and 74 endless streams speak a hundred times a second: what is not poisoned waits for them. Tried: not asking again for what was too large, and counting answers that came as a whole before calling an upstream overloaded (33 to 100 % answered).',
-  F20: 'Supposed: as F14, with a provider and Redis gone at the same time.',
+  F20: 'Supposed: as F14, with a provider and Redis gone at the same time; what is refused comes while a gateway starts.',
 }
 
 const ofSecurity: Record<string, string> = {
