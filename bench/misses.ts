@@ -40,7 +40,7 @@ const ofGameday: Record<string, string> = {
   F9: 'Supposed: commands wait out their 100 ms until the circuit opens. Nothing was tried.',
   F13: 'Three times its capacity of streams in bursts: a stream that is accepted shares the core with all others. Where a core does a thousand, three times that is more than the provider does, and the other core is what is full. Tried: docs/resilience.md, and who is refused does not come in (51 to 66 %, p99 31 to 11 s on that host).',
   F14: 'Supposed: a gateway that starts takes half a second (bench footprint: 444 ms) of the core that all four share. Nothing was tried.',
-  F19: 'Lines of ten megabytes nine times a second take 20 ms each, of which 8 MB are read until it is too long, and 74 endless streams speak a hundred times a second: what is not poisoned waits for them. Tried: not asking again for what was too large, and counting answers that came as a whole before calling an upstream overloaded (33 to 100 % answered).',
+  F19: 'By profile lines of ten megabytes nine times a second take some 20 ms each, of which 8 MB are read until it is too long, and 74 endless streams speak a hundred times a second: what is not poisoned waits for them. Tried: not asking again for what was too large, and counting answers that came as a whole before calling an upstream overloaded (33 to 100 % answered).',
   F20: 'Supposed: as F14, with a provider and Redis gone at the same time; what is refused comes while a gateway starts.',
 }
 

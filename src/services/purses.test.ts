@@ -199,6 +199,21 @@ describe('a slice that runs low', () => {
     await take(purses, 1_000)
   })
 
+  test('is given back by a pod that stops while it is filled up', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    gate = Promise.withResolvers()
+    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
+    expect(purse.leasing).toBe(true)
+    const stopped = purses.stop()
+    await settled()
+    gate.resolve()
+    await stopped
+    await settled()
+    expect(books.of(accountId).leased).toBe(0)
+  })
+
   test('who comes while it is filled up waits for that', async () => {
     await grant(1_000_000)
     const purses = create()

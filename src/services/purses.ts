@@ -123,7 +123,7 @@ export function createPurses(options: PursesOptions): Purses {
   const stopping = new AbortController()
   let cancelTick: (() => void) | undefined
   let ticks = 0
-  let refilling = false
+  let refilling: Promise<void> | undefined
   let enteredUpTo = 0
 
   function of({ accountId, keyId, limits }: Principal): Purse {
@@ -354,7 +354,11 @@ export function createPurses(options: PursesOptions): Purses {
       for (const purse of emptied) purse.returning = undefined
     })
     for (const purse of emptied) purse.returning = returning
-    if (low.length > 0) void refill(low)
+    if (low.length > 0) {
+      refilling ??= refill(low).finally(() => {
+        refilling = undefined
+      })
+    }
     if (ticks % renewEveryTicks === 0 && !mode.readOnly) void renew()
     if (purses.size > 0 && !stopping.signal.aborted) cancelTick ??= clock.setTimer(tickMs, tick)
   }
@@ -368,10 +372,7 @@ export function createPurses(options: PursesOptions): Purses {
    * after another: those who wait for theirs must find a connection.
    */
   async function refill(low: readonly Purse[]) {
-    if (refilling) return
-    refilling = true
     for (const purse of low) if (mayBeRefilled(purse)) await refillOne(purse)
-    refilling = false
   }
 
   /** Not where what is leased counts against a limit, nor while other steps with its lease are under way. */
@@ -466,6 +467,8 @@ export function createPurses(options: PursesOptions): Purses {
     async stop() {
       stopping.abort()
       cancelTick?.()
+      // What is granted after all was given back would be missed until it is found to be nobody's.
+      await refilling
       await giveBack([...purses.values()].map((purse) => ({ ...nameOf(purse), amount: 'all' as const })))
     },
   }
