@@ -38,6 +38,7 @@ const ofGameday: Record<string, string> = {
   F4: 'At nine tenths of the core an answer has a p99 of 40 ms, and a refusal waits for its turn as well. Nothing was tried.',
   F6: 'Supposed: at nine tenths of the core what a closed gate adds (a refusal, a second target) is what was left of it. Nothing was tried.',
   F9: 'Supposed: commands wait out their 100 ms until the circuit opens. Nothing was tried.',
+  F11: 'Chance decides how much of a slice of credit is left when the ledger’s table is locked or the database frozen; who finds none waits. Tried: a reserve, eight seconds of credit, and leasing ahead, which met it and was taken back since it refused what was paid for near the end of the credit.',
   F13: 'Three times its capacity of streams in bursts: a stream that is accepted shares the core with all others. Where a core does a thousand, three times that is more than the provider does, and the other core is what is full. Tried: docs/resilience.md, and who is refused does not come in (51 to 66 %, p99 31 to 11 s on that host).',
   F14: 'Supposed: a gateway that starts takes half a second (bench footprint: 444 ms) of the core that all four share. Nothing was tried.',
   F19: 'By profile lines of ten megabytes nine times a second take some 20 ms each, of which 8 MB are read until it is too long, and 74 endless streams speak a hundred times a second: what is not poisoned waits for them. Tried: not asking again for what was too large, and counting answers that came as a whole before calling an upstream overloaded (33 to 100 % answered).',

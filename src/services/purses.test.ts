@@ -134,101 +134,6 @@ describe('credit at hand', () => {
   })
 })
 
-describe('a slice that runs low', () => {
-  /** Whether one after another, ten a second, all have credit at hand for so long. */
-  async function allAtHand(purses: Purses, seconds: number) {
-    const purse = purses.of(principal())
-    for (let i = 0; i < seconds * 10; i++) {
-      if (purse.free < 100) return false
-      await take(purses, 100)
-      purses.spend(purse, 100, 100)
-      await clock.advance(100)
-    }
-    return true
-  }
-
-  test('is filled up before anybody has to wait', async () => {
-    await grant(1_000_000)
-    const purses = create()
-    await spendEachSecond(purses, 1_000, 12)
-    expect(await allAtHand(purses, 60)).toBe(true)
-    expect(asks.at(-1)).toMatchObject({ need: 0 })
-  })
-
-  test.each([0, 1, 2, 3, 4, 5, 6, 7])('lasts for 3 s at least of a database that stops after %i s', async (seconds) => {
-    await grant(1_000_000)
-    const purses = create()
-    await spendEachSecond(purses, 1_000, 12)
-    expect(await allAtHand(purses, seconds)).toBe(true)
-    gate = Promise.withResolvers()
-    expect(await allAtHand(purses, 3)).toBe(true)
-    gate.resolve()
-  })
-
-  test('is not filled up near the end of the credit', async () => {
-    await grant(8_900)
-    const purses = create()
-    await take(purses, 1_200)
-    for (let i = 0; i < 8; i++) await allAtHand(purses, 0.5)
-    expect(asks.length).toBeGreaterThan(0)
-    expect(asks.every(({ need }) => need > 0)).toBe(true)
-  })
-
-  test('is not filled up where it counts against a limit', async () => {
-    await grant(1_000_000)
-    const purses = create()
-    const purse = purses.of(principal(500_000))
-    for (let i = 0; i < 100; i++) {
-      await take(purses, 100, purse)
-      purses.spend(purse, 100, 100)
-      await clock.advance(100)
-    }
-    expect(asks.length).toBeGreaterThan(1)
-    expect(asks.every(({ need }) => need > 0)).toBe(true)
-  })
-
-  test('that cannot be filled up is asked for by who needs it, who hears why not', async () => {
-    await grant(1_000_000)
-    const purses = create()
-    const purse = await spendEachSecond(purses, 1_000, 12)
-    const { lease } = store
-    store.lease = () => Promise.reject(new Error('lost'))
-    for (let i = 0; i < 120 && purse.free >= 100; i++) await allAtHand(purses, 0.1)
-    expect(await tried(purses, 1_000)).toBe('ledger_unavailable')
-    store.lease = lease
-    await take(purses, 1_000)
-  })
-
-  test('is given back by a pod that stops while it is filled up', async () => {
-    await grant(1_000_000)
-    const purses = create()
-    const purse = await spendEachSecond(purses, 1_000, 12)
-    gate = Promise.withResolvers()
-    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
-    expect(purse.leasing).toBe(true)
-    const stopped = purses.stop()
-    await settled()
-    gate.resolve()
-    await stopped
-    await settled()
-    expect(books.of(accountId).leased).toBe(0)
-  })
-
-  test('who comes while it is filled up waits for that', async () => {
-    await grant(1_000_000)
-    const purses = create()
-    const purse = await spendEachSecond(purses, 1_000, 12)
-    gate = Promise.withResolvers()
-    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
-    expect(purse.leasing).toBe(true)
-    const taking = take(purses, purse.free + 1)
-    gate.resolve()
-    await taking
-    expect(purse.leasing).toBe(false)
-    expect(books.of(accountId).leased).toBeGreaterThanOrEqual(purse.free)
-  })
-})
-
 describe('those who wait', () => {
   test('are served in their order, and the books are asked for all of them together', async () => {
     await grant(1_000)
@@ -612,7 +517,7 @@ describe('a lease', () => {
   })
 
   test('that was lost forgives no debt', async () => {
-    await grant(200)
+    await grant(1_000)
     const purses = create()
     const purse = purses.of(principal())
     await take(purses, 100)

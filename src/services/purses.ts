@@ -123,7 +123,6 @@ export function createPurses(options: PursesOptions): Purses {
   const stopping = new AbortController()
   let cancelTick: (() => void) | undefined
   let ticks = 0
-  let refilling: Promise<void> | undefined
   let enteredUpTo = 0
 
   function of({ accountId, keyId, limits }: Principal): Purse {
@@ -325,7 +324,6 @@ export function createPurses(options: PursesOptions): Purses {
     const now = clock.now()
     const slices: CreditSlice[] = []
     const emptied: Purse[] = []
-    const low: Purse[] = []
     for (const purse of purses.values()) {
       purse.rate = (purse.rate + (purse.spentSinceTick * 1000) / tickMs) / 2
       purse.spentSinceTick = 0
@@ -344,59 +342,17 @@ export function createPurses(options: PursesOptions): Purses {
         if (now - purse.usedAt >= forgetMs) purses.delete(purse.id)
         continue
       }
-      const slice = idle ? 0 : spare(purse, purse.spendable)
-      const excess = Math.min(purse.lowest, purse.free) - Math.max(reserve(purse), slice)
+      const keep = Math.max(reserve(purse), idle ? 0 : spare(purse, purse.spendable))
+      const excess = Math.min(purse.lowest, purse.free) - keep
       if (excess > 0) slices.push(giveUp(purse, excess))
       purse.lowest = purse.free
-      if (purse.free < slice / 2) low.push(purse)
     }
     const returning = giveBack(slices).finally(() => {
       for (const purse of emptied) purse.returning = undefined
     })
     for (const purse of emptied) purse.returning = returning
-    if (low.length > 0) {
-      refilling ??= refill(low).finally(() => {
-        refilling = undefined
-      })
-    }
     if (ticks % renewEveryTicks === 0 && !mode.readOnly) void renew()
     if (purses.size > 0 && !stopping.signal.aborted) cancelTick ??= clock.setTimer(tickMs, tick)
-  }
-
-  /** Nobody keeps then what another pod may be asked for. */
-  const isNearItsEnd = ({ spendable, largest }: Purse) => spendable < 8 * largest
-
-  /**
-   * Slices that are half used up are leased anew. Of one that is leased only when somebody needs it any part may be left
-   * when the database comes to a stand; so it is half of it at least, which lasts longer than it takes to notice. One
-   * after another: those who wait for theirs must find a connection.
-   */
-  async function refill(low: readonly Purse[]) {
-    for (const purse of low) if (mayBeRefilled(purse)) await refillOne(purse)
-  }
-
-  /** Not where what is leased counts against a limit, nor while other steps with its lease are under way. */
-  const mayBeRefilled = (purse: Purse) =>
-    !(mode.readOnly || stopping.signal.aborted || purse.limited || purse.budgets || isNearItsEnd(purse)) &&
-    !(purse.leasing || purse.returning || purse.unsecured > 0)
-
-  async function refillOne(purse: Purse) {
-    const { accountId, id: purseId, budgets, free } = purse
-    const want = spare(purse, purse.spendable) - free
-    if (want <= 0) return
-    purse.leasing = true
-    try {
-      const answer = await store.lease({ accountId, purseId, processId, podId, budgets, need: 0, want })
-      purse.free += answer.granted
-      purse.spendable = answer.spendable
-      purse.limited = answer.limited
-      purse.leased = true
-    } catch {
-      // Nobody needed it yet. Who does asks for himself, and hears why not.
-    } finally {
-      purse.leasing = false
-      if (purse.waiting.length > 0) void lease(purse)
-    }
   }
 
   const nameOf = ({ accountId, id }: Purse) => ({ accountId, purseId: id, processId })
@@ -458,7 +414,8 @@ export function createPurses(options: PursesOptions): Purses {
         const left = spendable.get(purse.accountId)
         if (left === undefined) continue
         purse.spendable = left
-        if (isNearItsEnd(purse) && purse.free > 0 && purse.waiting.length === 0) {
+        // Near the end nobody keeps what another pod may be asked for.
+        if (left < 8 * purse.largest && purse.free > 0 && purse.waiting.length === 0) {
           slices.push(giveUp(purse, purse.free))
         }
       }
@@ -467,8 +424,6 @@ export function createPurses(options: PursesOptions): Purses {
     async stop() {
       stopping.abort()
       cancelTick?.()
-      // What is granted after all was given back would be missed until it is found to be nobody's.
-      await refilling
       await giveBack([...purses.values()].map((purse) => ({ ...nameOf(purse), amount: 'all' as const })))
     },
   }
