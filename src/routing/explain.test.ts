@@ -13,6 +13,7 @@ const state: RouteState = {
   inFlight: () => 0,
   firstTokenMs: () => undefined,
   openForMs: (provider) => (provider === 'b' ? 4_000 : 0),
+  silentForMs: () => 0,
 }
 const circuitName = (provider: string, model: string) => (model === 'm' ? `${provider}:m` : `${provider}:other`)
 const explain = (body: Record<string, unknown>) => explainRoute(table, body, { state, circuitName }).plan
@@ -28,6 +29,21 @@ describe('an explanation', () => {
       })),
     )
     expect(explain({ model: 'm' }).map(({ use }) => use)).toEqual([true, false])
+  })
+
+  it('tells who answers nobody, and goes last', () => {
+    const silent: RouteState = {
+      ...state,
+      openForMs: () => 0,
+      silentForMs: (provider) => (provider === 'a' ? 1_250 : 0),
+    }
+    expect(explainRoute(table, { model: 'm' }, { state: silent, circuitName }).plan).toEqual([
+      { provider: 'b', model: 'x', use: true, reason: 'priority 1 for m.' },
+      {
+        ...{ provider: 'a', model: 'm', use: true },
+        reason: 'priority 0 for m; last, since nobody has been answered there for 1.3 s.',
+      },
+    ])
   })
 
   it('takes circuits for open that are assumed to be', () => {

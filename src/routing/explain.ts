@@ -29,6 +29,7 @@ export function explainRoute(
     random: state.random,
     inFlight: (provider) => state.inFlight(provider),
     firstTokenMs: (provider, model) => state.firstTokenMs(provider, model),
+    silentForMs: (provider, model) => state.silentForMs(provider, model),
     openForMs: (provider, model) =>
       open.has(circuitName(provider, model)) ? Number.POSITIVE_INFINITY : state.openForMs(provider, model),
   }

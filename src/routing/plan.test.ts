@@ -38,6 +38,7 @@ const quiet = (more: Partial<RouteState> = {}): RouteState => ({
   inFlight: () => 0,
   firstTokenMs: () => undefined,
   openForMs: () => 0,
+  silentForMs: () => 0,
   ...more,
 })
 const order = (table: RoutingTable, question: RouteQuestion, state = quiet()) =>
@@ -286,6 +287,20 @@ describe('any plan', () => {
           const priorities = plan.filter(({ askedAs }) => askedAs === asked).map(({ row }) => row.priority)
           expect(priorities).toEqual([...priorities].sort((a, b) => a - b))
         }
+      }),
+    )
+  })
+
+  it('puts those last that are silent, and changes nothing else', () => {
+    fc.assert(
+      fc.property(anyCase, fc.subarray(providers), ({ table, question, seed, open }, silent) => {
+        const silentForMs = (provider: string) => (silent.includes(provider) ? 1_500 : 0)
+        const names = (state: RouteState) =>
+          planRoute(table, question, state).map(({ provider, model, use }) => ({ provider, model, use }))
+        const usual = names(stateOf(seed, open))
+        const isLast = ({ provider, use }: { provider: string; use: boolean }) => use && silent.includes(provider)
+        const wanted = [...usual.filter((one) => !isLast(one)), ...usual.filter(isLast)]
+        expect(names({ ...stateOf(seed, open), silentForMs })).toEqual(wanted)
       }),
     )
   })

@@ -22,6 +22,8 @@ export interface RouteState {
   firstTokenMs(provider: string, model: string): number | undefined
   /** Time until a call may be tried where the circuit is open; 0 = now. */
   openForMs(provider: string, model: string): number
+  /** For how long nobody has been answered there, where that is unusual; else 0. */
+  silentForMs(provider: string, model: string): number
   /** Most of an account's own that are tried before what is bought. @default 8 */
   maxOwnTargets?: number
 }
@@ -98,7 +100,24 @@ export function planRoute(
       })
     }
   }
-  return shortened([...found.values()]).map(({ fits: _, ...planned }) => planned)
+  return silentLast(
+    shortened([...found.values()]).map(({ fits: _, ...planned }) => planned),
+    state,
+  )
+}
+
+/** Whoever does not answer at the moment is still tried, after all others. */
+function silentLast(planned: PlannedTarget[], state: RouteState): PlannedTarget[] {
+  if (planned.length < 2) return planned
+  const silent: PlannedTarget[] = []
+  const others = planned.filter((target) => {
+    const ms = target.use ? state.silentForMs(target.provider, target.model) : 0
+    if (ms === 0) return true
+    const why = `last, since nobody has been answered there for ${(ms / 1_000).toFixed(1)} s`
+    silent.push({ ...target, reason: `${target.reason.slice(0, -1)}; ${why}.` })
+    return false
+  })
+  return [...others, ...silent]
 }
 
 /** What can be used is kept before what is only there to explain. */

@@ -136,6 +136,40 @@ describe('the limit of an upstream', () => {
   })
 })
 
+describe('silence', () => {
+  /** After one answer, eleven calls that wait and a twelfth that ends so. */
+  async function afterOneThat(send: Send) {
+    const { target, run, clock } = world({ maxConcurrent: 20 })
+    const up = target('up', answers)
+    await run([up])
+    const left = new AbortController()
+    const waiting = Array.from({ length: 11 }, () => run([{ ...up, send: hangs }], { signal: left.signal }))
+    await clock.advance(2_000)
+    expect(up.circuit.silence.silentForMs()).toBeGreaterThan(1_000)
+    await run([{ ...up, send }], { repeat: 'once' })
+    const silentMs = up.circuit.silence.silentForMs()
+    left.abort()
+    await Promise.all(waiting)
+    return { silentMs, atTheEnd: up.circuit.silence.silentForMs() }
+  }
+
+  it.each<[string, boolean, Send]>([
+    ['an answer', true, answers],
+    ...(['server', 'throttled', 'config', 'poison', 'maybe_sent', 'too_long'] as const).map(
+      (failed): [string, boolean, Send] => [failed, true, () => fails(failed)],
+    ),
+    ...(['silent', 'not_sent', 'deadline', 'client'] as const).map((failed): [string, boolean, Send] => [
+      failed,
+      false,
+      () => fails(failed),
+    ]),
+  ])('is ended by %s: %s; and when nobody waits', async (_, ended, send) => {
+    const { silentMs, atTheEnd } = await afterOneThat(send)
+    expect(silentMs === 0).toBe(ended)
+    expect(atTheEnd).toBe(0)
+  })
+})
+
 describe('tries', () => {
   it('one that succeeds is the only one', async () => {
     const { target, run, metrics } = world()

@@ -146,6 +146,8 @@ const maxOthersHintWaitMs = 50
 const maxBulkheadWaitMs = 100
 /** What comes of having too many calls: a failure of the upstream's own, or nothing in time. Nonsense does not. */
 const signsOfLoad: ReadonlySet<FailureClass> = new Set(['server', 'silent'])
+/** The upstream has not said a word. */
+const unheard: ReadonlySet<FailureClass> = new Set(['silent', 'not_sent', 'client', 'deadline'])
 const released: Hold = { release() {}, failed() {}, abort() {} }
 
 export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
@@ -356,9 +358,11 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
       metrics.count(instruments.upstreamRequests, { upstream: upstream.name, outcome })
       metrics.observe(instruments.upstreamDuration, { upstream: upstream.name }, ms / 1000)
     }
+    circuit.silence.sent()
     try {
       const value = await target.send(controller.signal, span ? { ...attempt, span } : attempt)
       const ms = clock.now() - since
+      circuit.silence.heard(ms)
       const slow = target.slowMs !== undefined && ms > target.slowMs
       if (options.holds) noteStream(upstream, circuit, ms)
       else noteWhole(upstream, circuit, false)
@@ -381,6 +385,8 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         : timedOut
           ? new UpstreamFailure(timedOut, timedOut === 'silent' ? { phase: target.phase ?? 'total' } : {})
           : failureFrom(error)
+      if (unheard.has(failure.class)) circuit.silence.unheard()
+      else circuit.silence.heard(clock.now() - since)
       const dropped = signsOfLoad.has(failure.class)
       if (!options.holds) noteWhole(upstream, circuit, dropped)
       else if (dropped) noteStream(upstream, circuit, 'dropped')

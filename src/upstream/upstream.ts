@@ -10,6 +10,7 @@ import type { BreakerState, CircuitBreakerOptions } from '../resilience/circuit-
 import { alone, type Word } from '../resilience/fleet-board.ts'
 import { createFleetBreaker, type FleetBreaker } from '../resilience/fleet-breaker.ts'
 import { createRetryBudget, type RetryBudget } from '../resilience/retry-budget.ts'
+import { createSilenceWatch, type SilenceWatch } from '../resilience/silence-watch.ts'
 import { createThrottleGate, type ThrottleGate } from '../resilience/throttle-gate.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { createProbe, type ProbeOptions } from './probe.ts'
@@ -23,6 +24,7 @@ export interface Circuit {
   firstTokenMs: number | undefined
   breaker: FleetBreaker
   gate: ThrottleGate
+  silence: SilenceWatch
 }
 
 export interface Upstream {
@@ -115,6 +117,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       name,
       firstTokenMs: undefined,
       gate: createThrottleGate({ clock }),
+      silence: createSilenceWatch({ clock }),
       breaker: createFleetBreaker({
         ...breaker,
         fleet: key.length > maxSharedKeyLength ? alone : fleet,

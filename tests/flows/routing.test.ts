@@ -1,7 +1,7 @@
 /** The routing table through the HTTP front: who is asked, who answers, and what is said of it. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Fault } from '../../adapters/sandbox/sandbox.ts'
-import { readSse, startTestGateway, type TestGateway, words } from '../support/gateway.ts'
+import { eventually, readSse, startTestGateway, type TestGateway, words } from '../support/gateway.ts'
 
 let gateway: TestGateway
 beforeEach(async () => {
@@ -117,6 +117,56 @@ test('a stream that is silent before its first word is answered by the other, an
   gateway.sandbox.openai.setFaults([broken('primary', { kind: 'slow_first_token', ms: 60_000 })])
   expect(await readSse(await ask({ stream: true }))).toMatchObject({ text: words(10), done: true })
   expect(asked()).toEqual(['primary', 'backup'])
+})
+
+describe('a provider that answers nobody any more', () => {
+  let patient: TestGateway
+  beforeEach(async () => {
+    patient = await startTestGateway({
+      env: { RATE_LIMIT_PER_MINUTE: '1000000' },
+      routing: ({ openai: { baseUrl } }) => ({
+        providers: {
+          first: { kind: 'openai', base_url: baseUrl },
+          second: { kind: 'openai', base_url: baseUrl },
+        },
+        models: {
+          main: {
+            targets: [
+              { provider: 'first', model: 'primary' },
+              { provider: 'second', model: 'backup' },
+            ],
+          },
+        },
+      }),
+    })
+  })
+  afterEach(() => patient.close())
+
+  test('is asked last, long before those who wait for it give up, until it answers', async () => {
+    const body = { model: 'main', messages: [{ role: 'user', content: 'hi' }], max_tokens: 10 }
+    const send = (more: object = {}, init: RequestInit = {}) =>
+      patient.post('/v1/chat/completions', { ...body, ...more }, init)
+    const leaving = new AbortController()
+    const first = async () => {
+      const response = await patient.post('/api/v1/route/explain', body)
+      return ((await response.json()) as { plan: { provider: string; reason: string }[] }).plan[0]!
+    }
+    expect((await send()).headers.get('x-gpuproxy-provider')).toBe('first')
+    patient.sandbox.openai.setFaults([broken('primary', { kind: 'slow_first_token', ms: 60_000 })])
+    const waiting = [false, true].flatMap((stream) =>
+      Array.from({ length: 6 }, () => send({ stream }, { signal: leaving.signal }).catch(() => undefined)),
+    )
+    await eventually(first, ({ provider }) => provider === 'second')
+    for (const stream of [false, true]) {
+      const response = await send({ stream })
+      expect(response.headers.get('x-gpuproxy-provider')).toBe('second')
+      expect(await response.text()).toContain('"model":"backup"')
+    }
+    expect(patient.sandbox.openai.calls.filter(({ model }) => model === 'primary')).toHaveLength(13)
+    leaving.abort()
+    await Promise.all(waiting)
+    await eventually(first, ({ provider }) => provider === 'first')
+  })
 })
 
 test.each([
