@@ -134,6 +134,124 @@ describe('credit at hand', () => {
   })
 })
 
+describe('a slice that runs low', () => {
+  /** Whether one after another, ten a second, all have credit at hand for so long. */
+  async function allAtHand(purses: Purses, seconds: number) {
+    const purse = purses.of(principal())
+    for (let i = 0; i < seconds * 10; i++) {
+      if (purse.free < 100) return false
+      await take(purses, 100)
+      purses.spend(purse, 100, 100)
+      await clock.advance(100)
+    }
+    return true
+  }
+
+  test('is filled up before anybody has to wait', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    await spendEachSecond(purses, 1_000, 12)
+    expect(await allAtHand(purses, 60)).toBe(true)
+    expect(asks.at(-1)).toMatchObject({ need: 0 })
+  })
+
+  test.each([0, 1, 2, 3, 4, 5, 6, 7])('lasts for 3 s at least of a database that stops after %i s', async (seconds) => {
+    await grant(1_000_000)
+    const purses = create()
+    await spendEachSecond(purses, 1_000, 12)
+    expect(await allAtHand(purses, seconds)).toBe(true)
+    gate = Promise.withResolvers()
+    expect(await allAtHand(purses, 3)).toBe(true)
+    gate.resolve()
+  })
+
+  /** Of what was asked for at once the largest is remembered, however long ago it was. */
+  test.each([
+    [8_900, 100, 8],
+    [15_000, 1, 90],
+  ])('is not filled up near the end of the credit (%i, of which %i at a time)', async (credit, cost, seconds) => {
+    await grant(credit)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 1_200)
+    purses.spend(purse, 1_200, cost)
+    for (let i = 0; i < seconds * 10; i++) {
+      await take(purses, cost)
+      purses.spend(purse, cost, cost)
+      await clock.advance(100)
+    }
+    expect(asks.length).toBeGreaterThan(3)
+    expect(asks.every(({ need }) => need > 0)).toBe(true)
+  })
+
+  test.each([
+    [1, true],
+    [4, true],
+    [8, false],
+  ])('is filled up where there is plenty for %i pods: %s', async (count, filled) => {
+    pods = count
+    await grant(170_000)
+    const purses = create()
+    await spendEachSecond(purses, 1_000, 12)
+    await allAtHand(purses, 8)
+    expect(asks.some(({ need }) => need === 0)).toBe(filled)
+  })
+
+  test('is not filled up where it counts against a limit', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    const purse = purses.of(principal(500_000))
+    for (let i = 0; i < 100; i++) {
+      await take(purses, 100, purse)
+      purses.spend(purse, 100, 100)
+      await clock.advance(100)
+    }
+    expect(asks.length).toBeGreaterThan(1)
+    expect(asks.every(({ need }) => need > 0)).toBe(true)
+  })
+
+  test('that cannot be filled up is asked for by who needs it, who hears why not', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    const { lease } = store
+    store.lease = () => Promise.reject(new Error('lost'))
+    for (let i = 0; i < 120 && purse.free >= 100; i++) await allAtHand(purses, 0.1)
+    expect(await tried(purses, 1_000)).toBe('ledger_unavailable')
+    store.lease = lease
+    await take(purses, 1_000)
+  })
+
+  test('is given back by a pod that stops while it is filled up', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    gate = Promise.withResolvers()
+    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
+    expect(purse.leasing).toBe(true)
+    const stopped = purses.stop()
+    await settled()
+    gate.resolve()
+    await stopped
+    await settled()
+    expect(books.of(accountId).leased).toBe(0)
+  })
+
+  test('who comes while it is filled up waits for that', async () => {
+    await grant(1_000_000)
+    const purses = create()
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    gate = Promise.withResolvers()
+    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
+    expect(purse.leasing).toBe(true)
+    const taking = take(purses, purse.free + 1)
+    gate.resolve()
+    await taking
+    expect(purse.leasing).toBe(false)
+    expect(books.of(accountId).leased).toBeGreaterThanOrEqual(purse.free)
+  })
+})
+
 describe('those who wait', () => {
   test('are served in their order, and the books are asked for all of them together', async () => {
     await grant(1_000)
@@ -517,7 +635,7 @@ describe('a lease', () => {
   })
 
   test('that was lost forgives no debt', async () => {
-    await grant(1_000)
+    await grant(200)
     const purses = create()
     const purse = purses.of(principal())
     await take(purses, 100)

@@ -66,6 +66,8 @@ export interface Purse {
   rate: MicroUsd
   /** The most that was asked for at once, of late. */
   largest: MicroUsd
+  /** The most that was ever asked for at once. */
+  peak: MicroUsd
   /** As the books said last. */
   spendable: MicroUsd
   limited: boolean
@@ -103,6 +105,8 @@ const minParts = 4
 const renewEveryTicks = 15
 /** Of what is remembered as the largest, after a tick. */
 const largestKept = 0.9
+/** Of what is left, each pod's part (see `minParts`) must be so many slices before it leases one ahead of need. */
+const plentyOfSlices = 4
 /** What is kept in reserve, in requests of the largest size. */
 const reserveRequests = 4
 const maxWaiting = 2_000
@@ -123,6 +127,7 @@ export function createPurses(options: PursesOptions): Purses {
   const stopping = new AbortController()
   let cancelTick: (() => void) | undefined
   let ticks = 0
+  let refilling: Promise<void> | undefined
   let enteredUpTo = 0
 
   function of({ accountId, keyId, limits }: Principal): Purse {
@@ -133,7 +138,7 @@ export function createPurses(options: PursesOptions): Purses {
     if (!purse) {
       if (purses.size >= maxPurses) throw new ApiError('overloaded', { retryAfterMs: 1_000 })
       purse = {
-        ...{ accountId, id, budgets, free: 0, lowest: 0, open: 0, spentSinceTick: 0, rate: 0, largest: 0 },
+        ...{ accountId, id, budgets, free: 0, lowest: 0, open: 0, spentSinceTick: 0, rate: 0, largest: 0, peak: 0 },
         ...{
           spendable: 0,
           limited: false,
@@ -157,6 +162,7 @@ export function createPurses(options: PursesOptions): Purses {
   function take(purse: Purse, amount: MicroUsd, signal: AbortSignal): undefined | Promise<void> {
     purse.usedAt = clock.now()
     if (amount > purse.largest) purse.largest = amount
+    if (amount > purse.peak) purse.peak = amount
     if (purse.unsecured > 0 && !mode.readOnly) forgetUnsecured(purse)
     // What costs nothing needs no credit.
     if (amount === 0 || (purse.waiting.length === 0 && purse.free >= amount)) {
@@ -324,6 +330,7 @@ export function createPurses(options: PursesOptions): Purses {
     const now = clock.now()
     const slices: CreditSlice[] = []
     const emptied: Purse[] = []
+    const low: Purse[] = []
     for (const purse of purses.values()) {
       purse.rate = (purse.rate + (purse.spentSinceTick * 1000) / tickMs) / 2
       purse.spentSinceTick = 0
@@ -342,17 +349,62 @@ export function createPurses(options: PursesOptions): Purses {
         if (now - purse.usedAt >= forgetMs) purses.delete(purse.id)
         continue
       }
-      const keep = Math.max(reserve(purse), idle ? 0 : spare(purse, purse.spendable))
-      const excess = Math.min(purse.lowest, purse.free) - keep
+      const slice = idle ? 0 : spare(purse, purse.spendable)
+      const excess = Math.min(purse.lowest, purse.free) - Math.max(reserve(purse), slice)
       if (excess > 0) slices.push(giveUp(purse, excess))
       purse.lowest = purse.free
+      if (purse.free < slice / 2) low.push(purse)
     }
     const returning = giveBack(slices).finally(() => {
       for (const purse of emptied) purse.returning = undefined
     })
     for (const purse of emptied) purse.returning = returning
+    if (low.length > 0) {
+      refilling ??= refill(low).finally(() => {
+        refilling = undefined
+      })
+    }
     if (ticks % renewEveryTicks === 0 && !mode.readOnly) void renew()
     if (purses.size > 0 && !stopping.signal.aborted) cancelTick ??= clock.setTimer(tickMs, tick)
+  }
+
+  /**
+   * Of a slice that is leased only when somebody needs it any part may be left when the database comes to a stand. So one
+   * that is half used up is leased anew: what is left then lasts longer than it takes to notice. One after another, so that
+   * those who wait for theirs find a connection.
+   */
+  async function refill(low: readonly Purse[]) {
+    for (const purse of low) if (mayBeRefilled(purse)) await refillOne(purse)
+  }
+
+  /**
+   * Near the end of the credit another pod may be asked for what this one would lease ahead, and refuse what is paid for.
+   * Nor where it counts against a limit, nor while other steps with its lease are under way.
+   */
+  function mayBeRefilled(purse: Purse) {
+    const slice = spare(purse, Infinity) + purse.peak
+    const isPlenty = purse.spendable >= plentyOfSlices * Math.max(minParts, pods()) * slice
+    const isFree = !(purse.leasing || purse.returning || purse.unsecured > 0)
+    return isPlenty && isFree && !(purse.limited || purse.budgets || mode.readOnly || stopping.signal.aborted)
+  }
+
+  async function refillOne(purse: Purse) {
+    const { accountId, id: purseId, budgets, free } = purse
+    const want = spare(purse, purse.spendable) - free
+    if (want <= 0) return
+    purse.leasing = true
+    try {
+      const answer = await store.lease({ accountId, purseId, processId, podId, budgets, need: 0, want })
+      purse.free += answer.granted
+      purse.spendable = answer.spendable
+      purse.limited = answer.limited
+      purse.leased = true
+    } catch {
+      // Nobody needed it yet. Who does asks for himself, and hears why not.
+    } finally {
+      purse.leasing = false
+      if (purse.waiting.length > 0) void lease(purse)
+    }
   }
 
   const nameOf = ({ accountId, id }: Purse) => ({ accountId, purseId: id, processId })
@@ -424,6 +476,8 @@ export function createPurses(options: PursesOptions): Purses {
     async stop() {
       stopping.abort()
       cancelTick?.()
+      // What is granted after all has gone back would be missed until it is found to be nobody's.
+      await refilling
       await giveBack([...purses.values()].map((purse) => ({ ...nameOf(purse), amount: 'all' as const })))
     },
   }
