@@ -62,8 +62,8 @@ export async function startGateway(options: {
       DRAIN_DELAY: '0s',
       ...env,
     },
-    // Started on the other core, so that the embedded PostgreSQL stays there when the gateway moves to its own.
-    core: otherCore,
+    // With a PostgreSQL of its own on the other core, so that this stays there when the gateway moves to its own core.
+    core: env?.DB_HOST === undefined ? otherCore : serverCore,
     logFile: join(folder, 'gateway.log'),
     ready: listeningUrl,
   })

@@ -128,6 +128,8 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
           BILLING_BASE_URL: provider.urls.billing,
           GATEWAY_CONFIG: routing,
           HOSTNAME: `pod-${pod}`,
+          // A pod starts from one file; from the sources, a second of compiling would be what a rollout costs.
+          NODE_COMPILE_CACHE: join(tmpdir(), 'gpuproxy-gameday-compiled'),
         },
       })
       closing.push(() => server.stop())
