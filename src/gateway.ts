@@ -78,7 +78,7 @@ import { createTracer, withSpans } from './telemetry/trace.ts'
 import { createFaultInjection } from './upstream/fault-injection.ts'
 import { createGuardedCall } from './upstream/guarded-call.ts'
 import { createProviderLimit } from './upstream/provider-limit.ts'
-import { breakerStates, createUpstream, type Upstream, type UpstreamOptions } from './upstream/upstream.ts'
+import { breakerStates, createUpstream, silences, type Upstream, type UpstreamOptions } from './upstream/upstream.ts'
 
 /** Providers of models, in the order in which one is chosen where nothing else decides. */
 const modelProviderNames = ['openai', 'iointelligence'] as const
@@ -717,6 +717,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.streamsInFlight, () => [[{}, context.streams()]])
   metrics.gauge(instruments.gpuProxyOpen, () => openCalls.counts().map(([kind, count]) => [{ kind }, count]))
   metrics.gauge(instruments.breakerState, () => breakerStates(breakerNames(), all()))
+  metrics.gauge(instruments.circuitSilent, () => silences(breakerNames(), all()))
   metrics.gauge(instruments.upstreamConcurrencyLimit, () => sumByName(all(), ({ bulkhead }) => bulkhead.limit))
   metrics.gauge(instruments.upstreamInFlight, () => sumByName(all(), ({ bulkhead }) => bulkhead.inUse))
   metrics.gauge(instruments.servingGpus, () => {

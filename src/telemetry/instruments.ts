@@ -92,6 +92,11 @@ export const instruments = {
   ),
   malformedEvents: counter('stream_malformed_events_total', ['provider'], 'Stream events dropped as unreadable.'),
   breakerState: gauge('circuit_breaker_state', ['name'], '0 closed, 1 half-open, 2 open.'),
+  circuitSilent: gauge(
+    'circuit_silent_seconds',
+    ['name'],
+    'For how long nobody has been answered while ten wait, where that is unusual; new requests ask others first. Else 0.',
+  ),
   breakerTransitions: counter('circuit_breaker_transitions_total', ['name', 'to'], 'Changes of state.'),
   breakerCalls: counter(
     'circuit_breaker_calls_total',

@@ -3,7 +3,7 @@ import { FakeBoard } from '../../tests/support/fake-board.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { breakerStates, createUpstream } from './upstream.ts'
+import { breakerStates, createUpstream, silences } from './upstream.ts'
 
 function world(fleet?: FakeBoard, id?: string) {
   const clock = new FakeClock()
@@ -22,7 +22,7 @@ function world(fleet?: FakeBoard, id?: string) {
     onTransition: (circuit, to) => transitions.push(`${circuit} ${to}`),
     fleet,
   })
-  return { metrics, upstream, transitions }
+  return { clock, metrics, upstream, transitions }
 }
 
 it('has one circuit a key, and one broken model does not take the others with it', () => {
@@ -91,6 +91,26 @@ it('shows the worst state of the circuits that share a name, and names that have
   upstream.circuit('b').breaker.force('open')
   upstream.circuit('c')
   expect([...breakerStates(['billing', 'openai:list'], [upstream])]).toEqual([
+    [{ name: 'billing' }, 0],
+    [{ name: 'openai:list' }, 0],
+    [{ name: 'openai:other' }, 2],
+  ])
+})
+
+it('shows the longest silence of the circuits that share a name', () => {
+  const { upstream, clock } = world()
+  for (const [key, waitMs] of [
+    ['a', 500],
+    ['b', 1_500],
+    ['list', 0],
+  ] as const) {
+    const { silence } = upstream.circuit(key)
+    silence.sent()
+    silence.heard(10)
+    for (let i = 0; i < 10; i++) silence.sent()
+    clock.tick(waitMs)
+  }
+  expect([...silences(['billing', 'openai:list'], [upstream])]).toEqual([
     [{ name: 'billing' }, 0],
     [{ name: 'openai:list' }, 0],
     [{ name: 'openai:other' }, 2],

@@ -232,3 +232,14 @@ export function* breakerStates(names: readonly string[], upstreams: Iterable<Ups
   }
   for (const [name, value] of worst) yield [{ name }, value] satisfies [{ name: string }, number]
 }
+
+/** One sample per name, in seconds: the longest of the circuits that share it. `names` are there from the first scrape. */
+export function* silences(names: readonly string[], upstreams: Iterable<Upstream>) {
+  const longest = new Map(names.map((name) => [name, 0]))
+  for (const upstream of upstreams) {
+    for (const { name, silence } of upstream.circuits()) {
+      longest.set(name, Math.max(longest.get(name) ?? 0, silence.silentForMs() / 1_000))
+    }
+  }
+  for (const [name, value] of longest) yield [{ name }, value] satisfies [{ name: string }, number]
+}

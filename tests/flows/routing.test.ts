@@ -157,6 +157,7 @@ describe('a provider that answers nobody any more', () => {
       Array.from({ length: 6 }, () => send({ stream }, { signal: leaving.signal }).catch(() => undefined)),
     )
     await eventually(first, ({ provider }) => provider === 'second')
+    expect(await patient.metric('circuit_silent_seconds', { name: 'first:primary' })).toBeGreaterThan(1)
     for (const stream of [false, true]) {
       const response = await send({ stream })
       expect(response.headers.get('x-gpuproxy-provider')).toBe('second')
