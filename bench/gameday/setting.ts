@@ -16,6 +16,7 @@ import { startRedis, type TestRedis } from '../../tests/support/redis.ts'
 import { type ReplicatedPostgres, startReplicatedPostgres } from '../../tests/support/replicated-postgres.ts'
 import { startTcpLink, type TcpLink } from '../../tests/support/tcp-link.ts'
 import { atMost, type Bar, told } from '../bars.ts'
+import { podNodeOptions } from '../bundle.ts'
 import { bookedEnds, drained } from '../crash/books.ts'
 import type { Server } from '../processes.ts'
 import { startGateway } from '../systems.ts'
@@ -128,6 +129,7 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
           BILLING_BASE_URL: provider.urls.billing,
           GATEWAY_CONFIG: routing,
           HOSTNAME: `pod-${pod}`,
+          NODE_OPTIONS: podNodeOptions,
           // A pod starts from one file; from the sources, a second of compiling would be what a rollout costs.
           NODE_COMPILE_CACHE: join(tmpdir(), 'gpuproxy-gameday-compiled'),
         },
