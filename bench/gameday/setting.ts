@@ -5,6 +5,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { connectPostgres } from '../../adapters/node/postgres/client.ts'
 import { openStorage, type Storage } from '../../adapters/node/storage.ts'
@@ -69,6 +70,7 @@ export interface Setting {
 }
 
 const settleTimeoutMs = 60_000
+const compileCache = fileURLToPath(new URL('../../.cache/gameday-compiled', import.meta.url))
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 /** The count of input tokens names the call, so it is large, and must not cost more than was held for the prompt. */
 const price = { input_per_million: 0.0001, output_per_million: 4 }
@@ -131,7 +133,7 @@ export async function inSetting<T>(options: SettingOptions, work: (setting: Sett
           HOSTNAME: `pod-${pod}`,
           NODE_OPTIONS: podNodeOptions,
           // A pod starts from one file; from the sources, a second of compiling would be what a rollout costs.
-          NODE_COMPILE_CACHE: join(tmpdir(), 'gpuproxy-gameday-compiled'),
+          NODE_COMPILE_CACHE: compileCache,
         },
       })
       closing.push(() => server.stop())

@@ -197,6 +197,15 @@ describe('a slice that runs low', () => {
     expect(asks.some(({ need }) => need === 0)).toBe(filled)
   })
 
+  /** Until its slice is being filled up, which waits for the gate. */
+  async function whileItIsFilledUp(purses: Purses) {
+    const purse = await spendEachSecond(purses, 1_000, 12)
+    gate = Promise.withResolvers()
+    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
+    expect(purse.leasing).toBe(true)
+    return { purse, opened: gate }
+  }
+
   test('is not filled up where it counts against a limit', async () => {
     await grant(1_000_000)
     const purses = create()
@@ -225,13 +234,10 @@ describe('a slice that runs low', () => {
   test('is given back by a pod that stops while it is filled up', async () => {
     await grant(1_000_000)
     const purses = create()
-    const purse = await spendEachSecond(purses, 1_000, 12)
-    gate = Promise.withResolvers()
-    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
-    expect(purse.leasing).toBe(true)
+    const { opened } = await whileItIsFilledUp(purses)
     const stopped = purses.stop()
     await settled()
-    gate.resolve()
+    opened.resolve()
     await stopped
     await settled()
     expect(books.of(accountId).leased).toBe(0)
@@ -240,12 +246,9 @@ describe('a slice that runs low', () => {
   test('who comes while it is filled up waits for that', async () => {
     await grant(1_000_000)
     const purses = create()
-    const purse = await spendEachSecond(purses, 1_000, 12)
-    gate = Promise.withResolvers()
-    for (let i = 0; i < 80 && !purse.leasing; i++) expect(await allAtHand(purses, 0.1)).toBe(true)
-    expect(purse.leasing).toBe(true)
+    const { purse, opened } = await whileItIsFilledUp(purses)
     const taking = take(purses, purse.free + 1)
-    gate.resolve()
+    opened.resolve()
     await taking
     expect(purse.leasing).toBe(false)
     expect(books.of(accountId).leased).toBeGreaterThanOrEqual(purse.free)

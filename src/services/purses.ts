@@ -374,7 +374,12 @@ export function createPurses(options: PursesOptions): Purses {
    * those who wait for theirs find a connection.
    */
   async function refill(low: readonly Purse[]) {
-    for (const purse of low) if (mayBeRefilled(purse)) await refillOne(purse)
+    try {
+      for (const purse of low) if (mayBeRefilled(purse)) await refillOne(purse)
+    } catch (error) {
+      // Nobody needs it yet: who does asks for himself, and hears why not. The others would fail alike.
+      log.debug('credit could not be leased ahead', { error: String(error) })
+    }
   }
 
   /**
@@ -399,8 +404,6 @@ export function createPurses(options: PursesOptions): Purses {
       purse.spendable = answer.spendable
       purse.limited = answer.limited
       purse.leased = true
-    } catch {
-      // Nobody needed it yet. Who does asks for himself, and hears why not.
     } finally {
       purse.leasing = false
       if (purse.waiting.length > 0) void lease(purse)

@@ -9,7 +9,8 @@ const provider = (name: string, circuit = name) =>
     name,
     upstream: {
       bulkhead: { inUse: 0 },
-      circuit: () => ({ breaker: { refusesForMs: () => 0 }, silence: { silentForMs: () => 0 } }),
+      circuit: () => ({ breaker: { refusesForMs: () => 0 } }),
+      silentForMs: () => 0,
       circuitName: () => `${circuit}:other`,
     },
   }) as unknown as ModelProvider

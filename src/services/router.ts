@@ -91,7 +91,7 @@ export function createRouter({
     inFlight: (name) => upstreamOf(name).bulkhead.inUse,
     firstTokenMs: (name, model) => upstreamOf(name).circuit(model).firstTokenMs,
     openForMs: () => 0,
-    silentForMs: (name, model) => upstreamOf(name).circuit(model).silence.silentForMs(),
+    silentForMs: (name, model) => upstreamOf(name).silentForMs(model),
     maxOwnTargets: Math.max(1, maxAttempts - 1),
   }
   const now: RouteState = {

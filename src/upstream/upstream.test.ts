@@ -97,6 +97,16 @@ it('shows the worst state of the circuits that share a name, and names that have
   ])
 })
 
+it('shows an open circuit also where another upstream of that name is held closed', () => {
+  const [failing, held] = [world().upstream, world().upstream]
+  for (let i = 0; i < 10; i++) {
+    const admission = failing.circuit('a').breaker.acquire()
+    if ('permit' in admission) admission.permit.report('failure')
+  }
+  held.force('openai:other', 'closed')
+  expect([...breakerStates([], [failing, held])]).toEqual([[{ name: 'openai:other' }, 2]])
+})
+
 it('shows the longest silence of the circuits that share a name', () => {
   const { upstream, clock } = world()
   for (const [key, waitMs] of [

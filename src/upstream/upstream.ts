@@ -36,6 +36,8 @@ export interface Upstream {
   /** The circuit for a key (an operation class or a model), made on first use. */
   circuit(key: string): Circuit
   circuits(): Iterable<Circuit>
+  /** Of the circuit for a key, which is not made for it: for how long nobody has been answered, where that is unusual; else 0. */
+  silentForMs(key: string): number
   /** What a circuit of this key would be called. */
   circuitName(key: string): string
   /** What circuits are called has changed. */
@@ -183,6 +185,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       return circuit
     },
     circuits: () => circuits.values(),
+    silentForMs: (key) => circuits.get(key)?.silence.silentForMs() ?? 0,
     circuitName,
     rename() {
       for (const circuit of circuits.values()) circuit.name = circuitName(circuit.key)
@@ -221,25 +224,28 @@ export function noteWhole({ limit, bulkhead }: Upstream, { key: baseline }: Circ
 
 const stateNumber: Record<BreakerState, number> = { closed: 0, forced_closed: 0, half_open: 1, open: 2, forced_open: 2 }
 
-/** One sample per name: the worst of the circuits that share it. `names` are there from the first scrape. */
-export function* breakerStates(names: readonly string[], upstreams: Iterable<Upstream>) {
-  const worst = new Map(names.map((name) => [name, 0]))
-  for (const upstream of upstreams) {
-    for (const [name, state] of upstream.forced) worst.set(name, stateNumber[`forced_${state}`])
-    for (const { name, breaker } of upstream.circuits()) {
-      worst.set(name, Math.max(worst.get(name) ?? 0, stateNumber[breaker.status().state]))
-    }
-  }
-  for (const [name, value] of worst) yield [{ name }, value] satisfies [{ name: string }, number]
-}
+/** One sample per name: the worst of the circuits that share it. */
+export const breakerStates = (names: readonly string[], upstreams: Iterable<Upstream>) =>
+  largestByName(names, upstreams, ({ breaker }) => stateNumber[breaker.status().state], stateOfWord)
 
-/** One sample per name, in seconds: the longest of the circuits that share it. `names` are there from the first scrape. */
-export function* silences(names: readonly string[], upstreams: Iterable<Upstream>) {
-  const longest = new Map(names.map((name) => [name, 0]))
+const stateOfWord = (word: Word) => stateNumber[`forced_${word}`]
+
+/** In seconds; the longest of the circuits that share a name. */
+export const silences = (names: readonly string[], upstreams: Iterable<Upstream>) =>
+  largestByName(names, upstreams, ({ silence }) => silence.silentForMs() / 1_000)
+
+/** `names` are there from the first scrape; with `ofWord` also those under an operator's word, which may have no circuit. */
+function* largestByName(
+  names: readonly string[],
+  upstreams: Iterable<Upstream>,
+  of: (circuit: Circuit) => number,
+  ofWord?: (word: Word) => number,
+) {
+  const largest = new Map(names.map((name) => [name, 0]))
+  const add = (name: string, value: number) => largest.set(name, Math.max(largest.get(name) ?? 0, value))
   for (const upstream of upstreams) {
-    for (const { name, silence } of upstream.circuits()) {
-      longest.set(name, Math.max(longest.get(name) ?? 0, silence.silentForMs() / 1_000))
-    }
+    if (ofWord) for (const [name, word] of upstream.forced) add(name, ofWord(word))
+    for (const circuit of upstream.circuits()) add(circuit.name, of(circuit))
   }
-  for (const [name, value] of longest) yield [{ name }, value] satisfies [{ name: string }, number]
+  for (const [name, value] of largest) yield [{ name }, value] satisfies [{ name: string }, number]
 }
