@@ -70,6 +70,18 @@ describe('silence', () => {
     expect(watch.silentForMs()).toBe(silentMs + 1)
   })
 
+  it.each([0, 60_000])('must be three times as long as the longest, whatever came after it (%i ms on)', (laterMs) => {
+    const { clock, watch, send, answerAfter } = watched()
+    answerAfter(10)
+    clock.tick(laterMs)
+    for (const ms of [10, 20_000, 10, 500, 10]) answerAfter(ms)
+    send(10)
+    clock.tick(60_000)
+    expect(watch.silentForMs()).toBe(0)
+    clock.tick(1)
+    expect(watch.silentForMs()).toBe(60_001)
+  })
+
   it('is unknown where nothing was ever answered', () => {
     const { clock, watch, send } = watched()
     send(11)
