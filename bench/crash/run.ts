@@ -61,7 +61,12 @@ export async function runCrashes({
       onKill?.(kill, provider.calls.length)
       gateway = await start()
     }
-    const left = await drained(database, drainTimeoutMs, () => pendingEvents(gateway.url))
+    const drain = () => drained(database, drainTimeoutMs, () => pendingEvents(gateway.url))
+    await drain()
+    // Once more, with all of it in the books: whatever it would enter again shows by then.
+    await gateway.end('SIGKILL')
+    gateway = await start()
+    const left = await drain()
     const ends = await bookedEnds(database)
     const { calls, charges, contradictions } = provider
     const evidence = { calls, callers: saw, ends, charges: [...charges.values()], contradictions, left }

@@ -453,6 +453,19 @@ describe('a refusal', () => {
     expect(purses.of(principal()).open).toBe(1)
   })
 
+  test('is for none of two pods whose parts are too little for either, and together enough for one', async () => {
+    await grant(100)
+    const one = create('one')
+    const other = create('other')
+    await take(one, 40)
+    one.spend(one.of(principal()), 40, 0)
+    await take(other, 60)
+    other.spend(other.of(principal()), 60, 0)
+    const said = Promise.all([one, other].map((purses) => take(purses, 100).catch(({ code }) => code)))
+    await clock.advance(400)
+    expect((await said).sort()).toEqual(['insufficient_credit', undefined])
+  })
+
   test('comes 300 ms later where it does not', async () => {
     await grant(100)
     await store.lease({

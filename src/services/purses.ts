@@ -250,6 +250,7 @@ export function createPurses(options: PursesOptions): Purses {
         else purse.leased = true
         if (answer.shadowed?.by === 'window') tellBlocked(purse, answer.shadowed.window, 'shadow')
         if (answer.granted > 0) continue
+        if (secured) await giveBackTooLittle(purse)
         if (!answer.blocked && answer.elsewhere > 0 && tries-- > 0) {
           await sleep(clock, patience.ms, stopping.signal)
           continue
@@ -262,6 +263,11 @@ export function createPurses(options: PursesOptions): Purses {
     } finally {
       purse.leasing = false
     }
+  }
+
+  /** Two pods that each keep what is too little for those who wait would both refuse what it pays for together. */
+  async function giveBackTooLittle(purse: Purse) {
+    if (purse.free > 0 && purse.unsecured === 0) await giveBack([giveUp(purse, purse.free)])
   }
 
   /** Not where guard rails or a budget would have to be asked. */
