@@ -315,21 +315,27 @@ class StreamHandler extends CallHandler {
       clearTimeout(this.timer)
       this.timer = undefined
     }
-    if (!this.waiting) return
-    const { resolve, reject } = this.waiting
-    this.waiting = undefined
-    this.next().then(resolve, reject)
+    this.serve()
   }
 
   private next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    // An abort discards what is queued; any other end lets the reader have it first.
-    if (this.failure && this.call.signal.aborted) return Promise.reject(this.failure.reason)
-    if (this.queue.length > 0) return Promise.resolve({ done: false, value: this.take() })
-    if (this.failure) return Promise.reject(this.failure.reason)
-    if (this.ended) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve, reject) => {
       this.waiting = { resolve, reject }
+      this.serve()
     })
+  }
+
+  /** Who waits gets what there is; else he waits on. */
+  private serve() {
+    const { waiting, failure } = this
+    if (!waiting) return
+    this.waiting = undefined
+    // An abort discards what is queued; any other end lets the reader have it first.
+    if (failure && this.call.signal.aborted) waiting.reject(failure.reason)
+    else if (this.queue.length > 0) waiting.resolve({ done: false, value: this.take() })
+    else if (failure) waiting.reject(failure.reason)
+    else if (this.ended) waiting.resolve({ done: true, value: undefined })
+    else this.waiting = waiting
   }
 
   private take(): Buffer {

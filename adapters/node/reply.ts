@@ -37,6 +37,14 @@ function readerBody(body: AsyncIterable<Chunk>) {
   const iterator = body[Symbol.asyncIterator]()
   const { promise: closed, resolve: close } = Promise.withResolvers<void>()
   let begun = false
+  const onNext = (next: IteratorResult<Chunk, undefined>) => {
+    if (next.done) close()
+    return next
+  }
+  const onError = (error: unknown) => {
+    close()
+    throw error
+  }
   async function cancel() {
     close()
     // The port promises that a body is always begun, so that its clean-up runs.
@@ -51,17 +59,9 @@ function readerBody(body: AsyncIterable<Chunk>) {
       // Never rejects: the server would write the error's own words into the answer. A failed read cuts the connection.
       closed,
       releaseLock() {},
-      async read(): Promise<IteratorResult<Chunk, undefined>> {
+      read(): Promise<IteratorResult<Chunk, undefined>> {
         begun = true
-        try {
-          const next = await iterator.next()
-          if (!next.done) return next
-          close()
-          return { done: true, value: undefined }
-        } catch (error) {
-          close()
-          throw error
-        }
+        return iterator.next().then(onNext, onError)
       },
       cancel,
     }),

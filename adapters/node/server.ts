@@ -12,6 +12,7 @@ import { ApiError, openAiError, problemDetails } from '../../src/errors.ts'
 import type { Gateway, Refusal } from '../../src/gateway.ts'
 import type { Log } from '../../src/ports.ts'
 import { ConfigError } from '../../src/variables.ts'
+import { ChunkedResponse } from './chunked-response.ts'
 import { newId } from './identity.ts'
 import { listen } from './listeners.ts'
 import { handingOn } from './stream-body.ts'
@@ -119,7 +120,10 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
   }
   // A missing Host is refused here, in the words of all refusals.
-  const server = createServer({ ...limits, requireHostHeader: false, shouldUpgradeCallback: isForTunnel }, take)
+  const server = createServer(
+    { ...limits, ServerResponse: ChunkedResponse, requireHostHeader: false, shouldUpgradeCallback: isForTunnel },
+    take,
+  )
   server.on('checkExpectation', (_, outgoing) => refuse(outgoing, 'Expect: only 100-continue is known here.', 417))
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
   server.on('clientError', answerClientError)
