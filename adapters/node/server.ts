@@ -15,6 +15,7 @@ import { ConfigError } from '../../src/variables.ts'
 import { ChunkedResponse } from './chunked-response.ts'
 import { newId } from './identity.ts'
 import { listen } from './listeners.ts'
+import { largeBodyOn } from './read-body.ts'
 import { handingOn } from './stream-body.ts'
 import { cutStuckReaders } from './stuck-readers.ts'
 import type { CallerSocket } from './tunnel.ts'
@@ -57,6 +58,8 @@ const maxUnreadBytes = 64 * 1024
 const lateBodyMs = 500
 /** Of the time for a request, how often it is looked whether one is over it. */
 const checksPerRequestTimeout = 15
+/** And how often whether a large body that has taken longer still comes. */
+const looksPerRequestTimeout = 3
 
 /** What the app is told of a request beside itself. */
 interface Incoming extends IncomingMessage {
@@ -117,7 +120,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     ...connectionLimits,
     headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: requestTimeoutMs / checksPerRequestTimeout,
+    connectionsCheckingInterval: Math.ceil(requestTimeoutMs / checksPerRequestTimeout),
   }
   // A missing Host is refused here, in the words of all refusals.
   const server = createServer(
@@ -126,7 +129,10 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
   )
   server.on('checkExpectation', (_, outgoing) => refuse(outgoing, 'Expect: only 100-continue is known here.', 417))
   server.on('upgrade', (incoming, socket, head) => answerUpgrade(incoming, socket, head, answer))
-  server.on('clientError', answerClientError)
+  server.on('clientError', (error: Error & { code?: string }, socket: Socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && goesOn(socket, requestTimeoutMs)) return
+    answerClientError(error, socket)
+  })
   cutStuckReaders(server, readerTimeoutMs)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
     if (cause.code === 'EADDRINUSE')
@@ -249,11 +255,27 @@ const hasSmallBody = ({ headers }: IncomingMessage) => Number(headers['content-l
 /** The answer that is under way. Node keeps it on its socket, and has no other word for it. */
 const answerOn = (socket: Socket) => (socket as { _httpMessage?: ServerResponse | null })._httpMessage
 
+/** Whose time is over, and what comes from him still may: Node asks once for each request, and looks no more. */
+function goesOn(socket: Socket, requestTimeoutMs: number): boolean {
+  // A body that is handed on as it comes has limits of its own.
+  if (handingOn.has(socket)) return true
+  const body = largeBodyOn(socket)
+  if (!body?.comesSteadily()) return false
+  const look = () => {
+    if (largeBodyOn(socket) !== body) return
+    if (body.comesSteadily()) later()
+    else answerClientError(requestTimeout, socket)
+  }
+  const later = () => setTimeout(look, requestTimeoutMs / looksPerRequestTimeout).unref()
+  later()
+  return true
+}
+
+const requestTimeout = Object.assign(new Error('the body came too slowly'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+
 /** What Node's parser refuses: no request exists, so the answer is written on the socket itself. */
 function answerClientError(error: Error & { code?: string }, socket: Socket) {
   if (socket.destroyed) return
-  // A body that is handed on as it comes has limits of its own.
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && handingOn.has(socket)) return
   // Of what comes behind a request it would be taken for that one's answer, or for a part of it.
   const answer = answerOn(socket)
   if (!socket.writable || (answer && (answer.headersSent || answer.req.complete))) return void socket.destroy()

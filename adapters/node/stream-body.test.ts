@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { Gateway } from '../../src/gateway.ts'
 import { readBody } from './read-body.ts'
 import { reply } from './reply.ts'
@@ -12,12 +12,14 @@ import { streamBody } from './stream-body.ts'
 let server: NodeServer
 afterEach(() => server.drain({ delayMs: 0, timeoutMs: 0 }))
 
+const maxWholeBytes = 50_000_000
+
 /** A gateway that takes bodies in whole at `/whole`, and as they come elsewhere. */
 async function start({ requestTimeoutMs = 30_000, idleMs = 30_000 } = {}) {
   const took: string[] = []
   const answer: Gateway['fetch'] = async (req, bindings) => {
     if (req.url.endsWith('/whole')) {
-      await readBody(req, bindings, 1_000).catch(() => {})
+      await readBody(req, bindings, maxWholeBytes).catch(() => {})
       return reply(200, {}, 'whole')
     }
     const body = streamBody(req, bindings, { idleMs })
@@ -72,6 +74,38 @@ test('a body may take longer than a request is given, where it is handed on as i
   expect((await whole.answered).status).toBe(408)
   handed.req.end('two')
   expect(await handed.answered).toEqual({ status: 200, text: 'one two' })
+})
+
+describe('a large body that takes longer than a request is given', () => {
+  /** Sends on until so much time has passed or there is an answer. Answers how many bytes. */
+  async function sendFor(ms: number, { req, answered }: ReturnType<typeof post>) {
+    let isAnswered = false
+    void answered.then(() => {
+      isAnswered = true
+    })
+    const until = performance.now() + ms
+    let sent = 0
+    for (; performance.now() < until && !isAnswered; sent += 200_000) {
+      req.write(Buffer.alloc(200_000))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    return sent
+  }
+
+  test.each([{ 'content-length': maxWholeBytes }, {}])('is taken as long as it comes steadily: %j', async (headers) => {
+    await start({ requestTimeoutMs: 1_000 })
+    const sending = post('/whole', headers)
+    const sent = await sendFor(2_500, sending)
+    sending.req.end(Buffer.alloc(maxWholeBytes - sent))
+    expect(await sending.answered).toEqual({ status: 200, text: 'whole' })
+  })
+
+  test('is cut when it stops coming', async () => {
+    await start({ requestTimeoutMs: 1_000 })
+    const sending = post('/whole', { 'content-length': maxWholeBytes })
+    await sendFor(1_500, sending)
+    expect((await sending.answered).status).toBe(408)
+  })
 })
 
 test('a sender who falls silent is told so on the connection that is still there', async () => {
