@@ -28,7 +28,13 @@ export const endpoints = {
   moderations: { answer: 'json', events: undefined, form: false, defaultModel: 'omni-moderation-latest' },
   'images/generations': { answer: 'json', events: 'typed', form: false, worksBeforeItSpeaks: true, largeAnswers: true },
   'audio/speech': { answer: 'binary', events: 'typed', form: false },
-  'audio/transcriptions': { answer: 'text', events: 'typed', form: true, mayNotStream: true },
+  'audio/transcriptions': {
+    answer: 'text',
+    events: 'typed',
+    form: true,
+    worksBeforeItSpeaks: true,
+    mayNotStream: true,
+  },
   'audio/translations': { answer: 'text', events: undefined, form: true },
 } as const satisfies Record<string, Endpoint>
 

@@ -8,6 +8,7 @@ import { instruments } from '../telemetry/instruments.ts'
 import { createGuardedCall } from '../upstream/guarded-call.ts'
 import type { UpstreamFailure } from '../upstream/outcome.ts'
 import { createUpstream } from '../upstream/upstream.ts'
+import type { InferenceEndpoint } from './endpoints.ts'
 import { createOpenAiProvider, type InferenceCall, type WholeAnswer } from './openai.ts'
 
 const encoder = new TextEncoder()
@@ -60,8 +61,10 @@ function worldOf(apiKeys: string[], ...script: Scripted[]) {
     metrics,
     provider,
     rejected,
-    complete: () => provider.complete(call).send(signal, attempt) as Promise<WholeAnswer>,
-    stream: (last = false) => provider.stream(call).send(signal, { ...attempt, last }),
+    complete: (endpoint = call.endpoint) =>
+      provider.complete({ ...call, endpoint }).send(signal, attempt) as Promise<WholeAnswer>,
+    stream: (last = false, endpoint = call.endpoint) =>
+      provider.stream({ ...call, endpoint }).send(signal, { ...attempt, last }),
     models: () => provider.models(signal),
   }
 }
@@ -134,6 +137,47 @@ describe('an answer in one piece', () => {
   })
 })
 
+describe('an error that comes with a success', () => {
+  const secret = 'canary-key-0123456'
+  const judged = { code: 'content_policy_violation', message: 'no' }
+  const asJson = { headers: { 'content-type': 'application/json' } }
+  it.each(['complete', 'stream'] as const)('and is about the request is the answer: %s', async (how) => {
+    const answer = await world({ body: { error: judged }, ...asJson })[how]()
+    expect(answer).toMatchObject({ kind: 'whole', status: 400 })
+    expect(JSON.parse(text((answer as WholeAnswer).body))).toEqual({ error: judged })
+  })
+
+  it.each(['complete', 'stream'] as const)(
+    'and says that the prompt is too long is said to fit elsewhere: %s',
+    async (how) => {
+      const failure = await failureOf(world({ body: { error: { code: 'context_length_exceeded' } }, ...asJson })[how]())
+      expect(failure.class).toBe('too_long')
+    },
+  )
+
+  it('and quotes the credential is not passed on', async () => {
+    const failure = await failureOf(
+      worldOf([secret], { body: { error: { ...judged, message: secret } }, ...asJson }).complete(),
+    )
+    expect(failure.class).toBe('poison')
+  })
+
+  const failed = (error: object) => ({ body: { object: 'response', status: 'failed', error, output: [] }, ...asJson })
+  it('of a response that was given up for what was asked is in it', async () => {
+    const { complete } = world(failed({ code: 'invalid_prompt', message: 'no' }))
+    const { status, body } = await complete('responses')
+    expect([status, JSON.parse(text(body))]).toEqual([200, failed({ code: 'invalid_prompt', message: 'no' }).body])
+  })
+
+  it.each<[string, object, string]>([
+    ['that the provider has failed at', { code: 'server_error' }, 'server'],
+    ['that quotes the credential', { code: 'invalid_prompt', message: secret }, 'poison'],
+  ])('of a response %s is a failure', async (_, error, expected) => {
+    const { complete } = worldOf([secret], failed(error))
+    expect((await failureOf(complete('responses'))).class).toBe(expected)
+  })
+})
+
 describe('an answer to a call for a stream', () => {
   it.each<[string, Scripted, string]>([
     ['an error of no type', { body: { error: {} } }, 'server'],
@@ -168,6 +212,24 @@ describe('an answer to a call for a stream', () => {
     await clock.advance(700)
     expect(await answer).toMatchObject({ kind: 'stream' })
     expect(metrics.observed(instruments.timeToFirstToken, { provider: 'openai' })).toEqual([0.7])
+  })
+
+  it.each<[InferenceEndpoint, boolean, number, number]>([
+    ['chat/completions', false, 30_000, 15_000],
+    ['chat/completions', true, 30_000, 120_000],
+    ['images/generations', false, 0, 600_000],
+    ['audio/transcriptions', false, 0, 600_000],
+    ['audio/speech', false, 30_000, 15_000],
+  ])('is waited for by what it is: %s (last: %s)', async (endpoint, last, headersTimeoutMs, idleTimeoutMs) => {
+    const { stream, http } = world({ status: 400 })
+    await stream(last, endpoint)
+    expect(http.calls[0]).toMatchObject({ headersTimeoutMs, idleTimeoutMs })
+  })
+
+  it('in bytes may begin as late as it would end', async () => {
+    const { complete, http } = world({ status: 400 })
+    await complete('audio/speech')
+    expect(http.calls[0]).toMatchObject({ headersTimeoutMs: 0, idleTimeoutMs: 120_000 })
   })
 
   it('is waited for longer where no other target is left', async () => {

@@ -16,7 +16,7 @@ import { type Endpoint, endpoints, type InferenceEndpoint, isAnswerType } from '
 import { parseRows } from './market.ts'
 import { hasToken, isPolicyRefusal, type ProviderError, readStreamEvents, type StreamEvent } from './openai-stream.ts'
 import { type TokenUsage, tokenUsage } from './token-usage.ts'
-import { isFirstToken, readTypedEvents, type TypedStreamEvent } from './typed-events.ts'
+import { isFirstToken, isProviderFault, readTypedEvents, type TypedStreamEvent } from './typed-events.ts'
 
 export interface InferenceCall {
   endpoint: InferenceEndpoint
@@ -136,6 +136,9 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const lenient = new TextDecoder()
 
+/** 0 = only the time of the try bounds it. */
+type Limits = Pick<HttpCall, 'headersTimeoutMs' | 'idleTimeoutMs'>
+
 export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
   const { name, http, clock, metrics, upstream, providerLimit, guardedCall, apiKeys, onRejected } = options
   const { origin, pathname } = new URL(options.baseUrl)
@@ -173,7 +176,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     (
       { endpoint }: InferenceCall,
       { bytes, contentType }: Payload,
-      limits: Pick<HttpCall, 'signal' | 'headersTimeoutMs' | 'idleTimeoutMs' | 'maxBytes'>,
+      limits: Limits & Pick<HttpCall, 'signal' | 'maxBytes'>,
     ) =>
     ({ origin, headers }: Pick<HttpCall, 'origin' | 'headers'>): HttpCall => ({
       origin,
@@ -204,28 +207,28 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     return checked(call, await send((to) => http.bytes(make(to)), attempt))
   }
 
-  /** The reply to a call for a stream, whatever it is. */
-  async function open(call: InferenceCall, signal: AbortSignal, attempt: Attempt) {
-    const { timeouts } = call
-    const make = post(call, await call.payload(), {
-      signal,
-      headersTimeoutMs: (endpoints[call.endpoint] as Endpoint).worksBeforeItSpeaks ? 0 : timeouts.headersMs,
-      idleTimeoutMs: attempt.last ? timeouts.lastSilenceMs : timeouts.idleMs,
-      maxBytes: Infinity,
-    })
+  /** The reply to a call for what comes in pieces, whatever it is. */
+  async function open(call: InferenceCall, signal: AbortSignal, attempt: Attempt, limits: Limits) {
+    const make = post(call, await call.payload(), { signal, ...limits, maxBytes: Infinity })
     return send((to) => http.stream(make(to)), attempt)
+  }
+
+  function limitsOfStream({ endpoint, timeouts }: InferenceCall, { last }: Attempt): Limits {
+    const { headersMs, idleMs, lastSilenceMs, totalMs } = timeouts
+    if ((endpoints[endpoint] as Endpoint).worksBeforeItSpeaks) return { headersTimeoutMs: 0, idleTimeoutMs: totalMs }
+    return { headersTimeoutMs: headersMs, idleTimeoutMs: last ? lastSilenceMs : idleMs }
   }
 
   async function sendStream(call: InferenceCall, signal: AbortSignal, attempt: Attempt): Promise<InferenceAnswer> {
     const sentAt = clock.now()
-    const reply = await open(call, signal, attempt)
+    const reply = await open(call, signal, attempt, limitsOfStream(call, attempt))
     const { events, mayNotStream } = endpoints[call.endpoint] as Endpoint
     const isStream = first(reply.headers['content-type'])?.startsWith('text/event-stream')
     if (reply.status >= 400 || (!isStream && mayNotStream)) {
       const body = await collect(reply.body, reply.status >= 400 ? maxErrorBytes : maxAnswerBytes)
       return checked(call, { ...reply, body })
     }
-    if (!isStream) throw await notAnAnswer(reply.body)
+    if (!isStream) return notAnAnswer(call, reply.body, withoutCredentials)
 
     let answer: InferenceAnswer
     if (events === 'typed') {
@@ -262,12 +265,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       if (!telling && begun.length <= maxEventsBeforeToken) continue
       await rest.return()
       if (telling?.kind !== 'error') throw new UpstreamFailure('poison')
-      const error = telling.error as ProviderError
-      if (!isAboutRequest(error)) throw new UpstreamFailure('server')
-      const answer = refusal(error)
-      withoutCredentials(answer)
-      if (isTooLong(error)) throw new UpstreamFailure('too_long', { status: answer.status, contextWindow, answer })
-      return answer
+      return verdict(telling.error as ProviderError, contextWindow, withoutCredentials)
     }
   }
 
@@ -276,12 +274,14 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     signal: AbortSignal,
     attempt: Attempt,
   ): Promise<WholeAnswer | BytesAnswer> {
-    const reply = await open(call, signal, attempt)
+    // Made as a whole by some, who say nothing before.
+    const limits = { headersTimeoutMs: 0, idleTimeoutMs: call.timeouts.lastSilenceMs }
+    const reply = await open(call, signal, attempt, limits)
     if (reply.status >= 400) {
       return checked(call, { ...reply, body: await collect(reply.body, maxErrorBytes) })
     }
     const contentType = first(reply.headers['content-type'])
-    if (!isAnswerType('binary', contentType)) throw await notAnAnswer(reply.body)
+    if (!isAnswerType('binary', contentType)) return notAnAnswer(call, reply.body, withoutCredentials)
     const rest = reply.body[Symbol.asyncIterator]()
     const begun = await rest.next()
     if (begun.done) throw new UpstreamFailure('poison')
@@ -384,12 +384,15 @@ const fits =
   (failure: UpstreamFailure) =>
     failure.class !== 'too_long' || (contextWindow ?? 0) > (failure.details.contextWindow ?? Infinity)
 
+/** @throws where an error's words must not be passed on */
+type Check = (reply: Pick<WholeAnswer, 'status' | 'body'>) => void
+
 /** Checks that a buffered answer is one: the caller's own error as it is, or what the endpoint gives. */
 function whole(
   { endpoint, contextWindow }: InferenceCall,
   reply: HttpReply<Uint8Array>,
   wallNowMs: number,
-  check: (reply: HttpReply<Uint8Array>) => void,
+  check: Check,
 ): WholeAnswer {
   const { status, body } = reply
   try {
@@ -403,7 +406,11 @@ function whole(
   const parsed = isText ? undefined : parseObject(body)
   if (status < 400 && !isText) {
     if (!parsed) throw new UpstreamFailure('poison', { status })
-    if (parsed.error) throw new UpstreamFailure('server', { status })
+    if (parsed.error && !isJudgedResponse(endpoint, parsed)) {
+      return verdict(parsed.error as ProviderError, contextWindow, check)
+    }
+    // Its words may be the provider's, as those of an error are.
+    if (parsed.error) check({ ...reply, status: 400 })
   }
   const contentType = parsed ? json : (said ?? 'application/octet-stream')
   const usage = usageIn(parsed)
@@ -454,7 +461,20 @@ function isTooLong(error: unknown): boolean {
   return code === 'context_length_exceeded' || /maximum context length/i.test(String(message))
 }
 
-/** Of errors that come as the first event of a stream, those of which another provider would say the same. */
+/** A response that a provider gave up for what was asked; the rest it has failed at. */
+const isJudgedResponse = (endpoint: InferenceEndpoint, { status, error }: Record<string, unknown>) =>
+  endpoint === 'responses' && status === 'failed' && !isProviderFault(error as ProviderError)
+
+/** What an error that came with a success says: about the request, or that the provider has failed. */
+function verdict(error: ProviderError, contextWindow: number | undefined, check: Check): WholeAnswer {
+  if (!isAboutRequest(error)) throw new UpstreamFailure('server')
+  const answer = refusal(error)
+  check(answer)
+  if (isTooLong(error)) throw new UpstreamFailure('too_long', { status: answer.status, contextWindow, answer })
+  return answer
+}
+
+/** Of errors that come with a success, those of which another provider would say the same. */
 function isAboutRequest(error: ProviderError): boolean {
   if (isPolicyRefusal(error) || isTooLong(error)) return true
   return error.type === 'invalid_request_error' && !ours.has(String(error.code))
@@ -487,9 +507,14 @@ function usedUp(body: Uint8Array): boolean {
 }
 
 /** JSON in answer to a request for something else is an error in disguise, or nonsense. */
-async function notAnAnswer(body: AsyncIterable<Uint8Array>): Promise<UpstreamFailure> {
+async function notAnAnswer(
+  { contextWindow }: InferenceCall,
+  body: AsyncIterable<Uint8Array>,
+  check: Check,
+): Promise<WholeAnswer> {
   const parsed = parseObject(await collect(body, maxErrorBytes))
-  return new UpstreamFailure(parsed?.error ? 'server' : 'poison')
+  if (!parsed?.error) throw new UpstreamFailure('poison')
+  return verdict(parsed.error as ProviderError, contextWindow, check)
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {

@@ -45,11 +45,12 @@ export function toTypedEvent({ event, data: json }: SseEvent): TypedStreamEvent 
   if (type === 'error' || data.error) return { kind: 'error', text, error: asObject(data.error) ?? data }
   if (type === undefined) return { kind: 'malformed' }
   const failure = type === 'response.failed' ? asObject(asObject(data.response)?.error) : undefined
-  if (failure && providerFaults.has(String(failure.code))) return { kind: 'error', text, error: failure }
+  if (failure && isProviderFault(failure)) return { kind: 'error', text, error: failure }
   return { kind: 'typed', text, type, data }
 }
 
 /** A response that failed for these was not judged; the words may name the operator's organisation. */
+export const isProviderFault = ({ code }: ProviderError): boolean => providerFaults.has(String(code))
 const providerFaults = new Set(['server_error', 'rate_limit_exceeded', 'insufficient_quota'])
 
 const terminal = new Set([

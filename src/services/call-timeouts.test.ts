@@ -15,4 +15,7 @@ it.each([
 it('headers may be as late as the first word', () => {
   expect(callTimeouts({ firstTokenMs: 50_000 }, byDefault, false).headersMs).toBe(50_000)
   expect(callTimeouts({ firstTokenMs: 50_000, headersMs: 2_000 }, byDefault, false).headersMs).toBe(2_000)
+  expect(callTimeouts({}, byDefault, true).headersMs).toBe(120_000)
+  expect(callTimeouts({ firstTokenMs: 50_000 }, byDefault, true).headersMs).toBe(50_000)
+  expect(callTimeouts({}, { ...byDefault, headersMs: 1_000 }, false).headersMs).toBe(1_000)
 })

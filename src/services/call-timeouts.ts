@@ -20,8 +20,8 @@ export function callTimeouts(own: Partial<TargetTimeouts>, byDefault: Timeouts, 
   const totalMs = own.totalMs ?? byDefault.totalMs
   const lastMs = thinks && own.firstTokenMs === undefined ? totalMs : silenceMs
   return {
-    // No token comes before them.
-    headersMs: own.headersMs ?? Math.max(byDefault.headersMs, own.firstTokenMs ?? 0),
+    // No token comes before them, and some send them with the first.
+    headersMs: own.headersMs ?? Math.max(byDefault.headersMs, own.firstTokenMs ?? least),
     firstTokenMs,
     idleMs,
     lastSilenceMs: Math.max(lastMs, firstTokenMs, idleMs),
