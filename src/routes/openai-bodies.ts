@@ -18,9 +18,15 @@ const text = z.string().min(1)
 const list = z.array(z.unknown()).min(1)
 
 const asked = ({ stream = false, usage = false, answers = 1 }: Partial<Asked>): Asked => ({ stream, usage, answers })
+/** Credit is held for as many. A text is read as a number, as some servers do; else it is the provider's to judge. */
+const choices = z
+  .unknown()
+  .refine((value) => !(Number(value) > 128), 'Must be at most 128')
+  .optional()
 const completion = {
   model,
   stream,
+  n: choices,
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
 }
 const askedOfCompletion = ({ stream, stream_options }: z.output<z.ZodObject<typeof completion>>) =>
@@ -33,7 +39,9 @@ export const jsonBodies = {
   'chat/completions': z
     .looseObject({ ...completion, messages: z.array(z.looseObject({ role: z.string() })).min(1) })
     .transform(askedOfCompletion),
-  completions: z.looseObject({ ...completion, prompt: z.union([z.string(), list]) }).transform(askedOfCompletion),
+  completions: z
+    .looseObject({ ...completion, best_of: choices, prompt: z.union([z.string(), list]) })
+    .transform(askedOfCompletion),
   embeddings: z.looseObject({ model, ...notStreamed, input: z.union([z.string(), list]) }).transform(() => asked({})),
   responses: z
     .looseObject({ model, stream, input: z.union([z.string(), list]) })

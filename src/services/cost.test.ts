@@ -101,7 +101,8 @@ describe('the most that may come out', () => {
     ['chat/completions', {}, 16_384],
     ['chat/completions', { max_completion_tokens: 5 }, 5],
     ['chat/completions', { max_tokens: 6 }, 6],
-    ['chat/completions', { max_tokens: 0 }, 0],
+    ['chat/completions', { max_tokens: 0 }, 16_384],
+    ['chat/completions', { max_tokens: '0' }, 16_384],
     ['chat/completions', { max_completion_tokens: null, max_tokens: 6 }, 6],
     ['chat/completions', { max_tokens: -1 }, 16_384],
     ['chat/completions', { max_tokens: 6, n: 3 }, 18],
@@ -141,7 +142,24 @@ describe('the most that may come out', () => {
 
   test('costs nothing where output costs nothing', () => {
     expect(mostItCosts(job('embeddings', { n: 9 }, 1_000), price({ inputPerMillion: 1e6 }), undefined)).toBe(1_000)
-    expect(mostItCosts(job('embeddings', {}, 1_000), price({ inputPerMillion: 1e6 }), 8)).toBe(8)
+  })
+})
+
+describe('the most that may go in', () => {
+  test.each<[InferenceEndpoint, object, number]>([
+    ['embeddings', {}, 8],
+    ['embeddings', { input: 'a text' }, 8],
+    ['embeddings', { input: [1, 2, 3] }, 8],
+    ['embeddings', { input: ['a', 'b', 'c'] }, 24],
+    ['embeddings', { input: [[1], [2]] }, 16],
+    ['moderations', { input: ['a', 'b'] }, 16],
+    ['completions', { prompt: ['a', 'b'] }, 16],
+    ['embeddings', { input: Array(2_048).fill('a') }, 1_000],
+    ['responses', { input: [{}, {}] }, 8],
+    ['chat/completions', { messages: [{}, {}] }, 8],
+  ])('%s %j: %i of 1,000 bytes for a window of 8', (endpoint, body, most) => {
+    const asked = body as Record<string, unknown>
+    expect(mostItCosts(job(endpoint, asked, 1_000), price({ inputPerMillion: 1e6 }), 8)).toBe(most)
   })
 })
 
@@ -170,7 +188,7 @@ describe('no usage that keeps the bounds costs more than is held:', () => {
         fc.tuple(part, part, part),
         ({ rates, window, asked, n, bytes }, [endpoint, bound], [input, cached, output]) => {
           const body = { [bound]: asked, ...(endpoint !== 'responses' && { n }) }
-          const most = Math.min(asked ?? 16_384, window ?? Infinity) * (endpoint === 'responses' ? 1 : (n ?? 1))
+          const most = Math.min(asked || 16_384, window ?? Infinity) * (endpoint === 'responses' ? 1 : (n ?? 1))
           const inputTokens = Math.floor(Math.min(bytes, window ?? Infinity) * input)
           const used = usage(inputTokens, Math.floor(most * output), Math.floor(inputTokens * cached))
           const asking = job(endpoint, body, bytes)

@@ -58,7 +58,7 @@ export function mostItCosts(job: Job, price: Price, contextWindow: number | unde
         tokens(
           // Cached tokens may be dearer where a file says so.
           { ...price, inputPerMillion: Math.max(price.inputPerMillion, price.cachedInputPerMillion) },
-          Math.min(job.bytes, window),
+          Math.min(job.bytes, window * textsIn(job)),
           0,
           price.outputPerMillion > 0 ? mostOutput(job, window) : 0,
         ),
@@ -114,16 +114,26 @@ function mostOutput({ endpoint, body }: Job, window: number): number {
   const usual = Math.min(usualMaxOutput, window)
   // Of two, servers do not agree on which counts.
   const each = asked.length > 0 ? Math.max(...asked.map((name) => countOf(body[name], usual, most))) : usual
-  const { prompt } = body
-  const prompts =
-    endpoint === 'completions' && Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1
-  return each * Math.max(countOf(body.n, 1, 128), countOf(body.best_of, 1, 128)) * prompts
+  return each * Math.max(countOf(body.n, 1, 128), countOf(body.best_of, 1, 128)) * textsIn({ endpoint, body })
 }
 
-/** Some servers take `"5"` for 5. */
+/** Where one request may ask about several texts, each of which may fill the window. */
+const listsOfTexts: Partial<Record<InferenceEndpoint, string>> = {
+  completions: 'prompt',
+  embeddings: 'input',
+  moderations: 'input',
+}
+
+/** A list of numbers is one text, in tokens. */
+function textsIn({ endpoint, body }: Pick<Job, 'endpoint' | 'body'>): number {
+  const texts = body[listsOfTexts[endpoint] ?? '']
+  return Array.isArray(texts) && typeof texts[0] !== 'number' ? Math.max(texts.length, 1) : 1
+}
+
+/** Some servers take `"5"` for 5, and 0 for not given. */
 function countOf(value: unknown, byDefault: number, most: number): number {
   const count = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-  return typeof count === 'number' && count >= 0 ? Math.min(Math.ceil(count), most) : byDefault
+  return typeof count === 'number' && count > 0 ? Math.min(Math.ceil(count), most) : byDefault
 }
 
 const tokens = (price: Price, input: number, cached: number, output: number): number =>
