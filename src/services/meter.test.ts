@@ -10,7 +10,7 @@ import { instruments } from '../telemetry/instruments.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 import type { Job } from './cost.ts'
 import { createLedger } from './ledger.ts'
-import { createNoteKept, type MeteredRequest, type Seller, startMeter, storable } from './meter.ts'
+import { createNoteKept, type MeteredRequest, type Seller, startMeter } from './meter.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 const principal: Principal = {
@@ -160,11 +160,13 @@ describe('without the provider’s word', () => {
     })
   })
 
-  test('nor is noughts beside a text a word', async () => {
+  test.each(['after', 'before'])('nor is noughts a word that come %s the text beside it', async (when) => {
     const { meter, end } = await start()
     meter.answeredBy(seller('first'))
+    const say = () => meter.usage({ inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 })
+    if (when === 'before') say()
     void meter.reached(7)
-    meter.usage({ inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 })
+    if (when === 'after') say()
     end(200)
     expect(await theEnd()).toMatchObject({ amount: 100 + 70, facts: { source: 'estimated' } })
   })
@@ -242,10 +244,6 @@ test('an answer that was given before is noted, and costs nothing', async () => 
     ...{ event: 'settle', amount: 0, model: 'm�', inputTokens: 0, outputTokens: 0 },
     facts: { source: 'cache', cache: 'memory', held: 0 },
   })
-})
-
-test('a name that no database stores is made one that it does', () => {
-  expect(storable('a\0b\ud800c')).toBe('a�b�c')
 })
 
 test('who leaves before the provider says what it was has used what he was sent', async () => {

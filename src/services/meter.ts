@@ -5,6 +5,7 @@
 import type { RequestFacts, Terms } from '../domain/ledger.ts'
 import type { MicroUsd } from '../domain/money.ts'
 import type { Principal } from '../domain/principal.ts'
+import { storable } from '../domain/storable.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Price } from '../routing/table.ts'
@@ -132,15 +133,21 @@ export class Meter {
 
   /** So many pieces of text are about to go to the caller, in all. A promise is to be waited for before they do. */
   reached(outputTokens: number): Promise<void> | undefined {
-    this.delivered.outputTokens = outputTokens
+    this.deliver(outputTokens)
     if (!this.delivered.usage && this.promptTokens > 0) this.request.tokensUsed = this.promptTokens + outputTokens
     return this.operation.mark(outputTokens)
   }
 
   /** So many tokens have been delivered, by the length of the text. */
   measured(outputTokens: number) {
-    this.delivered.outputTokens = outputTokens
+    this.deliver(outputTokens)
     if (this.promptTokens > 0) this.request.tokensUsed = this.promptTokens + outputTokens
+  }
+
+  /** Noughts, or a prompt alone, where a text was delivered: as good as nothing said, whichever came first. */
+  private deliver(outputTokens: number) {
+    this.delivered.outputTokens = outputTokens
+    if (outputTokens > 0 && isOfPrompt(this.delivered.usage)) this.delivered.usage = undefined
   }
 
   images(count: number) {
@@ -149,8 +156,7 @@ export class Meter {
 
   /** `counted`: a part of it was counted here, not said by the provider. */
   usage(usage: TokenUsage, counted = false) {
-    // Noughts, or a prompt alone, where a text was delivered: as good as nothing said.
-    if (usage.outputTokens === 0 && usage.seconds === undefined && this.delivered.outputTokens > 0) return
+    if (isOfPrompt(usage) && this.delivered.outputTokens > 0) return
     this.counted = counted
     this.delivered.usage = usage
     this.request.tokensUsed = usage.inputTokens + usage.outputTokens
@@ -208,6 +214,8 @@ export class Meter {
   }
 }
 
+const isOfPrompt = (usage: TokenUsage | undefined) => usage?.outputTokens === 0 && usage.seconds === undefined
+
 type OwnFacts = Omit<RequestFacts, 'tries' | 'totalMs' | 'providerMs' | 'limits'>
 
 const factsOf = (request: MeteredRequest, own: OwnFacts): RequestFacts => ({
@@ -231,6 +239,3 @@ function limitsOf(headers: Readonly<Record<string, string>>): Record<string, str
 }
 
 const rounded = (ms: number) => Math.round(ms * 10) / 10
-/** A name that a caller made up may hold what no database stores as text; it must not keep a bill from being written. */
-export const storable = (text: string) =>
-  text.isWellFormed() && !text.includes('\0') ? text : text.replaceAll('\0', '�').toWellFormed()

@@ -381,11 +381,11 @@ describe('a caller who leaves', () => {
 })
 
 describe('a caller who leaves with the whole answer', () => {
-  const left = async (...after: (object | string | Error)[]) => {
+  const left = async (after: (object | string | Error)[], first: object = word('Hello')) => {
     const clock = new FakeClock()
     const told = { usage: [] as number[], waiting: 0, closed: false }
     const rest = (async function* (): Events {
-      yield* streamOf(word('Hello'), finish(), ...after)
+      yield* streamOf(first, finish(), ...after)
       await new Promise(() => {})
     })()
     const closing = rest.return.bind(rest)
@@ -413,9 +413,14 @@ describe('a caller who leaves with the whole answer', () => {
   }
 
   it('pays for it by the provider’s word, which comes a moment later', async () => {
-    const told = await left(usage, done)
+    const told = await left([usage, done])
     expect(told).toMatchObject({ waiting: 1, closed: true, timers: 0 })
     expect(told.usage).toHaveLength(1)
+  })
+
+  it('pays by the last word also of one that has told of its usage all along', async () => {
+    const first = { ...word('Hello'), usage: { ...usage.usage, completion_tokens: 1 } }
+    expect((await left([usage, done], first)).usage).toEqual([1, 2])
   })
 
   it.each<[string, (object | string | Error)[]]>([
@@ -423,7 +428,7 @@ describe('a caller who leaves with the whole answer', () => {
     ['says no more', [done]],
     ['falls silent', []],
   ])('is not held up by one that %s', async (_, after) => {
-    expect(await left(...after)).toMatchObject({ usage: [], closed: true, timers: 0 })
+    expect(await left(after)).toMatchObject({ usage: [], closed: true, timers: 0 })
   })
 })
 

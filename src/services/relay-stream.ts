@@ -71,7 +71,8 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
   const absorbing: RelayOptions = {
     ...options,
     onUsage(usage) {
-      usageTold = true
+      // What some tell all along is not the last word.
+      usageTold ||= transcript.isWhole(false)
       options.onUsage?.(usage)
     },
   }
@@ -101,7 +102,7 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
     for (;;) {
       /** Why the source gives nothing more: undefined = the answer is whole. */
       let broken: Broken | undefined
-      const pace = source.minTokensPerSecond === undefined ? undefined : createPace(clock, source.minTokensPerSecond)
+      const pace = source.minTokensPerSecond === undefined ? undefined : createPace(source.minTokensPerSecond)
       try {
         for (let events = source.begun; ; ) {
           const { text, ending } = absorb(events, source, transcript, absorbing)
@@ -119,15 +120,17 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
             broken = ending === 'whole' ? undefined : ending
             break
           }
-          if (pace?.isTooSlow(countOf(events))) {
+          if (!finished && pace?.isTooSlow(countOf(events))) {
             broken = new UpstreamFailure('silent', { phase: 'rate' })
             break
           }
           // What has been said must not be held by a stream that waits.
           events.length = 0
+          const askedAt = clock.now()
           const next = source.rest.next()
           let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
           for (; result === 'late' && !finished; result = await waits.upTo(heartbeatMs, next)) yield heartbeat
+          pace?.waited(clock.now() - askedAt)
           if (result === 'late') {
             // Only the usage or `[DONE]` was still to come. Aborted: closing would wait for the event that is awaited.
             source.hold.abort(ended)
@@ -257,16 +260,19 @@ function end({ hold, rest }: Source) {
   void rest.return().catch(() => {}) // Nobody reads on; how the call ends no longer matters.
 }
 
-function createPace(clock: Clock, minPerSecond: number) {
-  let from = clock.now()
+/** By the time in which the source is waited for: a caller who reads slowly does not make a provider slow. */
+function createPace(minPerSecond: number) {
+  let ms = 0
   let tokens = 0
   return {
+    waited(more: number) {
+      ms += more
+    },
     isTooSlow(more: number): boolean {
       tokens += more
-      const ms = clock.now() - from
       if (ms < paceMs) return false
       const slow = tokens < (minPerSecond * ms) / 1000
-      from = clock.now()
+      ms = 0
       tokens = 0
       return slow
     },

@@ -23,7 +23,7 @@ const whole = { kind: 'whole', status: 400, contentType: 'application/json', bod
 /** Targets in order; each is given its plays, one for each time it is asked. */
 function world(
   targets: { plays: Play[]; prefill?: Body; pace?: number; delayMs?: number }[],
-  body: Body = { messages: [] },
+  { body = { messages: [] } as Body, readMs = 0 } = {},
 ) {
   const clock = new FakeClock()
   const memory = new TranscriptMemory(1_000_000)
@@ -115,7 +115,10 @@ function world(
   })
   let text = ''
   const reading = (async () => {
-    for (let next = await stream0.next(); !next.done; next = await stream0.next()) text += next.value
+    for (let next = await stream0.next(); !next.done; next = await stream0.next()) {
+      text += next.value
+      if (readMs > 0) await new Promise<void>((resolve) => clock.setTimer(readMs, resolve))
+    }
   })()
   return {
     clock,
@@ -218,7 +221,7 @@ describe('an answer that broke off', () => {
     const text = (piece: string) => ({ choices: [{ index: 0, text: piece, finish_reason: null }] })
     const w = world(
       [{ plays: [[text('one'), cut]] }, { plays: [{ status: 404 }] }, { plays: [[text(' two'), finish, '[DONE]']] }],
-      { prompt: 'count: ' },
+      { body: { prompt: 'count: ' } },
     )
     expect(await w.read()).toMatchObject({ done: true, error: undefined })
     expect(w.asked).toMatchObject([
@@ -368,6 +371,20 @@ describe('a stream that is slow', () => {
     const resting = world([{ plays: [[...begun, 9_000, word(' three'), finish]], pace: 1 }, { plays: [again] }])
     expect(await resting.read()).toMatchObject(good)
     expect(resting.asked).toEqual([])
+  })
+
+  it('is left alone where it has come to its end, and only the last word is out', async () => {
+    const w = world([{ plays: [[...begun, 10_000, finish, 1_000, '[DONE]']], pace: 1 }, { plays: [again] }])
+    expect(await w.read()).toMatchObject({ done: true, error: undefined })
+    expect(w.asked).toEqual([])
+  })
+
+  it('is left alone where it is the caller who is slow', async () => {
+    const w = world([{ plays: [[...begun, word(' three'), 1, word('.'), finish]], pace: 1 }, { plays: [again] }], {
+      readMs: 6_000,
+    })
+    expect(await w.read()).toMatchObject({ done: true, error: undefined })
+    expect(w.asked).toEqual([])
   })
 
   it('is left alone where it keeps its pace, and on the last target always', async () => {
