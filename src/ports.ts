@@ -231,6 +231,8 @@ export interface Accounts {
   rotateApiKey(accountId: string, keyId: string, overlapMs: number): Promise<(ApiKey & { apiKey: string }) | undefined>
   /** Those that were not revoked nor expired a week ago, the newest first, 1,000 at most. What was changed through this port is seen at once. */
   listApiKeys(accountId: string): Promise<ApiKey[]>
+  /** Also of a key that was revoked or has expired: what was begun with it may outlast it. Undefined: the account never had it. */
+  keyLimits(accountId: string, keyId: string): Promise<KeyLimits | undefined>
   /** False: the account has no such key, or it was revoked before. */
   revokeApiKey(accountId: string, keyId: string): Promise<boolean>
   /** For `lastUsedAt`, which never goes back. Keys that are not there are passed over. */

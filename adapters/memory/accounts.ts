@@ -80,6 +80,12 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
     }
     return { ...store(apiKey, principal, own), apiKey }
   }
+  /** Of keys that are gone. */
+  const dropped = new Map<string, KeyLimits>()
+  const drop = ({ apiKey, key, principal }: Stored & { apiKey: string }) => {
+    dropped.set(`${principal.accountId}/${key.id}`, key.limits)
+    return stored.delete(apiKey)
+  }
   const find = (accountId: string, keyId: string) => keysOf(accountId).find(({ key }) => key.id === keyId)
 
   return {
@@ -105,7 +111,7 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
       if (!found || !isValid(found)) return undefined
       const { name, scopes, limits, expiresAt } = found.key
       const made = make(accountId, { name, scopes, expiresAt }, limits, 2 * maxApiKeys)
-      if (overlapMs === 0) stored.delete(found.apiKey)
+      if (overlapMs === 0) drop(found)
       else found.key.expiresAt = new Date(Math.min(expiresAt?.getTime() ?? Infinity, clock.wallNow() + overlapMs))
       return made
     },
@@ -114,9 +120,12 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
         .map(({ key }) => key)
         .reverse()
     },
+    async keyLimits(accountId, keyId) {
+      return find(accountId, keyId)?.key.limits ?? dropped.get(`${accountId}/${keyId}`)
+    },
     async revokeApiKey(accountId, keyId) {
       const found = find(accountId, keyId)
-      return found !== undefined && stored.delete(found.apiKey)
+      return found !== undefined && drop(found)
     },
     async recordKeyUse(uses) {
       for (const { accountId, keyId, at } of uses) {

@@ -144,7 +144,7 @@ export function createWorld({ seed, offered, bug, trace }: WorldOptions): World 
       rentals: life.portOf(rentals),
       turns: life.portOf(turns),
       sightings: life.portOf(sightings),
-      accounts: { listApiKeys: async () => [budgetedKey] },
+      accounts: { keyLimits: async () => budgetedKey.limits },
       offers: createOfferBook({ clock, offers: life.portOf({ snapshot }), markets: marketNames }),
       pods: () => pods.filter((each) => !each.life.isOver()).length,
       leaseMs: 180_000,

@@ -14,7 +14,7 @@ export interface DeployingOptions {
   deployments: Deployments
   rentals: Rentals
   desk: RentalDesk
-  accounts: Pick<Accounts, 'listApiKeys'>
+  accounts: Pick<Accounts, 'keyLimits'>
   users: Pick<Users, 'find'>
   /** Calls rented machines. */
   http: HttpClient

@@ -43,7 +43,7 @@ function world() {
     deployments,
     rentals,
     desk,
-    accounts: { listApiKeys: async () => [] },
+    accounts: { keyLimits: async () => undefined },
     users: { find: async (id: string) => (users.has(id) ? ({} as never) : undefined) },
     probe: async (origin: string) => answering.has(origin),
     pods: () => 1,

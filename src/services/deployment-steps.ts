@@ -19,7 +19,7 @@ export interface DeploymentStepsOptions {
   deployments: Deployments
   rentals: Pick<Rentals, 'byIds' | 'list' | 'change'>
   desk: Pick<RentalDesk, 'begin' | 'end'>
-  accounts: Pick<Accounts, 'listApiKeys'>
+  accounts: Pick<Accounts, 'keyLimits'>
   users: Pick<Users, 'find'>
   probe: ReplicaProbe
   /** Live pods, this one included. */

@@ -5,19 +5,22 @@ import { ApiError } from '../errors.ts'
 import type { Accounts, Budgets, HoldRefusal, HoldTerms } from '../ports.ts'
 import { refusalOf } from './credit-refusals.ts'
 
-/** Budgets may have changed since it was rented: they are looked up at each hour. A key that is gone has none left. */
-export function createTermsOf(accounts: Pick<Accounts, 'listApiKeys'>) {
+/**
+ * Budgets are looked up at each hour. Those of a key that was revoked hold on: whoever revokes one that leaked must not
+ * free its machines from them.
+ */
+export function createTermsOf(accounts: Pick<Accounts, 'keyLimits'>) {
   return async ({
     accountId,
     purseId,
     keyId,
   }: Pick<NewRental, 'accountId' | 'purseId' | 'keyId'>): Promise<HoldTerms> => {
     if (purseId === accountId) return { accountId, purseId, budgets: undefined }
-    const key = (await accounts.listApiKeys(accountId)).find(({ id }) => id === keyId)
-    const budgets: Budgets | undefined = key && {
+    const limits = await accounts.keyLimits(accountId, keyId)
+    const budgets: Budgets | undefined = limits && {
       keyId,
-      perDay: key.limits.budgetPerDay,
-      perMonth: key.limits.budgetPerMonth,
+      perDay: limits.budgetPerDay,
+      perMonth: limits.budgetPerMonth,
     }
     return { accountId, purseId, budgets }
   }

@@ -29,7 +29,7 @@ export interface RentalStepsOptions {
   newId: () => string
   rentals: Rentals
   offers: Pick<OfferBook, 'pick'>
-  accounts: Pick<Accounts, 'listApiKeys'>
+  accounts: Pick<Accounts, 'keyLimits'>
   controls: ReadonlyMap<MarketName, MarketControl>
   create: CreateRental
   /** Live pods, this one included. */

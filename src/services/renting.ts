@@ -18,7 +18,7 @@ export interface RentingOptions {
   rentals: Rentals
   turns: Turns
   sightings: Sightings
-  accounts: Pick<Accounts, 'listApiKeys'>
+  accounts: Pick<Accounts, 'keyLimits'>
   offers: OfferBook
   controls: readonly MarketControl[]
   /** Eight hexadecimal digits, of all pods that share a database, for ever. */

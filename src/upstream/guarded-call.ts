@@ -494,7 +494,13 @@ function noteTry(trace: CallTrace, target: Target<unknown>, outcome: string, rea
   trace.tries ??= []
   if (trace.tries.length >= maxTries) return
   const rounded = Math.round(ms * 10) / 10
-  trace.tries.push({ provider: target.upstream.name, model: storable(target.model ?? ''), outcome, reason, ms: rounded })
+  trace.tries.push({
+    provider: target.upstream.name,
+    model: storable(target.model ?? ''),
+    outcome,
+    reason,
+    ms: rounded,
+  })
 }
 
 const takesCalls = ({ breaker }: Circuit) => breaker.refusesForMs() === 0

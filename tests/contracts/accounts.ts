@@ -78,6 +78,17 @@ export function accountsContract(name: string, create: () => AccountsUnderTest |
       expect(await world.accounts.revokeApiKey(accountId, id)).toBe(false)
     })
 
+    it('knows the limits of a key that is gone, and of none that is another account’s', async () => {
+      const [accountId, other] = [await newAccount(), await newAccount()]
+      const limits = { budgetPerDay: 5_000_000 }
+      const { id } = await world.accounts.createApiKey(accountId, { ...plain, limits })
+      expect(await world.accounts.keyLimits(accountId, id)).toMatchObject(limits)
+      const next = await world.accounts.rotateApiKey(accountId, id, 0)
+      await world.accounts.revokeApiKey(accountId, next!.id)
+      for (const gone of [id, next!.id]) expect(await world.accounts.keyLimits(accountId, gone)).toMatchObject(limits)
+      expect(await world.accounts.keyLimits(other, id)).toBeUndefined()
+    })
+
     it("neither shows nor revokes another account's key", async () => {
       const [mine, other] = [await newAccount(), await newAccount()]
       const { id, apiKey } = await world.accounts.createApiKey(mine, plain)

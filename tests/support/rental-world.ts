@@ -58,7 +58,7 @@ export function rentalWorld(
     rentals,
     turns: { take: async () => true, endTurn: async () => {} },
     sightings,
-    accounts: { listApiKeys: async () => [] },
+    accounts: { keyLimits: async () => undefined },
     offers: book,
     controls: [control],
     fleet: '0123abcd',

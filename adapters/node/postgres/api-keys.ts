@@ -12,7 +12,7 @@ export interface ApiKeysOptions {
   newId: () => string
 }
 
-type ApiKeyPort = Pick<Accounts, 'createApiKey' | 'rotateApiKey' | 'listApiKeys' | 'revokeApiKey'>
+type ApiKeyPort = Pick<Accounts, 'createApiKey' | 'rotateApiKey' | 'listApiKeys' | 'keyLimits' | 'revokeApiKey'>
 
 export function createApiKeys({ cluster, pepper, newId }: ApiKeysOptions): ApiKeyPort {
   const newKey = (accountId: string) => {
@@ -65,6 +65,12 @@ export function createApiKeys({ cluster, pepper, newId }: ApiKeysOptions): ApiKe
     async listApiKeys(accountId) {
       const rows = await cluster.read('list API keys', { reads: 'own', accountId }, (sql) => selectKeys(sql, accountId))
       return rows.map(toApiKey)
+    },
+
+    async keyLimits(accountId, keyId) {
+      const ask = { reads: 'own', accountId } as const
+      const [row] = await cluster.read('read limits of a key', ask, (sql) => selectKey(sql, accountId, keyId))
+      return row && toKeyLimits(row)
     },
 
     async revokeApiKey(accountId, keyId) {
