@@ -957,6 +957,32 @@ describe('credit that the books and a purse do not agree on', () => {
     expect([purse.free, books.of(accountId).leased]).toEqual([500, 500])
   })
 
+  test('a slice whose answer was lost comes back between two calls, though callers keep asking', async () => {
+    await grant(1_000)
+    const purses = create()
+    const { lease } = store
+    store.lease = async (ask) => {
+      const answer = await lease(ask)
+      store.lease = lease
+      if (answer.granted > 0) throw new StorageUnavailable('no answer', { mayHaveRun: true })
+      return answer
+    }
+    const taking = take(purses, 600).catch(({ code }) => code)
+    await clock.advance(400)
+    expect([await taking, books.of(accountId).leased]).toEqual(['insufficient_credit', 600])
+    let served = 0
+    for (let second = 0; second < 5; second++) {
+      const asking = async () => take(purses, 600)
+      void asking().then(
+        () => served++,
+        () => {},
+      )
+      await clock.advance(1_000)
+    }
+    expect(served).toBe(1)
+    expect(books.of(accountId).leased).toBe(600)
+  })
+
   test('what came free before the books knew of it stays here until they do, also while callers go on asking', async () => {
     await grant(1_000)
     const purses = create()

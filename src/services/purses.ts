@@ -81,6 +81,8 @@ export interface Purse {
   refused: { until: number; amount: MicroUsd; answer: LeaseAnswer } | undefined
   /** The books know of a slice. */
   leased: boolean
+  /** And maybe of more of it than this pod: what was asked of them last had no answer. */
+  uncertain: boolean
   /** All of it is being given back: a slice that is leased before that is done would be given back with it. */
   returning: Promise<void> | undefined
 }
@@ -149,6 +151,7 @@ export function createPurses(options: PursesOptions): Purses {
           leasing: false,
           refused: undefined,
           leased: false,
+          uncertain: false,
           returning: undefined,
         },
       }
@@ -232,6 +235,7 @@ export function createPurses(options: PursesOptions): Purses {
                 secured = false
                 return unsecured(purse, need, want)
               }
+              noteUncertain(purse, error)
               failingSince ??= clock.now()
               const mayBeLost = error instanceof StorageUnavailable && clock.now() - failingSince < knownWithinMs
               if (!mayBeLost) throw error
@@ -342,13 +346,17 @@ export function createPurses(options: PursesOptions): Purses {
       purse.spentSinceTick = 0
       purse.largest = Math.floor(purse.largest * largestKept)
       if (mode.readOnly) continue
-      const idle = purse.open === 0 && !purse.leasing && now - purse.usedAt >= idleMs
-      if (idle && now - purse.usedAt >= returnMs && purse.lastEvent <= enteredUpTo) {
-        if (purse.leased) {
+      const atRest = purse.open === 0 && !purse.leasing
+      const idle = atRest && now - purse.usedAt >= idleMs
+      // What only the books know of comes back with all of it. Callers who are refused for want of it keep it in use.
+      const isOver = (idle && now - purse.usedAt >= returnMs) || (atRest && purse.uncertain)
+      if (isOver && purse.lastEvent <= enteredUpTo) {
+        if (purse.leased || purse.uncertain) {
           slices.push({ ...nameOf(purse), amount: 'all' })
           emptied.push(purse)
         }
         purse.leased = false
+        purse.uncertain = false
         purse.unsecured = 0
         purse.free = 0
         purse.lowest = 0
@@ -410,6 +418,9 @@ export function createPurses(options: PursesOptions): Purses {
       purse.spendable = answer.spendable
       purse.limited = answer.limited
       purse.leased = true
+    } catch (error) {
+      noteUncertain(purse, error)
+      throw error
     } finally {
       purse.leasing = false
       if (purse.waiting.length > 0) void lease(purse)
@@ -438,6 +449,7 @@ export function createPurses(options: PursesOptions): Purses {
     } catch (error) {
       log.warn('credit could not be given back', { error: String(error) })
       // It may be back already, for others to lease. Where it is not, it is found when all of the purse is given back.
+      for (const { purseId } of slices) noteUncertain(purses.get(purseId), error)
       if (error instanceof StorageUnavailable && error.mayHaveRun) return
       // While the books are away, what this pod has is all that its callers can use.
       for (const { purseId, amount } of slices) {
@@ -445,6 +457,10 @@ export function createPurses(options: PursesOptions): Purses {
         if (purse && amount !== 'all') purse.free += amount
       }
     }
+  }
+
+  function noteUncertain(purse: Purse | undefined, error: unknown) {
+    if (purse && error instanceof StorageUnavailable && error.mayHaveRun) purse.uncertain = true
   }
 
   async function renew() {
