@@ -16,6 +16,7 @@ import type { PriceAt } from './domain/price-history.ts'
 import type { KeyLimits, LimitSettings, Principal, Role, Scope } from './domain/principal.ts'
 import type { Receipt } from './domain/receipt.ts'
 import type { Endpoint, EndReason, NewRental, Rental, RentalOffer, RentalSpec, RentalState } from './domain/rental.ts'
+import type { NextHour } from './domain/rental-changes.ts'
 import type { SignInSubject } from './domain/sign-in-delay.ts'
 import type {
   Position,
@@ -776,12 +777,8 @@ export interface Rentals {
   ): Promise<Rental[]>
   /** Undefined: it is another version by now, and nothing was changed. */
   change(seen: RentalSeen, change: RentalChange): Promise<Rental | undefined>
-  /** The hour came to `settle`, and `next` is held for the following one. A refusal changes nothing. */
-  nextHour(
-    seen: RentalSeen,
-    hour: { at: Date; settle: MicroUsd; next: MicroUsd; dueAt: Date },
-    terms: HoldTerms,
-  ): Promise<Rental | HoldRefusal | undefined>
+  /** A refusal changes nothing. */
+  nextHour(seen: RentalSeen, hour: NextHour, terms: HoldTerms): Promise<Rental | HoldRefusal | undefined>
   /**
    * The last: the hour under way came to `settle`, and `refund` is given back of what the hours before came to. What the
    * account cannot pay is written off. Nothing is held for it after that.

@@ -32,8 +32,18 @@ export function begunRental(rental: NewRental, hold: MicroUsd, at: Date): Rental
     accrued: 0,
     accruedAt: undefined,
     settled: 0,
+    paid: undefined,
     replacedBy: undefined,
   }
+}
+
+/** The hour came to `settle`, and `next` is held for the following one. `paid`: see `Rental`. */
+export interface NextHour {
+  at: Date
+  settle: MicroUsd
+  next: MicroUsd
+  dueAt: Date
+  paid?: MicroUsd | undefined
 }
 
 /**
@@ -49,7 +59,7 @@ export function changedRental(rental: Rental, change: { [K in keyof Rental]?: Re
   return { ...rental, ...set, version: rental.version + 1 }
 }
 
-export function nextHourOf(rental: Rental, hour: { at: Date; settle: MicroUsd; next: MicroUsd; dueAt: Date }): Rental {
+export function nextHourOf(rental: Rental, hour: NextHour): Rental {
   return {
     ...rental,
     version: rental.version + 1,
@@ -58,6 +68,7 @@ export function nextHourOf(rental: Rental, hour: { at: Date; settle: MicroUsd; n
     accrued: 0,
     accruedAt: hour.at,
     settled: rental.settled + hour.settle,
+    paid: hour.paid === undefined ? undefined : { hour: rental.hour + 1, amount: hour.paid },
     dueAt: hour.dueAt,
   }
 }

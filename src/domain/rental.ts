@@ -199,6 +199,8 @@ export interface Rental extends NewRental {
   accruedAt: Date | undefined
   /** What all hours before it came to. */
   settled: MicroUsd
+  /** What the market had been paid in all, by its own word, when this hour was held: of markets whose hours are bought ahead. */
+  paid: { hour: number; amount: MicroUsd } | undefined
   /** That has taken its place. */
   replacedBy: string | undefined
 }

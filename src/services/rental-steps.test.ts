@@ -365,6 +365,19 @@ describe('hours ahead', () => {
     expect(rows()).toMatchObject([{ state: 'failed', reason: 'max_price', settled: 580_000 }])
   })
 
+  it.each([1.01, 0.98])('buys each hour once, for days, of what costs %f times what was agreed', async (factor) => {
+    const { rent, live, rows, controls, market } = rentalWorld('ionet', [ionetOffer])
+    controls.lie({ kind: 'costs_more', id: ionetOffer.id.slice(6), factor })
+    await rent()
+    for (let hour = 0; hour < 60; hour++) {
+      // Every third answer is lost.
+      if (hour % 3 === 2) market.setFaults([{ kind: 'swallow_reply', match: { path: '/extend' }, times: 1 }])
+      await live(hourMs, 30_000)
+    }
+    expect(rows()).toMatchObject([{ state: 'starting', hour: 60, settled: 60 * 580_000, accrued: 580_000 }])
+    expect(controls.bill()[0]!.microUsd / (factor * 580_000)).toBeCloseTo(61, 3)
+  })
+
   it('settles the hour that was being bought when its owner ended it', async () => {
     const { rent, live, rows, desk, controls, market } = rentalWorld('ionet', [ionetOffer])
     await rent()

@@ -2,6 +2,7 @@
  * What is to be done next for a rental, by the state it is in. Any pod does it, and goes on where another has stopped:
  * each change says which version it saw, so that of two pods one comes too late.
  */
+import type { MicroUsd } from '../domain/money.ts'
 import type { MarketName } from '../domain/offer.ts'
 import {
   accruedBy,
@@ -135,11 +136,14 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   async function turnHour(rental: Rental, control: MarketControl) {
     const { accrued } = accruedBy(rental, now(), control.billing)
     const isAhead = control.billing === 'hours_ahead'
-    if (isAhead && (await costsMore(rental, control))) return toEnd(rental, control, 'max_price')
+    const paid = isAhead ? await control.bill(rental.marketId!, rental.createdAt, stopping.signal) : undefined
+    // Than was agreed: no list tells what an hour that is bought ahead costs.
+    if (paid !== undefined && paid > (rental.settled + accrued) * priceTolerance)
+      return toEnd(rental, control, 'max_price')
     const next = rental.offer.pricePerHour
     // Nobody else comes to it while this pod buys the hour: two would buy two.
     const dueAt = isAhead ? inMs(leaseMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
-    const hour = { at: now(), settle: accrued, next, dueAt }
+    const hour = { at: now(), settle: accrued, next, dueAt, ...(isAhead && { paid: paidByNow(rental, paid) }) }
     const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
     if (!turned) return undefined
     if (isRefusal(turned)) return toEnd(rental, control, reasonOf(turned))
@@ -157,18 +161,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     return outcome === 'refused' ? toEnd(rental, control, 'market_ended') : later(rental, restMs)
   }
 
-  /** Than was agreed: no list tells what an hour that is bought ahead costs. */
-  async function costsMore(
-    { marketId, createdAt, settled, accrued }: Rental,
-    control: MarketControl,
-  ): Promise<boolean> {
+  async function isBought(rental: Rental, control: MarketControl): Promise<boolean> {
+    const { marketId, createdAt, offer } = rental
     const paid = await control.bill(marketId!, createdAt, stopping.signal)
-    return paid !== undefined && paid > (settled + accrued) * priceTolerance
-  }
-
-  async function isBought({ marketId, createdAt, offer, settled }: Rental, control: MarketControl): Promise<boolean> {
-    const paid = await control.bill(marketId!, createdAt, stopping.signal)
-    return paid !== undefined && paid > settled + offer.pricePerHour / 2
+    return paid !== undefined && paid > paidBefore(rental) + offer.pricePerHour / 2
   }
 
   const toEnd = (rental: Rental, { billing }: MarketControl, reason: EndReason) =>
@@ -324,4 +320,16 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       stopping.abort()
     },
   }
+}
+
+/**
+ * For the hours before the one under way, by the market's own word: what it takes may differ from what was agreed by a
+ * little in each hour, which after fifty of them is as much as an hour costs.
+ */
+const paidBefore = ({ paid, hour, settled }: Rental): MicroUsd => (paid?.hour === hour ? paid.amount : settled)
+
+/** For the hour under way as well. A list that does not know of it yet is late. */
+function paidByNow(rental: Rental, told: MicroUsd | undefined): MicroUsd {
+  const before = paidBefore(rental)
+  return told !== undefined && told > before + rental.accrued / 2 ? told : before + rental.accrued
 }

@@ -145,6 +145,17 @@ export function rentalsContract(name: string, create: () => Promise<RentalWorld>
       expect(rentalsIn(await rentals.begin([{ rental: order({ purseId: keyId }), hold: 60 }], own))).toHaveLength(1)
     })
 
+    it('keeps with an hour what the market had been paid when it was held', async () => {
+      const rental = await begun()
+      const first = await rentals.nextHour(rental, { ...hour(0, 100), paid: 77 }, terms)
+      const [found] = await rentals.byIds([rental.id])
+      expect([first, found]).toMatchObject(Array(2).fill({ hour: 1, paid: { hour: 1, amount: 77 } }))
+      expect((await rentals.nextHour(found!, hour(0, 100), terms)) as Rental).toMatchObject({
+        hour: 2,
+        paid: undefined,
+      })
+    })
+
     it('changes the version that was seen, and no other', async () => {
       const rental = await begun()
       const changes = [1, 2, 3].map((n) => rentals.change(rental, { state: 'creating', failures: n, endpoints: [] }))

@@ -67,6 +67,6 @@ function running(endpoints: readonly Endpoint[]): Rental {
     ...newRental({ accountId: testAccountId, keyId: testKeyId, id: newId() }),
     ...{ state: 'running' satisfies RentalState, version: 1, marketId: '1', reason: undefined, endpoints, tried: [] },
     ...{ createdAt: at, createSentAt: at, startedAt: at, heardAt: at, endedAt: undefined, dueAt: at, failures: 0 },
-    ...{ hour: 0, held: 0, accrued: 0, accruedAt: at, settled: 0, replacedBy: undefined },
+    ...{ hour: 0, held: 0, accrued: 0, accruedAt: at, settled: 0, paid: undefined, replacedBy: undefined },
   }
 }

@@ -18,6 +18,7 @@ import { priceHours } from './migrations/0011-price-hours.ts'
 import { bidsAndPreferences } from './migrations/0013-bids-and-preferences.ts'
 import { usageSums } from './migrations/0014-usage-sums.ts'
 import { sandbox } from './migrations/0015-sandbox.ts'
+import { paidBefore } from './migrations/0016-paid-before.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -41,6 +42,7 @@ export const all: readonly Migration[] = [
   bidsAndPreferences,
   usageSums,
   sandbox,
+  paidBefore,
 ]
 
 /** Any number, the same in every version of the gateway. */

@@ -34,6 +34,7 @@ interface RentalRow {
   accrued: string
   accrued_at: Date | null
   settled: string
+  paid: Rental['paid'] | null
 }
 
 export const toRental = (row: RentalRow): Rental => ({
@@ -66,12 +67,13 @@ export const toRental = (row: RentalRow): Rental => ({
   accrued: Number(row.accrued),
   accruedAt: row.accrued_at ?? undefined,
   settled: Number(row.settled),
+  paid: row.paid ?? undefined,
 })
 
 const columns = (sql: Sql) => sql`
   account_id, rental_id, key_id, purse_id, reservation_id, deployment_id, replaces, replaced_by, market_id, offer, spec,
   search, tried, endpoints, state, version, reason, created_at, create_sent_at, started_at, heard_at, ended_at, due_at,
-  failures, hour, held, accrued, accrued_at, settled`
+  failures, hour, held, accrued, accrued_at, settled, paid`
 
 export const insertRental = (sql: Sql, rental: Rental, changeId: string) => sql`
   insert into rentals (account_id, rental_id, key_id, purse_id, reservation_id, deployment_id, replaces, market, offer,
@@ -92,7 +94,8 @@ export const updateRental = (sql: Sql, rental: Rental, changeId: string) => sql`
     create_sent_at = ${rental.createSentAt ?? null}, started_at = ${rental.startedAt ?? null},
     heard_at = ${rental.heardAt ?? null}, ended_at = ${rental.endedAt ?? null}, due_at = ${rental.dueAt},
     failures = ${rental.failures}, hour = ${rental.hour}, held = ${rental.held}, accrued = ${rental.accrued},
-    accrued_at = ${rental.accruedAt ?? null}, settled = ${rental.settled}
+    accrued_at = ${rental.accruedAt ?? null}, settled = ${rental.settled},
+    paid = ${rental.paid ? JSON.stringify(rental.paid) : null}::text::jsonb
   where account_id = ${rental.accountId} and rental_id = ${rental.id}`
 
 /** A rental that has failed may still be dismissed; one that is gone changes no more. */
