@@ -220,11 +220,16 @@ type OwnFacts = Omit<RequestFacts, 'tries' | 'totalMs' | 'providerMs' | 'limits'
 
 const factsOf = (request: MeteredRequest, own: OwnFacts): RequestFacts => ({
   ...own,
-  tries: request.trace.tries ?? [],
+  tries: (request.trace.tries ?? []).map(storableTry),
   totalMs: rounded(request.elapsedMs()),
   providerMs: rounded(request.trace.waitedMs),
   limits: limitsOf(request.headers),
 })
+
+function storableTry(each: RequestFacts['tries'][number]) {
+  const model = storable(each.model)
+  return model === each.model ? each : { ...each, model }
+}
 
 /** What else the headers say of requests says the same. */
 const told = ['ratelimit-policy', 'ratelimit', 'x-ratelimit-limit-tokens', 'x-ratelimit-remaining-tokens'] as const

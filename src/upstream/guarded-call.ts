@@ -6,7 +6,6 @@
  * evidence against the upstream, uses up no try, and is not asked of the same target again.
  */
 
-import { storable } from '../domain/storable.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Metrics } from '../ports.ts'
 import type { Backoff } from '../resilience/backoff.ts'
@@ -494,13 +493,7 @@ function noteTry(trace: CallTrace, target: Target<unknown>, outcome: string, rea
   trace.tries ??= []
   if (trace.tries.length >= maxTries) return
   const rounded = Math.round(ms * 10) / 10
-  trace.tries.push({
-    provider: target.upstream.name,
-    model: storable(target.model ?? ''),
-    outcome,
-    reason,
-    ms: rounded,
-  })
+  trace.tries.push({ provider: target.upstream.name, model: target.model ?? '', outcome, reason, ms: rounded })
 }
 
 const takesCalls = ({ breaker }: Circuit) => breaker.refusesForMs() === 0

@@ -137,6 +137,13 @@ const table: BadRequest[] = [
     code: 'method_not_allowed',
     says: /takes POST/,
   },
+  ...[129, '129'].map((n) => ({
+    what: `more choices than credit is held for (${JSON.stringify(n)})`,
+    body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hi' }], n }),
+    status: 400,
+    code: 'invalid_body',
+    says: /128/,
+  })),
   ...[{ prompt: { id: 'pmpt_1' } }, { conversation: 'conv_1' }].map((state) => ({
     what: `state in place of an input: ${Object.keys(state)}`,
     path: '/v1/responses',

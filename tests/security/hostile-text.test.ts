@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { routes } from '../../src/reference/routes.ts'
+import { eventually } from '../support/gateway.ts'
 import { databaseEnv, startTestPostgres, type TestPostgres } from '../support/postgres.ts'
 import { type GatewayProcess, isAlive, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
 import { exchange } from '../support/raw-http.ts'
@@ -80,6 +81,8 @@ async function send(method: string, path: string, body?: unknown, headers: Recor
   return { status: response.status, text }
 }
 
+const metrics = async () => (await fetch(`${gateway.url}/metrics`)).text()
+
 test('no answer is a 5xx, and the tables are as they were', async () => {
   const before = await sql`select table_name from information_schema.tables where table_schema = 'public' order by 1`
   const seen = new Set<string>()
@@ -112,6 +115,10 @@ test('no answer is a 5xx, and the tables are as they were', async () => {
   expect([...seen].filter((query) => query.includes(canary))).toEqual([])
   // Not nothing was looked at.
   expect([...seen].filter((query) => query.includes('$1')).length).toBeGreaterThan(3)
+  // Nor kept such a name the bill of its request, or of others, from being written.
+  const told = await eventually(metrics, (text) => /^ledger_pending_events 0$/m.test(text))
+  expect(told).toMatch(/^ledger_lost_events_total(\{[^}]*\})? 0$/m)
+  expect(told).not.toMatch(/^ledger_lost_events_total(\{[^}]*\})? [1-9]/m)
 }, 300_000)
 
 test('what is kept of such a text is the text itself', async () => {
