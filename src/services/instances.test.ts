@@ -1,5 +1,5 @@
 import { beforeAll, expect, it } from 'vitest'
-import { rentalWorld, vastOffers } from '../../tests/support/rental-world.ts'
+import { payer, rentalWorld, spec, vastOffers } from '../../tests/support/rental-world.ts'
 import type { RentalOffer } from '../domain/rental.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 
@@ -55,6 +55,14 @@ it.each<[string, () => Promise<undefined>]>([
     expect(rows()).toMatchObject([{ state: 'gone', held: 0 }])
   },
 )
+
+it('that nothing was sent for is shown once more as it was when its owner ends it', async () => {
+  const { desk, pass, instances, rows } = world()
+  const search = { filter: {}, spread: false }
+  const [begun] = await pass(desk.begin(payer, { spec, search, reservationId: 'r' }, 1))
+  expect(await instances.end('account', begun!.id)).toMatchObject({ state: 'intended' })
+  expect(rows()).toMatchObject([{ state: 'gone' }])
+})
 
 it('is ended once, and is there no more when the market says so', async () => {
   const { rent, watched, instances, controls } = world()

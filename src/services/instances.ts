@@ -81,7 +81,9 @@ export function createInstances({ clock, rentals, desk, controls }: InstancesOpt
       const rental = await find(accountId, id)
       // Nothing of it is left: it is shown no more.
       if (rental.state === 'failed') await rentals.change(rental, { state: 'gone' })
-      return (await desk.end(rental, 'owner')) ?? rental
+      const ended = await desk.end(rental, 'owner')
+      // One that nothing was sent for is gone at once: it is shown as it was.
+      return ended && ended.state !== 'gone' ? ended : rental
     },
   }
 }

@@ -61,6 +61,20 @@ describe('what a list tells', () => {
     expect(controls.machines()).toEqual([])
   })
 
+  it('one that is started again may be shown as it was for two minutes, and no longer', async () => {
+    const { rent, watched, rows, controls, pass, instances } = rentalWorld('vastai', offers)
+    const { id, marketId } = await rent()
+    await watched(10_000)
+    await pass(instances.setRunning('account', id, false, new AbortController().signal))
+    await watched(minuteMs)
+    await pass(instances.setRunning('account', id, true, new AbortController().signal))
+    controls.loseHost(marketId!)
+    await watched(minuteMs)
+    expect(rows()).toMatchObject([{ state: 'starting' }])
+    await watched(2 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'host_lost' }])
+  })
+
   it('a machine that lists lack for a minute is ended; one list alone says nothing', async () => {
     const { rent, watched, rows, controls } = rentalWorld('vastai', offers)
     const { marketId } = await rent()

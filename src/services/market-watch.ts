@@ -88,7 +88,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const { state, offer } = rental
     const lives = state === 'starting' || state === 'running' || state === 'stopping' || state === 'stopped'
     if (!lives) return undefined
-    if (machine.status === 'lost') return ending(rental, 'host_lost', at)
+    if (machine.status === 'lost') return isBeingRestarted(rental, at) ? undefined : ending(rental, 'host_lost', at)
     const costs = machine.pricePerHour ?? 0
     const isDearer = machine.status !== 'stopped' && state !== 'stopped' && costs > offer.pricePerHour * priceTolerance
     if (isDearer) return ending(rental, 'max_price', at)
@@ -99,6 +99,12 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     if (!isNew && !isOld) return undefined
     const accrual = to === state ? undefined : accruedBy(rental, at, control.billing)
     return { state: to, endpoints, heardAt: at, ...accrual }
+  }
+
+  /** A list may show a while longer how it was: stopped, though it is to run, which looks like a host that is lost. */
+  function isBeingRestarted({ state, startedAt, accruedAt }: Rental, at: Date): boolean {
+    if (state !== 'starting' || !startedAt || !accruedAt || accruedAt <= startedAt) return false
+    return at.getTime() - accruedAt.getTime() < settledMs
   }
 
   async function observe(rental: Rental, machine: Machine, at: Date) {
