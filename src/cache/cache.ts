@@ -101,6 +101,8 @@ interface Flight<T> {
   answer: Promise<Found<T>>
   /** Its end: a stale answer may come long before. */
   done: Promise<void>
+  /** As when it began: after a gap an invalidation may have been missed, and nobody joins it who comes then. */
+  epoch: number
   /** The key was invalidated meanwhile: what it brings is for those who wait, and not to be kept. */
   outdated: boolean
 }
@@ -134,12 +136,15 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
   /** What the memory holds of a key. */
   type Held = Stored<T> | Failed | undefined
 
-  const forget = (rawKey: string) => {
-    const key = `${name}:${rawKey}`
-    memory.delete(key)
+  const ground = (key: string) => {
     const flight = flights.get(key)
     if (flight) flight.outdated = true
     flights.delete(key)
+  }
+  const forget = (rawKey: string) => {
+    const key = `${name}:${rawKey}`
+    memory.delete(key)
+    ground(key)
   }
   tier?.onInvalidated(sharedPrefix, forget)
 
@@ -162,6 +167,11 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
     }
   }
 
+  const flightOf = (key: string) => {
+    const flight = flights.get(key)
+    return flight?.epoch === (tier?.epoch ?? 0) ? flight : undefined
+  }
+
   /** The one load of a key in this pod. `known` may cover for its failure. */
   function fly(
     rawKey: string,
@@ -170,12 +180,13 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
     load: () => Promise<T>,
     youngerThanMs: number,
   ) {
-    const flying = flights.get(key)
+    const flying = flightOf(key)
     if (flying) return flying
+    ground(key)
     const { promise, resolve, reject } = Promise.withResolvers<Found<T>>()
     promise.catch(() => {}) // Nobody may be waiting.
     const end = Promise.withResolvers<void>()
-    const flight: Flight<T> = { answer: promise, done: end.promise, outdated: false }
+    const flight: Flight<T> = { answer: promise, done: end.promise, epoch: tier?.epoch ?? 0, outdated: false }
     flights.set(key, flight)
     let cover = known
 
@@ -304,12 +315,12 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
     const cover = stored && now < stored.coverUntil ? stored : undefined
     const youngerThanMs = Math.min(maxAgeMs ?? freshMs, freshMs)
     if (stored && isSure && now < stored.freshUntil && now - stored.loadedAt < (maxAgeMs ?? Infinity)) {
-      const isEarly = now >= stored.notBefore && !flights.has(key) && freshness.isEarly(stored, now)
+      const isEarly = now >= stored.notBefore && !flightOf(key) && freshness.isEarly(stored, now)
       if (isEarly) fly(rawKey, key, cover, load, youngerThanMs)
       return answer(stored, 'memory', now)
     }
     if (cover && now < cover.notBefore) return answer(cover, 'stale', now)
-    const isJoined = flights.has(key)
+    const isJoined = flightOf(key) !== undefined
     const flight = fly(rawKey, key, cover, load, youngerThanMs)
     if (stored && isSure && maxAgeMs === undefined && now < stored.staleUntil) return answer(stored, 'stale', now)
 

@@ -164,7 +164,7 @@ function world(seed: number) {
         // One who has lost Redis hears of nothing; after that what it held may still cover for a load that fails.
         const mayNotKnow = self.withoutRedis || (self.missedSome && result === 'stale')
         const gone = invalidatedAt.get(of) ?? -Infinity
-        if (!mayNotKnow && result !== 'miss' && value.begunAt < gone && askedAt > gone) {
+        if (!mayNotKnow && value.begunAt < gone && askedAt > gone) {
           broken.push(`a value of ${of} from before its invalidation was answered`)
         }
       },

@@ -201,6 +201,21 @@ describe('a cache of two tiers', () => {
     expect(await a.get()).toMatchObject({ value: 'value 3', result: 'redis' })
   })
 
+  it('after a gap nobody joins a load that began before it, which may be of before an invalidation', async () => {
+    const { clock, a, source, listeners, state } = fleet()
+    source.takesMs = 100
+    state.redisDown = true
+    const before = a.get()
+    await clock.advance(1)
+    state.redisDown = false
+    for (const { onGap } of listeners) onGap()
+    const after = [a.get(), a.get(1_000)]
+    await clock.advance(200)
+    expect(await before).toMatchObject({ value: 'value 1' })
+    expect(await Promise.all(after)).toMatchObject([{ value: 'value 2' }, { value: 'value 2' }])
+    expect(await a.get()).toMatchObject({ value: 'value 2', result: 'memory' })
+  })
+
   it('after a gap sees again whether a value still stands, and loads nothing where it does', async () => {
     const { clock, a, b, source, listeners, port } = fleet()
     await a.get()
