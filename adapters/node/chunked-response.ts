@@ -4,8 +4,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 export class ChunkedResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
   private begun = false
 
-  // biome-ignore lint/suspicious/noExplicitAny: as Node's own overloads have it
-  override write(piece: any, ...more: any[]): boolean {
+  override write(piece: unknown, ...more: unknown[]): boolean {
     const isPlain = typeof piece === 'string' && piece !== '' && more.length === 0
     // The first leaves together with the headers, which are written in Latin-1.
     if (!this.begun || !isPlain || !this.chunkedEncoding || this.writableCorked > 0) {

@@ -1,6 +1,7 @@
 /** What the gateway itself needs of the bodies of OpenAI's endpoints; everything else is the provider's to judge. */
 import * as z from 'zod'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
+import { maxAnswers } from '../services/cost.ts'
 
 /** What a request asks for, in whatever words its endpoint has for it. */
 export interface Asked {
@@ -21,7 +22,7 @@ const asked = ({ stream = false, usage = false, answers = 1 }: Partial<Asked>): 
 /** Credit is held for as many. A text is read as a number, as some servers do; else it is the provider's to judge. */
 const choices = z
   .unknown()
-  .refine((value) => !(Number(value) > 128), 'Must be at most 128')
+  .refine((value) => !(Number(value) > maxAnswers), `Must be at most ${maxAnswers}`)
   .optional()
 const completion = {
   model,
@@ -48,7 +49,7 @@ export const jsonBodies = {
     .transform(({ stream }) => asked({ stream: stream === true })),
   moderations: z.looseObject({ model, ...notStreamed, input: z.union([z.string(), list]) }).transform(() => asked({})),
   'images/generations': z
-    .looseObject({ model, stream, prompt: text, n: z.int().min(1).max(128).nullish() })
+    .looseObject({ model, stream, prompt: text, n: z.int().min(1).max(maxAnswers).nullish() })
     .transform(({ stream, n }) => asked({ stream: stream === true, answers: n ?? 1 })),
   'audio/speech': z
     .looseObject({

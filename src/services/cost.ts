@@ -17,6 +17,8 @@ export interface Job {
 
 /** Of a prompt in JSON, roughly. */
 const bytesPerToken = 4
+/** Choices or pictures of one request; credit is held for as many at most, and more are refused. */
+export const maxAnswers = 128
 /** Where the caller sets no bound. */
 const usualMaxOutput = 16_384
 /** More than any model gives. */
@@ -48,7 +50,7 @@ export function mostItCosts(job: Job, price: Price, contextWindow: number | unde
   const window = contextWindow ?? maxTokens
   switch (unitOf(job.endpoint)) {
     case 'images':
-      return countOf(job.body.n, 1, 128) * (price.perImage ?? 0)
+      return countOf(job.body.n, 1, maxAnswers) * (price.perImage ?? 0)
     case 'characters':
       return Math.ceil(characters(job, price))
     case 'minutes':
@@ -114,7 +116,9 @@ function mostOutput({ endpoint, body }: Job, window: number): number {
   const usual = Math.min(usualMaxOutput, window)
   // Of two, servers do not agree on which counts.
   const each = asked.length > 0 ? Math.max(...asked.map((name) => countOf(body[name], usual, most))) : usual
-  return each * Math.max(countOf(body.n, 1, 128), countOf(body.best_of, 1, 128)) * textsIn({ endpoint, body })
+  return (
+    each * Math.max(countOf(body.n, 1, maxAnswers), countOf(body.best_of, 1, maxAnswers)) * textsIn({ endpoint, body })
+  )
 }
 
 /** Where one request may ask about several texts, each of which may fill the window. */

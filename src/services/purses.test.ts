@@ -800,6 +800,18 @@ describe('budgets and guard rails', () => {
     expect(await tried(purses, 60, purses.of(principal(50)))).toBe('budget_exceeded')
   })
 
+  test('a guard rail that refuses does not count what the purse has as spent', async () => {
+    useStore(createMemoryBooks({ clock, windowLimits: { '60min': 100 } as never }))
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 60)
+    purses.spend(purse, 60, 0)
+    const error = (await take(purses, 101).catch((reason) => reason)) as ApiError
+    expect(error).toMatchObject({ code: 'guardrail_exceeded' })
+    expect([purse.refused?.answer.blocked?.spent, purse.free]).toEqual([0, 60])
+  })
+
   test('a guard rail refuses, and in shadow mode only says so', async () => {
     useStore(createMemoryBooks({ clock, windowLimits: { '60min': 100 } as never }))
     await grant(1_000)

@@ -254,10 +254,12 @@ export function createPurses(options: PursesOptions): Purses {
         else purse.leased = true
         if (answer.shadowed?.by === 'window') tellBlocked(purse, answer.shadowed.window, 'shadow')
         if (answer.granted > 0) continue
-        if (secured) await giveBackTooLittle(purse)
-        if (!answer.blocked && answer.elsewhere > 0 && tries-- > 0) {
-          await sleep(clock, patience.ms, stopping.signal)
-          continue
+        if (!answer.blocked && answer.elsewhere > 0) {
+          if (secured) await giveBackTooLittle(purse)
+          if (tries-- > 0) {
+            await sleep(clock, patience.ms, stopping.signal)
+            continue
+          }
         }
         refuse(purse, first.amount, inWhole(answer, purse.free))
       }

@@ -138,8 +138,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const isAhead = control.billing === 'hours_ahead'
     const paid = isAhead ? await control.bill(rental.marketId!, rental.createdAt, stopping.signal) : undefined
     // Than was agreed: no list tells what an hour that is bought ahead costs.
-    if (paid !== undefined && paid > (rental.settled + accrued) * priceTolerance)
-      return toEnd(rental, control, 'max_price')
+    const costsMore = paid !== undefined && paid > (rental.settled + accrued) * priceTolerance
+    if (costsMore) return toEnd(rental, control, 'max_price')
     const next = rental.offer.pricePerHour
     // Nobody else comes to it while this pod buys the hour: two would buy two.
     const dueAt = isAhead ? inMs(leaseMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
