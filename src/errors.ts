@@ -189,7 +189,7 @@ export const errorTable = {
     message: 'The instance is not running, or does not say yet where it is reached. Look at its status.',
   },
   instance_state: { status: 409, type: bad, message: 'The instance is not in a state in which that can be done.' },
-  unsupported_by_market: { status: 409, type: bad, message: 'The market of this instance cannot do that.' },
+  unsupported_by_market: { status: 409, type: bad, message: 'The market cannot do that.' },
   deployment_name_taken: {
     status: 409,
     type: bad,

@@ -1,7 +1,7 @@
 /** The store of a fleet's limits within one process: for simulations of several pods. */
 import type { Clock, LimitStore } from '../../src/ports.ts'
 import { placeLeaseMs } from '../../src/resilience/leased-limits.ts'
-import { minuteMs } from '../../src/resilience/limits.ts'
+import { maxOwedMs, minuteMs } from '../../src/resilience/limits.ts'
 
 const roundingMs = 1e-3
 
@@ -48,7 +48,10 @@ export function createMemoryLimitStore({ clock }: { clock: Clock }): MemoryLimit
       if (!store.available) throw new Error('the store is gone')
       for (const { claim, amount, ids } of returned) {
         if (claim.unit === 'places') for (const name of ids) takenOf(claim.key).delete(name)
-        else wholeAt.set(claim.key, clock.now() + usedMs(claim.key) - (amount * minuteMs) / claim.limit)
+        else {
+          const used = usedMs(claim.key) - (amount * minuteMs) / claim.limit
+          wholeAt.set(claim.key, clock.now() + Math.min(used, minuteMs + maxOwedMs))
+        }
       }
     },
     async renew(_group, held) {

@@ -45,7 +45,7 @@ export interface Offer {
   gpuFraction?: number | undefined
 }
 
-/** What a price depends on, beside the offer. */
+/** What a price, and whether it is to be had at all, depends on beside the offer. */
 export interface OfferTerms {
   /** @default 10 */
   diskGb?: number | undefined
@@ -55,6 +55,10 @@ export interface OfferTerms {
   interruptible?: boolean | undefined
   /** Micro-dollars an hour without disk. */
   bid?: MicroUsd | undefined
+  /** TCP ports to publish. @default 0 */
+  ports?: number | undefined
+  /** It runs a script when it starts. @default false */
+  onstart?: boolean | undefined
 }
 
 /** What a market does not tell of an offer does not pass where it is asked for. */
@@ -137,6 +141,7 @@ export function matches(offer: Offer, filter: OfferFilter): boolean {
   if (filter.location && !isIn(offer.location ?? '', filter.location)) return false
   if (offer.verified === false && filter.verified !== false) return false
   return (
+    inability(offer, filter) === undefined &&
     hasRoom(offer, filter) &&
     takesBid(offer, filter) &&
     isAtLeast(offer.reliability, filter.minReliability) &&
@@ -149,6 +154,13 @@ export function matches(offer: Offer, filter: OfferFilter): boolean {
 
 const isAtLeast = (value: number | null | undefined, least: number | undefined) =>
   least === undefined || (value != null && value >= least)
+
+/** What no machine of its market does, in words. */
+export function inability({ market }: Pick<Offer, 'market'>, { ports = 0, onstart = false }: OfferTerms) {
+  if (market !== 'ionet') return undefined
+  if (onstart) return 'io.net runs no onstart script.'
+  return ports > 1 ? 'io.net publishes one port.' : undefined
+}
 
 export const hasRoom = ({ diskSpaceGb }: Offer, { diskGb = defaultDiskGb }: OfferTerms): boolean =>
   diskSpaceGb === undefined || diskGb <= diskSpaceGb

@@ -3,7 +3,7 @@
  * market's label carries the rental's id, so that a machine can be found again when the answer that told of it was lost.
  */
 import type { MicroUsd } from './money.ts'
-import type { MarketName, OfferFilter } from './offer.ts'
+import type { MarketName, OfferFilter, OfferTerms } from './offer.ts'
 
 export const rentalStates = [
   /** Written down and its credit held; nothing was sent to a market. */
@@ -109,6 +109,10 @@ export interface RentalSpec {
   /** A machine whose host is lost is replaced. */
   replace: boolean
 }
+
+/** What an offer must do for it. */
+export const needsOf = ({ diskGb, bid, ports, onstart }: RentalSpec) =>
+  ({ diskGb, bid, ports: ports.length, onstart: onstart !== undefined }) satisfies OfferTerms
 
 /** What a machine is looked for by, where the offer that was asked for has gone, or none was named. */
 export interface RentalSearch {

@@ -23,8 +23,9 @@ const bytesPerToken = 4
 /** For bodies of unknown length. */
 const usualTokens = 1_000
 
-/** Before the body is read, by its length alone. */
+/** Before the body is read, by its length alone; a file says nothing about its tokens. */
 export function expectedTokens(c: AppContext): number {
+  if (header(c, 'content-type')?.startsWith('multipart/')) return 1
   const length = header(c, 'content-length')
   return length === undefined ? usualTokens : Math.ceil(Number(length) / bytesPerToken) || 1
 }
@@ -44,19 +45,22 @@ const advice = 'Slow down, or ask for a higher limit.'
 
 export const rateLimit = ({ limits, perMinute, metrics }: RateLimitOptions): Check => {
   // Principals are remembered for seconds, and their claims with them.
-  const sets = new WeakMap<Principal, PrincipalClaims>()
-  const setOf = (principal: Principal) => {
-    let set = sets.get(principal)
-    if (!set) {
-      set = claimsOf(principal, perMinute)
-      sets.set(principal, set)
+  const sets = new WeakMap<Principal, { model: PrincipalClaims; other: PrincipalClaims }>()
+  const setsOf = (principal: Principal) => {
+    let found = sets.get(principal)
+    if (!found) {
+      const claims = claimsOf(principal, perMinute)
+      const other = claims.filter(({ unit }) => unit !== 'tokens')
+      found = { model: setOf(principal, claims), other: setOf(principal, other) }
+      sets.set(principal, found)
     }
-    return set
+    return found
   }
 
   return function rateLimit(c) {
     const request = c.get('request')
-    const set = setOf(principalOf(c))
+    const { model, other } = setsOf(principalOf(c))
+    const set = asksModel(c) ? model : other
     const expected = set.countsTokens ? expectedTokens(c) : 0
     const decide = (decision: Decision): undefined => {
       tell(request.headers, set, decision)
@@ -81,28 +85,35 @@ export const rateLimit = ({ limits, perMinute, metrics }: RateLimitOptions): Che
   }
 }
 
+/** What may use tokens; lists, deletions and the rest of the API do not. */
+const asksModel = ({ req }: AppContext) => req.method === 'POST' && req.path.startsWith('/v1/')
+
 interface PrincipalClaims extends ClaimSet {
   countsTokens: boolean
   /** Whether the end of a request changes anything. */
   ends: boolean
 }
 
-function claimsOf(principal: Principal, perMinute: number): PrincipalClaims {
+function claimsOf(principal: Principal, perMinute: number): Claim[] {
   const { accountId, keyId, limits } = principal
   const of = (scope: Claim['scope'], owner: string, settings: LimitSettings): Claim[] => {
     const { requestsPerMinute, tokensPerMinute, maxConcurrent } = settings
-    const claim = (unit: Claim['unit'], limit: number | undefined): Claim[] =>
-      limit === undefined ? [] : [{ scope, unit, limit, key: `${unit}:${owner}` }]
+    const claim = (unit: Claim['unit'], limit: number | undefined, of: string): Claim[] =>
+      limit === undefined ? [] : [{ scope, unit, limit, key: `${unit}:${of}` }]
     return [
-      ...claim('requests', requestsPerMinute),
-      ...claim('tokens', tokensPerMinute),
-      ...claim('places', maxConcurrent),
+      ...claim('requests', requestsPerMinute, owner),
+      // What is owed was reckoned by the limit that it exceeded, and is not owed under another.
+      ...claim('tokens', tokensPerMinute, `${owner}:${tokensPerMinute}`),
+      ...claim('places', maxConcurrent, owner),
     ]
   }
-  const claims = [
+  return [
     ...of('key', keyId, { ...limits.key, requestsPerMinute: limits.key.requestsPerMinute ?? perMinute }),
     ...of('account', accountId, limits.account),
   ]
+}
+
+function setOf({ accountId }: Principal, claims: readonly Claim[]): PrincipalClaims {
   const countsTokens = claims.some(({ unit }) => unit === 'tokens')
   return { group: accountId, claims, countsTokens, ends: claims.some(({ unit }) => unit !== 'requests') }
 }

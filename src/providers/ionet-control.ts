@@ -4,7 +4,8 @@
  */
 import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
-import type { Endpoint } from '../domain/rental.ts'
+import { inability } from '../domain/offer.ts'
+import { type Endpoint, needsOf } from '../domain/rental.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { type ControlOptions, type ControlRequest, controlCall, createCall, outcomeOf } from './control-call.ts'
 import type { CreateOutcome, Machine, MachineOrder, MarketControl } from './market.ts'
@@ -205,12 +206,8 @@ export function createIonetControl(options: ControlOptions): MarketControl {
   }
 }
 
-function unableTo({ spec, bid }: MachineOrder): string | undefined {
-  if (spec.onstart !== undefined) return 'io.net runs no onstart script.'
-  if (bid !== undefined) return 'io.net takes no bids.'
-  if (spec.ports.length > 1) return 'io.net publishes one port.'
-  return undefined
-}
+const unableTo = ({ spec, bid }: MachineOrder): string | undefined =>
+  bid === undefined ? inability({ market: 'ionet' }, needsOf(spec)) : 'io.net takes no bids.'
 
 /** Variables may be secrets: they go where io.net does not show them again. */
 function bodyOf({ spec, label, hours, gpuCount }: MachineOrder, { hardwareId, locationId }: Place) {

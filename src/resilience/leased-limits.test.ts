@@ -78,6 +78,21 @@ describe('limits leased from a store', () => {
     expect(granted[0]!.amount).toBeGreaterThanOrEqual(49_000)
   })
 
+  it('have again soon what another pod gives back, and say until then when it is there at the latest', async () => {
+    const { clock, pods } = fleet(2)
+    const [busy, other] = [pods[0]!, pods[1]!]
+    const set = setOf(claim('tokens', 1_000))
+    await busy.take(set, 'large', 1_000)
+    expect(await other.take(set, 'early', 500)).toMatchObject({ refusedBy: set.claims[0], retryAfterMs: 30_000 })
+    busy.end(set, 'large', { expected: 1_000, used: 100 })
+    clock.tick(900)
+    await settled()
+    expect(await other.take(set, 'again', 500)).toMatchObject({ refusedBy: set.claims[0], retryAfterMs: 29_100 })
+    clock.tick(1_000)
+    await settled()
+    expect((await other.take(set, 'late', 500)).refusedBy).toBeUndefined()
+  })
+
   it('do not ask for what was refused a moment ago', async () => {
     const { calls, pods } = fleet(1)
     const set = setOf(claim('requests', 6))

@@ -61,8 +61,8 @@ const idleMs = 1_000
 const idlePlaceMs = 250
 /** A pod holds at most this share of a limit unused. */
 const maxHeldShare = 0.01
-/** A limit that refused is not asked again for a place before this: another pod may have freed one. */
-const placeRetryMs = 100
+/** What refused is not asked again before this, however long it said: another pod may give back, or free a place. */
+const askAgainMs = { requests: 1_000, tokens: 1_000, places: 100 }
 /** When to come back for one whom a crowd has left behind. */
 const crowdRetryMs = 1_000
 /** Askings of the store for one request, each answered in the time of one command. */
@@ -93,9 +93,11 @@ interface Holder {
   /** What the store had left. */
   remaining: number
   wholeAt: number
-  /** Until then the store would refuse so much, or more. */
+  /** Until then the store is not asked for so much, or more. */
   refusedUntil: number
   refusedAmount: number
+  /** When there is so much, if nothing is given back. */
+  refilledAt: number
 }
 
 export interface LeasedLimits extends Limits {
@@ -131,6 +133,7 @@ export function createLeasedLimits({ clock, store, local, pods }: LeasedLimitsOp
       wholeAt: now,
       refusedUntil: 0,
       refusedAmount: 0,
+      refilledAt: 0,
     }
     if (found) void returnAll([found])
     holders.set(claim.key, holder)
@@ -166,7 +169,7 @@ export function createLeasedLimits({ clock, store, local, pods }: LeasedLimitsOp
       const amount = amountOf(claim, tokens)
       if (heldBy(holder) >= amount) continue
       if (now < holder.refusedUntil && amount >= holder.refusedAmount) {
-        const retryAfterMs = holder.refusedUntil - now
+        const retryAfterMs = holder.refilledAt - now
         return { refusedBy: claim, retryAfterMs, allowances: allowancesOf(set, now) }
       }
       short = true
@@ -222,7 +225,9 @@ export function createLeasedLimits({ clock, store, local, pods }: LeasedLimitsOp
       holder.remaining = remaining
       holder.wholeAt = now + resetMs
       if (leased.refused === i) {
-        holder.refusedUntil = now + (claim.unit === 'places' ? placeRetryMs : leased.retryAfterMs)
+        const retryMs = claim.unit === 'places' ? askAgainMs.places : leased.retryAfterMs
+        holder.refilledAt = now + retryMs
+        holder.refusedUntil = now + Math.min(retryMs, askAgainMs[claim.unit])
         holder.refusedAmount = amountOf(claim, tokens)
       } else if (amount > 0) {
         holder.leasedAt = now

@@ -41,6 +41,11 @@ export interface Limits {
 }
 
 export const minuteMs = 60_000
+/**
+ * What a request cost beyond the whole allowance is owed, and keeps the subject out for this long at most: one answer of
+ * a million tokens under a limit of a thousand must not do so for a day.
+ */
+export const maxOwedMs = 60 * minuteMs
 
 /** How much of a claim one request takes. What is larger than the whole allowance waits for the whole. */
 export const amountOf = ({ unit, limit }: Claim, tokens: number) =>

@@ -3,7 +3,16 @@
  * (GCRA); of places, which requests are in them.
  */
 import type { Clock } from './clock.ts'
-import { type Allowance, amountOf, type Claim, type ClaimSet, type Decision, type Limits, minuteMs } from './limits.ts'
+import {
+  type Allowance,
+  amountOf,
+  type Claim,
+  type ClaimSet,
+  type Decision,
+  type Limits,
+  maxOwedMs,
+  minuteMs,
+} from './limits.ts'
 
 /** Subjects kept; the one that has been quiet longest goes, and has a whole allowance if it ever comes back. */
 const maxSubjects = 100_000
@@ -40,7 +49,7 @@ export function createLocalLimits({ clock }: { clock: Clock }): LocalLimits {
     const from = Math.max(wholeAt.get(key) ?? now, now)
     // The map's order is that of use.
     wholeAt.delete(key)
-    wholeAt.set(key, from + ms)
+    wholeAt.set(key, Math.min(from + ms, now + minuteMs + maxOwedMs))
     if (wholeAt.size > maxSubjects) wholeAt.delete(wholeAt.keys().next().value!)
   }
 

@@ -77,11 +77,12 @@ export function createAnswers({ inference, router, store }: AnswersOptions): Ans
     const chance = isSampled[endpoint]
     if (chance === undefined || body.ambiguous) return undefined
     if (chance && !wish.sampled && body.value.temperature !== 0) return undefined
-    const { stream: _, stream_options: __, ...asked } = body.value
-    const text = canonical(asked)
+    const { stream: _, stream_options: streamOptions, ...asked } = body.value
+    const options = stream && { ...(streamOptions as object | null | undefined), include_usage: wantsUsage }
+    const text = canonical({ ...asked, stream_options: options })
     const route = routeOf(router, body.value, { accountId: wish.accountId, allowedModels: request.allowedModels })
     if (text === undefined || route === undefined) return undefined
-    const digest = await sha256(JSON.stringify([wish.accountId, endpoint, route, stream, stream && wantsUsage, text]))
+    const digest = await sha256(JSON.stringify([wish.accountId, endpoint, route, stream, text]))
     return accountKey(wish, endpoint, digest)
   }
 

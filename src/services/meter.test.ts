@@ -244,6 +244,7 @@ test('an answer that was given before is noted, and costs nothing', async () => 
     ...{ event: 'settle', amount: 0, model: 'm�', inputTokens: 0, outputTokens: 0 },
     facts: { source: 'cache', cache: 'memory', held: 0 },
   })
+  expect(metered.tokensUsed).toBe(0)
 })
 
 test('who leaves before the provider says what it was has used what he was sent', async () => {

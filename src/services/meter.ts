@@ -51,6 +51,7 @@ export const createNoteKept = ({ ledger }: MeterOptions) =>
     principal: Principal,
     kept: { endpoint: InferenceEndpoint; stream: boolean; provider: string; model: string; cache?: string },
   ) {
+    request.tokensUsed = 0
     request.onEnd((status) => {
       const { endpoint, stream: streamed, provider, model, cache = 'bypass' } = kept
       const facts = factsOf(request, {

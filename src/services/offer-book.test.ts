@@ -115,3 +115,25 @@ test('a search goes by its own terms, and by those of what is to run before them
   ])
   expect(await pick({ diskGb: 10 }, { diskGb: 65 })).toEqual([['vastai:2', 400_000, undefined]])
 })
+
+test('what a market cannot do is not looked for there, and is refused before anything is held', async () => {
+  const { book } = world({ vastai: [offer('vastai:1')], ionet: [offer('ionet:1', { priceMicroUsd: 100_000 })] })
+  for (const needs of [{ onstart: true }, { ports: 2 }]) {
+    const found = await book.pick({}, { ...terms, ...needs, limit: 5, without: [] })
+    expect(found.map(({ id }) => id)).toEqual(['vastai:1'])
+    await expect(book.find('ionet:1', { ...terms, ...needs })).rejects.toMatchObject({ code: 'unsupported_by_market' })
+    expect(await book.find('vastai:1', { ...terms, ...needs })).toBeDefined()
+  }
+  expect(await book.find('ionet:1', { ...terms, ports: 1, onstart: false })).toBeDefined()
+})
+
+test('an offer of several machines is there as often as it has any left, for who wants several', async () => {
+  const ionet = [offer('ionet:1', { replicas: 3, priceMicroUsd: 100_000 })]
+  const { book } = world({ vastai: [offer('vastai:1')], ionet })
+  const found = async (limit: number) =>
+    (await book.pick({}, { ...terms, limit, without: [], machines: true })).map(({ id }) => id)
+  expect(await found(2)).toEqual(['ionet:1', 'ionet:1'])
+  expect(await found(9)).toEqual(['ionet:1', 'ionet:1', 'ionet:1', 'vastai:1'])
+  book.taken('ionet:1')
+  expect(await found(9)).toEqual(['ionet:1', 'ionet:1', 'vastai:1'])
+})

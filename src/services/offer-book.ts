@@ -3,6 +3,7 @@ import { SourceResting } from '../cache/cache.ts'
 import { usd } from '../domain/money.ts'
 import {
   hasRoom,
+  inability,
   type MarketName,
   marketNames,
   type Offer,
@@ -26,10 +27,13 @@ export interface OfferBook {
   find(offerId: string, terms: OfferTerms): Promise<RentalOffer | undefined>
   /**
    * The cheapest or preferred that fit, at most `limit`; the terms of `ask` go before the filter's. A market that is down
-   * shortens the list.
+   * shortens the list. With `machines` an offer of several is there as often as it has any left.
    * @throws ApiError where none that it may be is configured
    */
-  pick(filter: OfferFilter, ask: OfferTerms & { limit: number; without: readonly string[] }): Promise<RentalOffer[]>
+  pick(
+    filter: OfferFilter,
+    ask: OfferTerms & { limit: number; without: readonly string[]; machines?: boolean },
+  ): Promise<RentalOffer[]>
   /** A machine of it was rented, or somebody else has it: where it has no other it is not offered for a minute. */
   taken(offerId: string): void
 }
@@ -56,7 +60,7 @@ export function createOfferBook({ clock, offers, markets, sandbox = [] }: OfferB
     ...offerOf(found),
     ...(sandbox.includes(found.offer.market) && { sandbox: true }),
   })
-  const isTaken = ({ id, replicas = 1 }: Offer) => takenOf(id) >= replicas
+  const left = ({ id, replicas = 1 }: Offer) => Math.max(replicas - takenOf(id), 0)
 
   return {
     async find(offerId, terms) {
@@ -67,20 +71,24 @@ export function createOfferBook({ clock, offers, markets, sandbox = [] }: OfferB
         throw toPublic(error)
       })
       const found = snapshot.offers.find(({ id }) => id === offerId)
-      if (!found?.available || isTaken(found)) return undefined
+      if (!found?.available || left(found) === 0) return undefined
       checkTerms(found, terms)
       return rentalOffer({ offer: found, price: priceOf(found, terms) })
     },
-    async pick(filter, { limit, without, ...terms }) {
+    async pick(filter, { limit, without, machines = false, ...terms }) {
       const asked = markets.filter((name) => filter.market === undefined || filter.market === name)
       if (asked.length === 0) throw new ApiError('provider_not_configured')
       const found = await Promise.allSettled(asked.map((name) => offers.snapshot(name)))
       const listed = found
         .flatMap((each) => (each.status === 'fulfilled' ? each.value.offers : []))
-        .filter((offer) => !without.includes(offer.id) && !isTaken(offer))
+        .filter((offer) => !without.includes(offer.id) && left(offer) > 0)
       const fits = pricedOffers(listed, { ...filter, ...terms })
       const { preferred } = filter
-      return (preferred ? byPreference(fits, preferred) : fits.sort(byPrice)).slice(0, limit).map(rentalOffer)
+      const inOrder = preferred ? byPreference(fits, preferred) : fits.sort(byPrice)
+      const each = machines
+        ? inOrder.flatMap((found) => Array.from({ length: Math.min(left(found.offer), limit) }, () => found))
+        : inOrder
+      return each.slice(0, limit).map(rentalOffer)
     },
     taken(offerId) {
       const machines = takenOf(offerId) + 1
@@ -106,6 +114,8 @@ function offerOf({ offer, price }: PricedOffer): RentalOffer {
 
 /** The market would refuse it, in words of its own. */
 function checkTerms(offer: Offer, terms: OfferTerms): void {
+  const unable = inability(offer, terms)
+  if (unable) throw new ApiError('unsupported_by_market', { message: unable })
   if (!hasRoom(offer, terms)) {
     const message = `disk_gb: that machine has ${Math.floor(offer.diskSpaceGb ?? 0)} GB.`
     throw new ApiError('invalid_body', { message, param: 'disk_gb' })

@@ -3,7 +3,7 @@
  * not known to have had no effect stays `unknown`, and the market's lists tell (market-watch.ts).
  */
 import type { MarketName } from '../domain/offer.ts'
-import { labelOf, type Rental, type RentalOffer } from '../domain/rental.ts'
+import { labelOf, needsOf, type Rental, type RentalOffer } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, RentalChange, Rentals } from '../ports.ts'
 import type { CreateOutcome, MarketControl } from '../providers/market.ts'
@@ -68,8 +68,8 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
     if (tried.length >= maxOffers) return undefined
     const dearest = Math.min(held, search.filter.maxPriceMicroUsd ?? held)
     const filter = { ...search.filter, maxPriceMicroUsd: dearest }
-    const limit = search.sameModel ? Infinity : maxOffers
-    const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit, without: tried })
+    const limit = search.sameModel || notOf ? Infinity : maxOffers
+    const found = await offers.pick(filter, { ...needsOf(spec), limit, without: tried })
     const fits = ({ gpuModel }: RentalOffer) => !search.sameModel || gpuModel === offer.gpuModel
     return found.find((each) => each.market !== notOf && each.pricePerHour <= held && fits(each))
   }

@@ -5,6 +5,7 @@ import {
   endingBy,
   isFinal,
   type NewRental,
+  needsOf,
   type Rental,
   type RentalOffer,
   type RentalSearch,
@@ -74,7 +75,7 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
 
   /** The offer that was named and those that may stand in for it; or the cheapest that fit. */
   async function choose({ spec, search, offerId }: RentOrder): Promise<{ search: RentalSearch; found: RentalOffer[] }> {
-    const terms = { diskGb: spec.diskGb, bid: spec.bid, limit: maxOffers }
+    const terms = { ...needsOf(spec), limit: maxOffers }
     if (offerId === undefined) {
       const filter = { ...search.filter, maxPriceMicroUsd: lower(search.filter.maxPriceMicroUsd, spec.maxPrice) }
       const found = await offers.pick(filter, { ...terms, without: [] })
@@ -157,8 +158,8 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
       const filter = { ...asked.filter, maxPriceMicroUsd: lower(asked.filter.maxPriceMicroUsd, spec.maxPrice) }
       const search = { ...asked, filter }
       // Some may be gone by the time they are asked for; one host may have all of the cheapest.
-      const limit = asked.spread ? Infinity : count + maxOffers
-      const found = await offers.pick(filter, { diskGb: spec.diskGb, bid: spec.bid, limit, without: [] })
+      const many = asked.spread ? { limit: Infinity } : { limit: count + maxOffers, machines: true }
+      const found = await offers.pick(filter, { ...needsOf(spec), ...many, without: [] })
       const chosen = asked.spread ? oneOfEachHost(found) : found
       if (chosen.length < count) throw new ApiError('not_enough_offers')
       const most = dearest(chosen, count, search)

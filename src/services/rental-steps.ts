@@ -11,6 +11,7 @@ import {
   hourEndOf,
   lastMomentOf,
   type NewRental,
+  needsOf,
   priceOfTime,
   type Rental,
   shownStatus,
@@ -230,7 +231,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   /** What was asked for, on another host where there is one: a market may offer the one that was lost again. */
   async function otherOffer({ spec, search, offer }: Rental) {
     const limit = search.sameModel ? Infinity : 2 * maxOffers
-    const ask = { diskGb: spec.diskGb, bid: spec.bid, limit, without: [offer.id] }
+    const ask = { ...needsOf(spec), limit, without: [offer.id] }
     const all = await offers.pick(search.filter, ask)
     const found = search.sameModel ? all.filter(({ gpuModel }) => gpuModel === offer.gpuModel) : all
     return found.find(({ hostId }) => hostId === undefined || hostId !== offer.hostId) ?? found[0] ?? offer

@@ -164,6 +164,17 @@ export function limitsContract(name: string, create: () => LimitsUnderTest | Pro
       expect((await take(set, 1)).refusedBy).toBeUndefined()
     })
 
+    it('keep out for an hour at most whoever exceeded what there is', async () => {
+      const set = setOf(claim('tokens', 1_000))
+      const { id } = await take(set, 600)
+      world.limits.end(set, id, { expected: 600, used: 10_000_000 })
+      await world.settle()
+      await world.advance(55 * 60_000)
+      expect((await take(set, 1)).refusedBy?.unit).toBe('tokens')
+      await world.advance(5 * 60_000 + 1_000)
+      expect((await take(set, 1)).refusedBy).toBeUndefined()
+    })
+
     it('let what is larger than the whole allowance have the whole', async () => {
       const set = setOf(claim('tokens', 100))
       expect((await take(set, 5_000)).refusedBy).toBeUndefined()

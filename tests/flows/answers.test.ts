@@ -135,6 +135,17 @@ describe('a stream', () => {
     expect(calls()).toBe(2)
   })
 
+  test('with another option than the usage is another stream', async () => {
+    const plainly = { ...streamed, stream_options: { include_obfuscation: false } }
+    for (const body of [streamed, plainly]) {
+      const { cache, response } = await send(body)
+      expect(cache).toBe('miss')
+      await response.text()
+    }
+    expect((await send(plainly)).cache).toBe('memory')
+    expect((await send({ ...streamed, stream_options: { include_usage: false } })).cache).toBe('memory')
+  })
+
   test('that broke off, or whose caller left, is not kept', async () => {
     gateway.sandbox.openai.setFaults([{ kind: 'cut', afterTokens: 2 }])
     expect((await readSse((await send(streamed)).response)).error).toBeDefined()

@@ -108,6 +108,23 @@ describe('a key', () => {
     },
   )
 
+  test('pays no tokens for what has none: lists, and files by their size', async () => {
+    const apiKey = `ak_live_limitslimitslimits${++keys}`
+    const of = { accountId: apiKey, keyId: apiKey, role: 'user', scopes: ['inference'] } as const
+    gateway.accounts.add(apiKey, { ...of, limits: { key: { tokensPerMinute: 1_000 }, account: {} } })
+    const init = { headers: { authorization: `Bearer ${apiKey}` } }
+    for (let i = 0; i < 5; i++) {
+      const list = await gateway.get('/v1/models', init)
+      expect(list.status).toBe(200)
+      expect(list.headers.get('x-ratelimit-limit-tokens')).toBeNull()
+    }
+    const form = new FormData()
+    form.set('model', 'whisper-1')
+    form.set('file', new Blob([new Uint8Array(100_000)]), 'speech.wav')
+    const file = await fetch(`${gateway.url}/v1/audio/transcriptions`, { ...init, method: 'POST', body: form })
+    expect(Number(file.headers.get('x-ratelimit-remaining-tokens'))).toBe(999)
+  })
+
   test('pays nothing in tokens for what failed', async () => {
     const ask = caller({ tokensPerMinute: 1_000 })
     gateway.sandbox.openai.setFaults([{ kind: 'status', status: 400 }])

@@ -4,7 +4,7 @@
  */
 import type { Demand, Granted, LimitStore } from '../../../src/resilience/leased-limits.ts'
 import { placeLeaseMs, refillMs } from '../../../src/resilience/leased-limits.ts'
-import type { Claim } from '../../../src/resilience/limits.ts'
+import { type Claim, maxOwedMs, minuteMs } from '../../../src/resilience/limits.ts'
 import type { Redis } from './client.ts'
 
 const now = `
@@ -54,15 +54,15 @@ const leaseScript = `${now}
   end
   return { refused, math.ceil(retry), unpack(answer) }`
 
-/** KEYS: one a return. ARGV: for each the ms of a rate's refill, then how many names of places follow. */
+/** KEYS: one a return. ARGV: the most ms that may be owed, then for each the ms of a rate's refill and how many names of places follow. */
 const giveBackScript = `${now}
-  local at = 1
+  local at = 2
   for _, key in ipairs(KEYS) do
     local ms, names = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
     if names > 0 then
       for n = 2, names + 1 do redis.call('ZREM', key, ARGV[at + n]) end
     else
-      local whole = math.max(tonumber(redis.call('GET', key) or '0'), now) - ms
+      local whole = math.min(math.max(tonumber(redis.call('GET', key) or '0'), now) - ms, now + ARGV[1])
       if whole > now then redis.call('SET', key, string.format('%.3f', whole), 'PX', math.ceil(whole - now) + 1000)
       else redis.call('DEL', key) end
     end
@@ -106,7 +106,7 @@ export function createLimitStore({ redis, prefix }: { redis: Redis; prefix: stri
       const args = returned.flatMap(({ claim, amount, ids }) =>
         isPlaces(claim) ? [0, ids.length, ...ids] : [refillMs(claim, amount), 0],
       )
-      await giveBack(keys, args)
+      await giveBack(keys, [minuteMs + maxOwedMs, ...args])
     },
     async renew(group, places) {
       const keys = places.map(({ key }) => keyOf(group, key))
