@@ -20,6 +20,11 @@ export const errorTable = {
   invalid_header: { status: 400, type: bad, message: 'A request header has a value that is not allowed.' },
   body_too_deep: { status: 400, type: bad, message: 'The JSON body is nested too deeply. Nest at most 64 levels.' },
   body_too_many_keys: { status: 400, type: bad, message: 'The JSON body has too many keys. Send at most 50,000.' },
+  body_too_many_values: {
+    status: 400,
+    type: bad,
+    message: 'The JSON body has too many values. Send at most 500,000, and 50,000 objects and lists.',
+  },
   stored_state_unsupported: {
     status: 400,
     type: bad,

@@ -111,9 +111,10 @@ async function slowestProbe(gateway: Server, work: () => Promise<unknown>): Prom
 
 export const measureBodies = (show: (line: string) => void): Promise<Bar[]> =>
   withGateway(undefined, async (gateway) => {
-    show('bodies: deep, wide, long and large ones')
+    show('bodies: deep, wide, of many parts, long and large ones')
     const nested = `${chat('x').slice(0, -1)},"x":${'['.repeat(20_000)}${']'.repeat(20_000)}}`
     const wide = chat('x', { x: Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`k${i}`, 1])) })
+    const many = `${chat('x').slice(0, -1)},"x":[${'[],'.repeat(6_000_000)}[]]}`
     const large = chat('x'.repeat(21 << 20))
     const almost = chat('x'.repeat(4 << 20))
     const send = async (body: string, wanted: number) => {
@@ -129,6 +130,7 @@ export const measureBodies = (show: (line: string) => void): Promise<Bar[]> =>
         for (const [body, wanted] of [
           [nested, 400],
           [wide, 400],
+          [many, 400],
           [large, 413],
           [almost, 200],
         ] as const) {

@@ -85,10 +85,23 @@ describe('a JSON body', () => {
     expect(refusal(`{"in":[{${keys(25_000)}},{${keys(25_000)}}]}`).code).toBe('body_too_many_keys')
   })
 
+  it.each([
+    ['500,000 values', '0', 500_000],
+    // Two more are the body itself and the list around them.
+    ['50,000 lists', '[]', 49_998],
+    ['50,000 objects', '{}', 49_998],
+  ])('may hold %s, and no more', (_what, one, most) => {
+    const text = (count: number) => `{"a":[${Array.from({ length: count }, () => one).join()}]}`
+    expect(parse(text(most)).ambiguous).toBe(false)
+    expect(refusal(text(most + 1)).code).toBe('body_too_many_values')
+  })
+
   it('may hold any number of braces, colons and quotes in its strings', () => {
     for (const text of [
       '{'.repeat(1_000),
       ':'.repeat(60_000),
+      ','.repeat(500_001),
+      '[{'.repeat(30_000),
       '"'.repeat(999),
       '\\'.repeat(999),
       '\\"'.repeat(999),

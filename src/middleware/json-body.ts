@@ -1,6 +1,6 @@
 /**
- * Reads a JSON body within bounds. Depth and number of keys are counted in the bytes, before anything is parsed: a
- * small body can be nested so deeply, or hold so many keys, that parsing it alone would stop the event loop.
+ * Reads a JSON body within bounds. Depth, keys and values are counted in the bytes, before anything is parsed: a small
+ * body can be nested so deeply, or hold so many, that parsing it alone would stop the event loop or fill the memory.
  */
 import { ApiError } from '../errors.ts'
 import type { BodyBudget } from './body-budget.ts'
@@ -19,6 +19,10 @@ export type ReadJson = (c: AppContext) => Promise<JsonBody>
 const maxJsonBytes = 20 * 1024 * 1024
 const maxDepth = 64
 const maxKeys = 50_000
+/** Objects and lists: each takes some fifty bytes where it was written with three. */
+const maxContainers = 50_000
+/** Vectors and lists of tokens are long. */
+const maxValues = 500_000
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createReadJson(bodies: BodyBudget, maxBytes = maxJsonBytes): ReadJson {
@@ -65,20 +69,26 @@ function keysIn(value: object): number {
 const quote = 0x22
 const backslash = 0x5c
 const colon = 0x3a
+const comma = 0x2c
 const walkedBytes = 32
 
-/** Counts depth and keys (colons outside strings); answers the number of keys. */
+/** Counts depth, containers, keys (colons outside strings) and values (commas); answers the number of keys. */
 function checkShape(bytes: Uint8Array): number {
   let depth = 0
   let keys = 0
+  let containers = 0
+  let values = 1
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]
     if (byte === quote) {
       i = endOfString(bytes, i + 1)
     } else if (byte === 0x7b || byte === 0x5b) {
       if (++depth > maxDepth) throw new ApiError('body_too_deep')
+      if (++containers > maxContainers) throw new ApiError('body_too_many_values')
     } else if (byte === 0x7d || byte === 0x5d) {
       depth--
+    } else if (byte === comma) {
+      if (++values > maxValues) throw new ApiError('body_too_many_values')
     } else if (byte === colon) {
       if (++keys > maxKeys) throw new ApiError('body_too_many_keys')
     }

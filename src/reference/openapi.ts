@@ -282,7 +282,7 @@ export function errorCodesOf(route: RouteDoc): ErrorCode[] {
       'body_timeout',
       'overloaded',
     )
-  if (body && !body.type) add('invalid_json', 'body_too_deep', 'body_too_many_keys')
+  if (body && !body.type) add('invalid_json', 'body_too_deep', 'body_too_many_keys', 'body_too_many_values')
   if (query) add('invalid_query')
   if (idempotencyKey === 'required') add('idempotency_key_required')
   if (idempotencyKey) {

@@ -130,6 +130,7 @@ function world(
     aborted,
     memory,
     reading,
+    isKnownToRefuse: (i: number) => refusesPrefill.has(choices[i]!.provider.upstream.circuit('m')),
     /** The reader goes away. */
     leave: () => stream0.return(undefined),
     heard: () => text,
@@ -181,6 +182,15 @@ describe('an answer that broke off', () => {
       { at: 1, again: true, fields: {} },
     ])
     expect(w.asked[1]!.fields).toEqual({})
+    expect(w.isKnownToRefuse(1)).toBe(true)
+  })
+
+  it('that a target refuses however it is asked says nothing of whether it continues others', async () => {
+    const refusals = [{ status: 400 }, { status: 400 }]
+    const w = world([{ plays: [[...begun, cut]] }, { plays: refusals, prefill: {} }, { plays: [again] }])
+    expect(await w.read()).toMatchObject(good)
+    expect(w.asked.map(({ at }) => at)).toEqual([1, 1, 2])
+    expect(w.isKnownToRefuse(1)).toBe(false)
   })
 
   it('is asked of the target after one that says something else, which is no evidence against that one', async () => {

@@ -23,7 +23,7 @@ export interface RescueOptions {
   /** What the caller sent. */
   body: Record<string, unknown>
   targetOf(choice: Choice, fields: Record<string, unknown>): InferenceTarget
-  /** Those that have refused to continue an answer. */
+  /** Those that have refused to continue an answer, and answered the same request without that. */
   refusesPrefill: WeakSet<Circuit>
 }
 
@@ -38,11 +38,14 @@ export function createRescue(options: RescueOptions) {
   const asked = new Set<number>()
   /** They have refused this request. */
   const refused = new Set<number>()
+  /** Or, it may be, only to continue it. */
+  const refusedToContinue = new Set<number>()
 
   function candidate(i: number, transcript: Transcript) {
     const choice = choices[i]!
     const { provider, planned } = choice
-    const prefill = refusesPrefill.has(provider.upstream.circuit(planned.model)) ? undefined : planned.row.prefill
+    const refuses = refusedToContinue.has(i) || refusesPrefill.has(provider.upstream.circuit(planned.model))
+    const prefill = refuses ? undefined : planned.row.prefill
     const continuation = continuationOf(body, transcript, prefill)
     return { i, continuation, target: { ...targetOf(choice, continuation ?? {}), again: asked.has(i) } }
   }
@@ -72,6 +75,7 @@ export function createRescue(options: RescueOptions) {
       const { i, continuation, target } = candidates.find((each) => each.target === answer.target)!
       asked.add(i)
       if (answer.value.kind === 'stream') {
+        if (refusedToContinue.has(i)) refusesPrefill.add(target.circuit)
         const splice = continuation ? spliceContinuation(transcript) : spliceRestart(transcript)
         return {
           at: i,
@@ -80,7 +84,7 @@ export function createRescue(options: RescueOptions) {
       }
       answer.hold.release()
       // Without it a text completion would be asked for in the same words.
-      if (continuation && 'messages' in continuation) refusesPrefill.add(target.circuit)
+      if (continuation && 'messages' in continuation) refusedToContinue.add(i)
       else refused.add(i)
     }
   }

@@ -308,6 +308,27 @@ describe('an answer that is continued', () => {
     expect(whole.answer[0]!.content).toBe(`${long} more`)
   })
 
+  it.each(['reasoning', 'reasoning_content'])('may be thought about first (%s)', (field) => {
+    const thought = (text: string) => chunk({ delta: { [field]: text } })
+    const thoughts = (from: StreamChunk[]) =>
+      from.flatMap(({ choices }) => choices?.map(({ delta }) => delta?.[field]) ?? []).filter(Boolean)
+    for (const sent of [begun, fromA(role(), thought('before'), word(long))]) {
+      const goOn = (rest: StreamChunk[]) => joined(sent, spliceContinuation(transcriptOf(sent)), rest)
+      const thinking = [role(), thought('so'), thought(' on')]
+      // By one that begins from the front after it, and by one that does not.
+      const anew = goOn([...thinking, word(long.slice(0, 5)), word(`${long.slice(5)} and`), word(' more'), finish()])
+      expect(anew.answer[0]).toMatchObject({ content: `${long} and more`, finish: 'stop' })
+      const onward = goOn([...thinking, word(' and more'), finish()])
+      expect(onward.answer[0]).toMatchObject({ content: `${long} and more`, finish: 'stop' })
+      for (const { all } of [anew, onward]) expect(thoughts(all!).slice(-2)).toEqual(['so', ' on'])
+    }
+    // In the midst of it, it is no repetition.
+    const between = continued([word(long.slice(0, 30)), thought('hm'), word('!'), finish()])
+    expect(between.answer[0]!.content).toBe(`${long}${long.slice(0, 30)}!`)
+    const both = chunk({ delta: { [field]: 'so', content: long } })
+    expect(continued([both, word('!')]).answer[0]!.content).toBe(`${long}${long}!`)
+  })
+
   it('goes out at once, and alone, where it does not begin from the front', () => {
     const take = (each: StreamChunk) => spliceContinuation(transcriptOf(begun)).take(each)
     expect(take(word(', on'))).toEqual([{ ...word(', on'), id: 'a', created: 1 }])

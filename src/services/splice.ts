@@ -29,8 +29,9 @@ const snapshot = ({ channels, seen, finished, id, created }: Transcript) => ({
 })
 type Sent = ReturnType<typeof snapshot>
 
-export function spliceRestart(transcript: Transcript): Splice {
-  const sent = snapshot(transcript)
+export const spliceRestart = (transcript: Transcript) => restartOf(snapshot(transcript))
+
+function restartOf(sent: Sent): Splice {
   const heard = new Map<string, number>()
   /** Channels of which some is still to be heard. */
   const open = new Set(sent.channels.keys())
@@ -87,9 +88,10 @@ export function spliceRestart(transcript: Transcript): Splice {
 export function spliceContinuation(transcript: Transcript): Splice {
   const sent = snapshot(transcript)
   const channel = sent.channels.has('0/text') ? 'text' : 'content'
-  const before = sent.channels.get(`0/${channel}`) ?? ''
+  const key = `0/${channel}`
+  const before = sent.channels.get(key) ?? ''
   /** Compares with a restart for as long as it looks like one. */
-  let restart = isTelling(before) ? spliceRestart(transcript) : undefined
+  let restart = isTelling(before) ? restartOf({ ...sent, channels: new Map([[key, before]]) }) : undefined
   let held: StreamChunk[] = []
   let heard = ''
 
@@ -103,13 +105,18 @@ export function spliceContinuation(transcript: Transcript): Splice {
       if (!restart) return [asItIs(chunk)]
       if (heard.length >= before.length) return restart.take(chunk)
       let differs = false
+      let thinks = false
       for (const choice of chunk.choices ?? []) {
         forEachPiece(choice, (from, text) => {
           if (from === channel) heard += text
+          else if (from.startsWith('reasoning')) thinks = true
           else differs = true
         })
         if (choice.finish_reason && heard.length < before.length) differs = true
       }
+      // Who thinks before he speaks may begin from the front, or where the other stopped: his thoughts are his own.
+      if (thinks && heard === '' && !differs) return [asItIs(chunk)]
+      if (thinks) differs = true
       const common = Math.min(heard.length, before.length)
       if (differs || heard.slice(0, common) !== before.slice(0, common)) {
         restart = undefined

@@ -66,6 +66,8 @@ describe('a transcript', () => {
     ['a list nobody knows', { delta: { citations: [{ index: 0 }] } }, 'unknown_field'],
     ['content that is no text', { delta: { content: [{ type: 'text' }] } }, 'unknown_field'],
     ['tool calls without a number', { delta: { tool_calls: [{ function: { name: 'f' } }] } }, 'unknown_field'],
+    ['custom tool calls', { delta: { tool_calls: [{ index: 0, type: 'custom' }] } }, 'unknown_field'],
+    ['what they are called with', { delta: { tool_calls: [{ index: 0, custom: { input: 'x' } }] } }, 'unknown_field'],
     ['tool calls that are none', { delta: { tool_calls: [null] } }, 'unknown_field'],
     [
       'arguments that are no text',

@@ -114,6 +114,7 @@ export class Transcript {
 
 interface ToolCall {
   index?: number
+  type?: unknown
   function?: { name?: unknown; arguments?: unknown }
 }
 
@@ -133,6 +134,8 @@ export function forEachPiece({ delta, text }: StreamChoice, onPiece: OnPiece): b
 
 function toolPieces(call: ToolCall | null, onPiece: OnPiece): boolean {
   if (typeof call?.index !== 'number') return false
+  // What a custom tool is called with is text of another form, and would be taken for nothing.
+  if ((call.type && call.type !== 'function') || 'custom' in call) return false
   const { name, arguments: text } = call.function ?? {}
   if (!isTextOrEmpty(name) || !isTextOrEmpty(text)) return false
   // A call that has only an id so far has begun all the same.

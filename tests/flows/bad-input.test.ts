@@ -82,6 +82,13 @@ const table: BadRequest[] = [
   { what: 'depth 5,000', body: nested(5000), status: 400, code: 'body_too_deep', says: /64 levels/ },
   { what: '100,000 keys', body: manyKeys(100_000), status: 400, code: 'body_too_many_keys', says: /50,000/ },
   {
+    what: '60,000 empty lists',
+    body: `{"model":"m","messages":[${'[],'.repeat(60_000)}[]]}`,
+    status: 400,
+    code: 'body_too_many_values',
+    says: /500,000/,
+  },
+  {
     what: '21 MB',
     body: JSON.stringify({ model: 'm', messages: [], x: 'x'.repeat(21 << 20) }),
     status: 413,
