@@ -2,6 +2,7 @@
  * Reads a JSON body within bounds. Depth, keys and values are counted in the bytes, before anything is parsed: a small
  * body can be nested so deeply, or hold so many, that parsing it alone would stop the event loop or fill the memory.
  */
+import { endOfString } from '../domain/json-bytes.ts'
 import { ApiError } from '../errors.ts'
 import type { BodyBudget } from './body-budget.ts'
 import { type AppContext, header } from './request-context.ts'
@@ -67,10 +68,8 @@ function keysIn(value: object): number {
 }
 
 const quote = 0x22
-const backslash = 0x5c
 const colon = 0x3a
 const comma = 0x2c
-const walkedBytes = 32
 
 /** Counts depth, containers, keys (colons outside strings) and values (commas); answers the number of keys. */
 function checkShape(bytes: Uint8Array): number {
@@ -94,26 +93,6 @@ function checkShape(bytes: Uint8Array): number {
     }
   }
   return keys
-}
-
-/**
- * The index of the closing quote. Long strings, which prompts are, are skipped by the platform's own search; short ones
- * and those full of escapes are walked, since a search at each quote would take several times as long as the parsing.
- */
-function endOfString(bytes: Uint8Array, from: number): number {
-  let i = from
-  for (;;) {
-    for (const stop = Math.min(i + walkedBytes, bytes.length); i < stop; i++) {
-      if (bytes[i] === quote) return i
-      if (bytes[i] === backslash) i++
-    }
-    const end = bytes.indexOf(quote, i)
-    if (end === -1) return bytes.length
-    let slashes = 0
-    while (end - slashes > i && bytes[end - 1 - slashes] === backslash) slashes++
-    if (slashes % 2 === 0) return end
-    i = end + 1
-  }
 }
 
 /** Where the parser stopped. Its own message may quote the body, which must not come back in an error or a log. */

@@ -38,8 +38,19 @@ describe('rewriting a body', () => {
     expect(rewrite('{}', { a: 1, b: [2] })).toBe('{"a":1,"b":[2]}')
   })
 
-  it('writes a body anew where a field is there already', () => {
-    expect(rewrite('{"model":"a","x":1}', { model: 'b' })).toBe('{"model":"b","x":1}')
+  it.each([
+    ['the first', '{"a":1, "n":12345678901234567890 ,"x" : 1.0}', '{"a":2, "n":12345678901234567890 ,"x" : 1.0}'],
+    [
+      'one between',
+      '{"n":12345678901234567890,"a":[1,{"a":"}"}] , "x":1e400}',
+      '{"a":2,"n":12345678901234567890, "x":1e400}',
+    ],
+    ['the last', '{"n":12345678901234567890,"x":"a","a":"\\",\\""}', '{"a":2,"n":12345678901234567890,"x":"a"}'],
+    ['the only one', ' { "a" : {} } ', ' {"a":2} '],
+    ['one by another spelling', '{"n":-0,"\\u0061":1}', '{"a":2,"n":-0}'],
+  ])('puts %s in front and leaves the others as they were', (_which, text, out) => {
+    expect(rewrite(text, { a: 2 })).toBe(out)
+    expect(rewrite(text, { a: undefined })).toBe(out.replace(/"a":2,?/, ''))
   })
 
   it('writes an ambiguous body anew, so that nobody can read it otherwise', () => {

@@ -1,6 +1,9 @@
 /** Changes top-level fields of a JSON body, touching no more of its bytes than it must. */
+import { membersOf } from '../domain/json-bytes.ts'
+
 const encoder = new TextEncoder()
 const openBrace = 0x7b
+const comma = encoder.encode(',')
 
 export interface JsonText {
   bytes: Uint8Array
@@ -10,21 +13,44 @@ export interface JsonText {
 }
 
 /**
- * Fields that the body lacks are put in front of the others, in the bytes: what the caller wrote, large integers
- * included, goes out as it came. An undefined field is left out. Only where a field is already there is the body written anew from its value.
+ * The fields are put in front of the others, and those that were there before are cut out: all else that the caller
+ * wrote, large integers included, goes out as it came. An undefined field is left out. An ambiguous body is written anew.
  */
 export function rewriteBody({ bytes, value, ambiguous }: JsonText, fields: Record<string, unknown>): Uint8Array {
-  const names = Object.keys(fields).filter((name) => fields[name] !== undefined || Object.hasOwn(value, name))
-  if (ambiguous || names.some((name) => Object.hasOwn(value, name))) {
-    return encoder.encode(JSON.stringify({ ...value, ...fields }))
+  if (ambiguous) return encoder.encode(JSON.stringify({ ...value, ...fields }))
+  const names = Object.keys(fields)
+  const isCut = names.some((name) => Object.hasOwn(value, name))
+  if (!isCut && names.every((name) => fields[name] === undefined)) return bytes
+  const start = bytes.indexOf(openBrace) + 1
+  const members = isCut ? membersOf(bytes, start) : []
+  const end = members.at(-1)?.to ?? start
+
+  const runs: Uint8Array[] = []
+  let from = start
+  for (const member of members) {
+    if (!Object.hasOwn(fields, member.name)) continue
+    if (member.from > from) runs.push(bytes.subarray(from, member.from - 1))
+    from = member.to + 1
   }
-  if (names.length === 0) return bytes
-  const brace = bytes.indexOf(openBrace) + 1
-  const comma = Object.keys(value).length > 0 ? ',' : ''
-  const added = encoder.encode(JSON.stringify(fields).slice(1, -1) + comma)
-  const out = new Uint8Array(bytes.length + added.length)
-  out.set(bytes.subarray(0, brace))
-  out.set(added, brace)
-  out.set(bytes.subarray(brace), brace + added.length)
+  if (from < end) runs.push(bytes.subarray(from, end))
+  const added = encoder.encode(JSON.stringify(fields).slice(1, -1))
+  if (added.length > 0) runs.unshift(added)
+  // Where nothing is cut the others follow as they are.
+  const isFollowed = !isCut && Object.keys(value).length > 0
+  return joined([
+    bytes.subarray(0, start),
+    ...runs.flatMap((run, i) => (i === 0 ? [run] : [comma, run])),
+    ...(isFollowed ? [comma] : []),
+    bytes.subarray(end),
+  ])
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
   return out
 }
