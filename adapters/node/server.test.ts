@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { Gateway } from '../../src/gateway.ts'
 import { reply } from './reply.ts'
 import { type NodeServer, startServer } from './server.ts'
@@ -272,4 +272,56 @@ test('who has nothing to take is left alone', async () => {
   expect(String(data)).toContain('late')
   clearInterval(looking)
   socket.destroy()
+})
+
+describe('a drain', () => {
+  const size = 24 * 1024 * 1024
+  const large = () => reply(200, {}, 'x'.repeat(size))
+
+  /** What arrives at one who reads no faster than some tens of megabytes a second, from his first piece on. */
+  async function slowReader() {
+    const socket = caller()
+    const reader = { socket, got: 0 }
+    socket.write(get('/'))
+    const first = once(socket, 'data')
+    socket.on('data', (data) => {
+      reader.got += data.length
+      socket.pause()
+      setTimeout(() => socket.resume(), 2)
+    })
+    await first
+    return reader
+  }
+
+  test('ends when an answer that was ended has left whole', async () => {
+    await start(large)
+    const reader = await slowReader()
+    const closed = once(reader.socket, 'close')
+    await server.drain({ delayMs: 0, timeoutMs: 30_000 })
+    await closed
+    expect(reader.got).toBeGreaterThan(size)
+  })
+
+  test('waits no longer than it may for one who takes nothing', async () => {
+    await start(large)
+    const { socket } = await slowReader()
+    socket.removeAllListeners('data').pause()
+    await server.drain({ delayMs: 0, timeoutMs: 100 })
+    await expect.poll(connections).toBe(0)
+    socket.destroy()
+  })
+
+  test('closes what is idle while an answer is still leaving', async () => {
+    await start((path) => (path === '/' ? large() : reply(200, {}, 'x')))
+    const idle = caller()
+    idle.write(get('/small'))
+    await once(idle, 'data')
+    const reader = await slowReader()
+    const closed = once(idle, 'close')
+    const drained = server.drain({ delayMs: 0, timeoutMs: 30_000 })
+    await closed
+    expect(reader.got).toBeLessThan(size)
+    await drained
+    reader.socket.destroy()
+  })
 })

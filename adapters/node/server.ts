@@ -134,6 +134,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     answerClientError(error, socket)
   })
   cutStuckReaders(server, readerTimeoutMs)
+  const unsent = keepUnsent(server)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
     if (cause.code === 'EADDRINUSE')
       throw new ConfigError(`PORT=${port} is in use: stop what listens there or set another`)
@@ -149,10 +150,11 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
       gateway.beginDrain()
       await sleep(delayMs)
       const closed = listeners.close()
-      if (!(await emptied(server, gateway, Math.max(timeoutMs - farewellMs, 0)))) {
-        log.warn('requests outlast the drain and are cut', { detail: String(gateway.inFlight()) })
+      const busy = () => Math.max(gateway.inFlight(), unsent().length)
+      if (!(await emptied(server, busy, Math.max(timeoutMs - farewellMs, 0)))) {
+        log.warn('requests outlast the drain and are cut', { detail: String(busy()) })
         gateway.stopStreams()
-        await emptied(server, gateway, Math.min(timeoutMs, farewellMs))
+        await emptied(server, busy, Math.min(timeoutMs, farewellMs))
       }
       server.closeAllConnections()
       // What was joined with a machine is no connection of the server's any more, and is ended by whoever joined it.
@@ -193,11 +195,36 @@ function turnAway(incoming: IncomingMessage, outgoing: ServerResponse, { status,
   outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body)
 }
 
-async function emptied(server: Server, gateway: Gateway, withinMs: number): Promise<boolean> {
+/**
+ * The answers that have been ended and have not left whole: Node would take their connections for idle, and close them on
+ * a reader who is still at megabytes.
+ */
+function keepUnsent(server: Server): () => ServerResponse[] {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  const unsent = () =>
+    [...sockets].flatMap((socket) => {
+      const answer = socket.writableLength > 0 ? answerOn(socket) : undefined
+      return answer?.finished ? answer : []
+    })
+  const closeIdle = server.closeIdleConnections.bind(server)
+  server.closeIdleConnections = () => {
+    const answers = unsent()
+    for (const answer of answers) answer.finished = false
+    closeIdle()
+    for (const answer of answers) answer.finished = true
+  }
+  return unsent
+}
+
+async function emptied(server: Server, busy: () => number, withinMs: number): Promise<boolean> {
   const end = performance.now() + withinMs
   for (;;) {
     server.closeIdleConnections()
-    if (gateway.inFlight() === 0) return true
+    if (busy() === 0) return true
     if (performance.now() >= end) return false
     await sleep(pollMs)
   }
