@@ -195,6 +195,21 @@ describe('tries', () => {
     expect(trace.attempts).toBe(3)
   })
 
+  it.each<[string, (other: Target<unknown>) => void, number]>([
+    ['whose circuit is open', ({ circuit }) => circuit.breaker.force('open'), 3],
+    ['who, after the first backoff, must wait for more than 3 s', ({ circuit }) => circuit.gate.closeFor(3_051), 3],
+    ['who, after the first backoff, must wait for 3 s', ({ circuit }) => circuit.gate.closeFor(3_050), 2],
+    ['who cannot help after this', (other) => Object.assign(other, { helpsAfter: () => false }), 3],
+    ['who can help after this', (other) => Object.assign(other, { helpsAfter: () => true }), 1],
+  ])('are not kept for others %s', async (_, prevent, tries) => {
+    const { target, run } = world()
+    const up = target('up', () => fails('server', { status: 503 }))
+    const others = ['one', 'two'].map((name) => target(name, answers))
+    others.forEach(prevent)
+    await run([up, ...others])
+    expect(up.sentAt).toHaveLength(tries)
+  })
+
   it('all go elsewhere where repeating is no use', async () => {
     const { target, run } = world()
     const targets = (['config', 'quota', 'config'] as const).map((failed) => target(failed, () => fails(failed)))

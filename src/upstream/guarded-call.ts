@@ -205,12 +205,19 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         if (outcome.details.retryAfterMs !== undefined) target.circuit.gate.closeFor(outcome.details.retryAfterMs)
         if (failureClasses[outcome.class].retry === 'never') throw failure
         if (options.nested || !mayRepeat(outcome, repeat, triesHere)) break
-        // The last tries belong to the targets that have not been tried.
-        if (maxAttempts - trace.attempts <= targets.length - 1 - i) break
+        // The last tries belong to the targets that have not been tried, as far as these can be.
+        const untried = targets.slice(i + 1).filter((other) => canBeTried(other, failure!))
+        if (maxAttempts - trace.attempts <= untried.length) break
         waitMs = outcome.details.otherCredential ? 0 : waitBefore(outcome, triesHere)
       }
     }
     throw failure ?? new UpstreamFailure('deadline')
+  }
+
+  function canBeTried(target: Target<unknown>, failure: UpstreamFailure): boolean {
+    const { circuit } = target
+    if (!takesCalls(circuit) || circuit.gate.closedForMs() > maxHintWaitMs) return false
+    return target.helpsAfter?.(failure) ?? true
   }
 
   /** Sits out `waitMs` and then a closed throttle gate; answers why not, where that would take too long. */
