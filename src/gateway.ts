@@ -148,9 +148,6 @@ const moneyGraceMs = 5_000
 const rentedGraceMs = 5_000
 /** Of all webhooks under way: strangers can send them. */
 const webhookBodyBytes = 16 * 1024 * 1024
-/** How long a trial call may take before it counts as failed: a whole completion may be thought about for a while. */
-const inferenceTrialMs = 60_000
-const restTrialMs = 10_000
 /** Circuits that are in the metrics from the first scrape. */
 const namedCircuits = ['vastai:list', 'vastai:control', 'ionet:list', 'ionet:control', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
@@ -191,10 +188,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const upstreams = new Map<string, Upstream>()
   const calledNames = () => [...upstreams.keys(), rentedName]
   const faultInjection = createFaultInjection({ clock, random, metrics, upstreams: calledNames })
-  const newUpstream = (
-    name: string,
-    { trialLeaseMs, ...own }: Pick<UpstreamOptions, OwnUpstreamOption> & { trialLeaseMs: number },
-  ) =>
+  const newUpstream = (name: string, own: Pick<UpstreamOptions, OwnUpstreamOption>) =>
     createUpstream({
       name,
       clock,
@@ -208,7 +202,6 @@ export function createGateway(options: GatewayOptions): Gateway {
         minCalls: config.CIRCUIT_BREAKER_MIN_REQUESTS,
         openMs: config.CIRCUIT_BREAKER_TIMEOUT,
         trialCalls: config.CIRCUIT_BREAKER_MAX_REQUESTS,
-        trialLeaseMs,
       },
       onTransition: (breaker, state) => log.warn('circuit breaker changed state', { breaker, state }),
     })
@@ -234,7 +227,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       const guarded = upstream(row.name, {
         maxConcurrent: config.UPSTREAM_MAX_CONCURRENCY,
         adaptive: true,
-        trialLeaseMs: inferenceTrialMs,
         circuitName: (model) => circuitName(row.name, model),
         // The one in force: a reloaded table may have given the provider another URL.
         probe: (signal) => latest.get(row.name)!.isThere(signal),
@@ -262,7 +254,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (!settings) return []
     const guarded = upstream(name, {
       maxConcurrent: marketConcurrency[name],
-      trialLeaseMs: restTrialMs,
       circuitName: (operation) => `${name}:${operation}`,
     })
     const market = {
@@ -283,7 +274,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (!settings) return undefined
     const guarded = upstream(name, {
       maxConcurrent: moneyConcurrency,
-      trialLeaseMs: restTrialMs,
       circuitName: () => name,
     })
     return { ...settings, http: faultInjection.wrap(http, name), clock, guardedCall, upstream: guarded }
@@ -413,7 +403,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       id: `${rentedName}/${id}`,
       maxConcurrent: rentedConcurrency,
       adaptive: true,
-      trialLeaseMs: inferenceTrialMs,
       circuitName: () => `${rentedName}:other`,
       probe: (signal) => provider.isThere(signal),
     })

@@ -989,6 +989,20 @@ describe('random histories', () => {
   })
 })
 
+it('waits for a trial as long as it says that it may take', async () => {
+  const { clock, breaker } = world({ trialCalls: 2 })
+  trip(breaker)
+  clock.tick(30_000)
+  const long = admit(breaker, 600_000)
+  clock.tick(70_000)
+  long.report('success')
+  admit(breaker, 600_000)
+  clock.tick(599_999)
+  expect(stateOf(breaker)).toBe('half_open')
+  clock.tick(1)
+  expect(stateOf(breaker)).toBe('open')
+})
+
 it('keeps a trial’s lease timer no longer than the trial', async () => {
   const { clock, breaker } = world()
   trip(breaker)

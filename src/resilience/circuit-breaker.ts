@@ -35,7 +35,7 @@ export interface CircuitBreakerOptions {
   maxOpenMs?: number
   /** Calls let through half-open, and successes needed to close. @default 3 */
   trialCalls?: number
-  /** A trial call not heard of for this long counts as a failure. @default 10_000 */
+  /** A trial call not heard of for this long counts as a failure, where it does not say how long it may take. @default 10_000 */
   trialLeaseMs?: number
   /** Length of one step of the return after closing (25, 50, 75 %); 0 = none. @default 1_000 */
   slowStartStepMs?: number
@@ -83,7 +83,7 @@ export interface BreakerSnapshot {
 }
 
 export interface CircuitBreaker {
-  /** `leaseMs`: how long this call may take, where that is less than `trialLeaseMs`. */
+  /** `leaseMs`: how long this call may take; a trial not heard of for so long counts as a failure. @default trialLeaseMs */
   acquire(leaseMs?: number): Admission
   /** Until a call may be let through; 0 = now. Asking changes nothing. */
   refusesForMs(): number
@@ -304,7 +304,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         case 'half_open': {
           if (!hasRoom(state)) return { refused: 'trials_busy', retryAfterMs: trialsBusyMs }
           const trial = permit()
-          state.leases.set(trial, clock.now() + Math.min(leaseMs, trialLeaseMs))
+          state.leases.set(trial, clock.now() + leaseMs)
           watchLeases()
           return { permit: trial }
         }

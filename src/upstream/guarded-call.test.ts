@@ -8,6 +8,7 @@ import { seededRandom } from '../../tests/support/seeded-random.ts'
 import { HttpFailure } from '../ports.ts'
 import { createBackoff } from '../resilience/backoff.ts'
 import type { CircuitBreakerOptions } from '../resilience/circuit-breaker.ts'
+import { sleep } from '../resilience/clock.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { type Answer, createGuardedCall, type GuardedCallOptions, type Target } from './guarded-call.ts'
@@ -989,6 +990,45 @@ describe('an upstream that is down for 30 s at 200 requests a second', () => {
 
   it('is tried at most 0.05 times a request with one', async () => {
     expect(await attemptsPerRequest({})).toBeLessThanOrEqual(0.05)
+  })
+})
+
+describe('a trial call', () => {
+  const due = async (send: Send, limits: Partial<Target<unknown>>) => {
+    const w = world({ breaker: { trialCalls: 1 } })
+    const up = w.target('up', send, limits)
+    for (let i = 0; i < 10; i++) {
+      const admission = up.circuit.breaker.acquire()
+      if ('permit' in admission) admission.permit.report('failure')
+    }
+    await w.clock.advance(30_000)
+    return { ...w, up }
+  }
+
+  it('may take as long as any other, and closes the circuit', async () => {
+    const after = (signal: AbortSignal) => sleep(w.clock, 70_000, signal)
+    const w = await due(after, { tryTimeoutMs: 600_000 })
+    expect((await w.run([w.up])).tookMs).toBeGreaterThanOrEqual(70_000)
+    expect(w.up.circuit.breaker.state()).toBe('closed')
+  })
+
+  it.each<[string, Partial<Target<unknown>>, number]>([
+    ['its target', { tryTimeoutMs: 15_000 }, 15_000],
+    ['the last target', { tryTimeoutMs: 15_000, lastTryTimeoutMs: 40_000 }, 40_000],
+    ['the request', {}, 50_000],
+    ['the request, where its target has more', { tryTimeoutMs: 60_000 }, 50_000],
+  ])('that is never heard of has failed a second after the time of %s', async (_, limits, ms) => {
+    const { clock, up, guardedCall } = await due(() => new Promise(() => {}), limits)
+    void guardedCall([up], {
+      deadline: createDeadline(clock, { limitMs: 50_000 }),
+      signal: new AbortController().signal,
+      repeat: 'idempotent',
+      trace: { attempts: 0, waitedMs: 0 },
+    })
+    await clock.advance(ms + 999)
+    expect(up.circuit.breaker.state()).toBe('half_open')
+    await clock.advance(1)
+    expect(up.circuit.breaker.state()).toBe('open')
   })
 })
 

@@ -144,6 +144,8 @@ const maxLastHintWaitMs = 20_000
  */
 const maxOthersHintWaitMs = 50
 const maxBulkheadWaitMs = 100
+/** Beside its own time, what a try waits for its place and the provider's limit, and a late timer. */
+const leaseMarginMs = 1_000
 /** What comes of having too many calls: a failure of the upstream's own, or nothing in time. Nonsense does not. */
 const signsOfLoad: ReadonlySet<FailureClass> = new Set(['server', 'silent'])
 /** The upstream has not said a word. */
@@ -286,11 +288,13 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const { upstream, circuit } = target
     const { deadline, signal, trace, key, priority } = options
     const name = circuit.name
+    const limitMs = (attempt.last ? target.lastTryTimeoutMs : undefined) ?? target.tryTimeoutMs
+    const leaseMs = Math.min(deadline.remainingMs(), limitMs ?? Infinity) + leaseMarginMs
 
-    let admission = circuit.breaker.acquire(deadline.remainingMs())
+    let admission = circuit.breaker.acquire(leaseMs)
     if ('refused' in admission && admission.turn) {
       await turnOrEnd(admission.turn, signal, trace)
-      admission = circuit.breaker.acquire(deadline.remainingMs())
+      admission = circuit.breaker.acquire(leaseMs)
     }
     if ('refused' in admission) {
       metrics.count(instruments.breakerCalls, { name, outcome: 'refused' })
@@ -346,7 +350,6 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const onAbort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     let timedOut: FailureClass | undefined
-    const limitMs = (attempt.last ? target.lastTryTimeoutMs : undefined) ?? target.tryTimeoutMs
     const stopTimer = startTryTimer(deadline, limitMs, (failed) => {
       timedOut = failed
       controller.abort(new UpstreamFailure(failed))
