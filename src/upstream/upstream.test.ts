@@ -3,9 +3,9 @@ import { FakeBoard } from '../../tests/support/fake-board.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { breakerStates, createUpstream, silences } from './upstream.ts'
+import { breakerStates, createUpstream, silences, type UpstreamOptions } from './upstream.ts'
 
-function world(fleet?: FakeBoard, id?: string) {
+function world(fleet?: FakeBoard, id?: string, probe?: UpstreamOptions['probe']) {
   const clock = new FakeClock()
   const metrics = new FakeMetrics()
   const transitions: string[] = []
@@ -21,6 +21,7 @@ function world(fleet?: FakeBoard, id?: string) {
     circuitName: (key) => (key === 'list' ? 'openai:list' : 'openai:other'),
     onTransition: (circuit, to) => transitions.push(`${circuit} ${to}`),
     fleet,
+    probe,
   })
   return { clock, metrics, upstream, transitions }
 }
@@ -244,6 +245,22 @@ describe('in a fleet', () => {
       ['openai:list', undefined],
     ])
     expect(board.listeners.size).toBe(0)
+  })
+
+  it('leaves no probe’s answer on the board once it is retired', async () => {
+    const board = new FakeBoard()
+    const { upstream, clock } = world(board, 'openai/1', async () => false)
+    trip(upstream, 'gpt')
+    await clock.advance(5_000)
+    expect(board.told.map(([what]) => what)).toEqual(['openai/1/gpt', 'openai/1?'])
+    upstream.retire()
+    await clock.advance(60_000)
+    expect(new Map(board.told)).toEqual(
+      new Map([
+        ['openai/1/gpt', undefined],
+        ['openai/1?', undefined],
+      ]),
+    )
   })
 
   it('shares its retries with the other pods', () => {

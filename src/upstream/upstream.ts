@@ -89,6 +89,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const forced = new Map<string, Word>()
   const owns = (circuitName: string) => circuitName === name || circuitName.startsWith(`${name}:`)
   const idOf = (key: string) => `${id}/${key}`
+  const probeId = `${id}?`
   const probe =
     options.probe &&
     createProbe({
@@ -97,7 +98,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       ask: options.probe,
       circuits: () => circuits.values(),
       fleet,
-      what: `${id}?`,
+      what: probeId,
       onAnswer: (succeeded) =>
         metrics.count(instruments.upstreamRequests, {
           upstream: name,
@@ -160,7 +161,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const stopListening = fleet.listen({
     onReports(changed) {
       for (const of of changed) if (of.startsWith(`${id}/`)) circuits.get(of.slice(id.length + 1))?.breaker.heard()
-      if (changed.has(`${id}?`)) probe?.heard()
+      if (changed.has(probeId)) probe?.heard()
     },
     onWord(ofName, word) {
       if (owns(ofName)) force(ofName, word)
@@ -195,6 +196,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     stop: () => probe?.stop(),
     retire() {
       probe?.stop()
+      if (probe) fleet.tell(probeId, undefined)
       stopListening()
       for (const { breaker } of circuits.values()) breaker.retire()
       for (const ofName of forced.keys()) fleet.tell(ofName, undefined)
