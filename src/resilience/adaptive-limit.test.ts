@@ -186,6 +186,79 @@ describe('an adaptive limit', () => {
     expect(after(20, 1_000)).toBe(90)
   })
 
+  describe('where only whole answers come', () => {
+    /** A limit of 90 that streams have lowered, and a way to ask for whole answers, the last of them so much later. */
+    function lowered() {
+      const clock = new FakeClock()
+      const changes: number[] = []
+      const limit = createAdaptiveLimit({ clock, maxLimit: 1_000, onChange: (to) => changes.push(to) })
+      const stream = (of: Partial<LimitSample> = {}) =>
+        limit.sample({ baseline: 'a', rttMs: 100, inFlight: 100, ...of })
+      const window = (of?: Partial<LimitSample>) => {
+        for (let i = 0; i < 49; i++) stream(of)
+        clock.tick(1_000)
+        stream(of)
+      }
+      window()
+      window({ dropped: true })
+      expect(changes).toEqual([90])
+      const whole = (calls: number, ms: number, of: (i: number) => Partial<LimitSample> = () => ({})) => {
+        for (let i = 0; i < calls; i++) {
+          if (i === calls - 1) clock.tick(ms)
+          stream({ rttMs: undefined, ...of(i) })
+        }
+        return limit.limit
+      }
+      return { clock, limit, changes, stream, window, whole }
+    }
+
+    it('grows by twenty of them in a second, not by nineteen, nor by twenty in less', () => {
+      expect(lowered().whole(20, 1_000)).toBe(99)
+      expect(lowered().whole(19, 1_000)).toBe(90)
+      expect(lowered().whole(20, 999)).toBe(90)
+      expect(lowered().whole(39, 1_000)).toBe(99)
+    })
+
+    it('grows again by the next twenty in a second', () => {
+      const { whole, changes } = lowered()
+      whole(20, 1_000)
+      expect(whole(19, 1_000)).toBe(99)
+      expect(whole(1, 0)).toBe(108)
+      expect(whole(20, 999)).toBe(108)
+      for (let i = 0; i < 100; i++) whole(20, 1_000, () => ({ inFlight: 1_000 }))
+      expect(changes.at(-1)).toBe(1_000)
+    })
+
+    it('holds where less than half of it is in use, or more than a tenth is dropped, and never comes down', () => {
+      expect(lowered().whole(20, 1_000, () => ({ inFlight: 44 }))).toBe(90)
+      expect(lowered().whole(20, 1_000, () => ({ inFlight: 45 }))).toBe(99)
+      expect(lowered().whole(20, 1_000, (i) => ({ dropped: i < 2 }))).toBe(99)
+      expect(lowered().whole(20, 1_000, (i) => ({ dropped: i < 3 }))).toBe(90)
+      expect(lowered().whole(20, 1_000, () => ({ dropped: true }))).toBe(90)
+    })
+
+    it('forgets what was in use before', () => {
+      const { whole } = lowered()
+      expect(whole(20, 1_000)).toBe(99)
+      expect(whole(20, 1_000, () => ({ inFlight: 49 }))).toBe(99)
+    })
+
+    it('begins anew with each stream, whose own window goes on', () => {
+      const { clock, limit, stream, window, whole } = lowered()
+      window()
+      for (let i = 0; i < 19; i++) {
+        whole(19, 1_000)
+        stream({ rttMs: 10_000 })
+      }
+      expect(limit.limit).toBe(90)
+      whole(20, 1_000)
+      expect(limit.limit).toBe(99)
+      clock.tick(1_000)
+      stream({ rttMs: 10_000 })
+      expect(limit.limit).toBe(49)
+    })
+  })
+
   it('comes down by as much as the upstream has become slower, and by half at most', () => {
     // With the 200 ms that our own loop may be late: 420 against 300, and 1,200 against 300.
     expect(fed(usual, () => ({ rttMs: 220 }))).toBe(71)

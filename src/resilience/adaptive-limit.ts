@@ -24,7 +24,8 @@ export interface LimitSample {
   baseline: string
   /**
    * From sending to the first token, in ms; of no account when dropped. Undefined = the answer came as a whole, which tells
-   * how long it is and not when it began: it only counts beside those that were dropped.
+   * how long it is and not when it began: it counts beside those that were dropped, and where no streams come the limit
+   * grows by it.
    */
   rttMs: number | undefined
   /** Calls under way, this one included. */
@@ -88,6 +89,8 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
   /** The last window lowered the limit: the answers of this one were asked for before. */
   let settling = false
   let window = newWindow(clock.now())
+  /** Whole answers since the latest stream. */
+  let wholes = newWindow(clock.now())
 
   const baselineOf = (name: string): Baseline => {
     const baseline = baselines.get(name) ?? { mean: 0, samples: 0, windowSum: 0, windowSamples: 0 }
@@ -97,14 +100,30 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
     return baseline
   }
 
-  const isFelt = () => window.peak >= limit / 2
+  const isFelt = ({ peak }: Window) => peak >= limit / 2
+  const manyDropped = ({ calls, dropped }: Window) => dropped > calls * dropShare
+  const grown = () => limit + Math.sqrt(limit)
+
+  const set = (to: number) => {
+    const next = Math.min(Math.max(Math.floor(to), lowest), maxLimit)
+    if (next === limit) return
+    limit = next
+    onChange?.(limit)
+  }
+
+  const count = (of: Window, inFlight: number, dropped: boolean) => {
+    of.calls++
+    of.peak = Math.max(of.peak, inFlight)
+    if (dropped) of.dropped++
+  }
+
+  const isOver = (calls: number, { since }: Window) => calls >= minWindowSamples && clock.now() - since >= minWindowMs
 
   const decide = (slowness: number): number => {
-    const { calls, dropped, peak } = window
-    const base = Math.min(limit, peak)
+    const base = Math.min(limit, window.peak)
     if (slowness > tolerance) return base * Math.max(Math.exp(-slowness), minGradient)
-    if (dropped > calls * dropShare) return base * dropGradient
-    return isFelt() ? limit + Math.sqrt(limit) : limit
+    if (manyDropped(window)) return base * dropGradient
+    return isFelt(window) ? grown() : limit
   }
 
   const endWindow = () => {
@@ -114,22 +133,29 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
       slowWindows = 0
       for (const baseline of baselines.values()) baseline.samples = 0
     }
-    const lesson = slowWindows > 0 || isFelt() ? pressedLearning : 1
+    const lesson = slowWindows > 0 || isFelt(window) ? pressedLearning : 1
     for (const baseline of baselines.values()) learn(baseline, lesson)
-    const next = settling ? limit : Math.min(Math.max(Math.floor(decide(slowness)), lowest), maxLimit)
-    settling = next < limit
+    const before = limit
+    if (!settling) set(decide(slowness))
+    settling = limit < before
     window = newWindow(clock.now())
-    if (next === limit) return
-    limit = next
-    onChange?.(limit)
+  }
+
+  /** Where no streams come any more, nothing else takes back what they lowered. Their own window waits for the next. */
+  const endWholes = () => {
+    if (isFelt(wholes) && !manyDropped(wholes)) set(grown())
+    wholes = newWindow(clock.now())
   }
 
   return {
     sample({ baseline: name, rttMs, inFlight, dropped = false }) {
-      window.calls++
-      window.peak = Math.max(window.peak, inFlight)
-      if (dropped) window.dropped++
-      if (rttMs === undefined) return
+      count(window, inFlight, dropped)
+      if (rttMs === undefined) {
+        count(wholes, inFlight, dropped)
+        if (isOver(wholes.calls, wholes)) endWholes()
+        return
+      }
+      wholes = newWindow(clock.now())
       window.streams++
       if (!dropped) {
         const baseline = baselineOf(name)
@@ -139,7 +165,7 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
         baseline.windowSum += log
         baseline.windowSamples++
       }
-      if (window.streams >= minWindowSamples && clock.now() - window.since >= minWindowMs) endWindow()
+      if (isOver(window.streams, window)) endWindow()
     },
     get limit() {
       return limit
@@ -149,6 +175,7 @@ export function createAdaptiveLimit({ clock, maxLimit, minLimit = 20, onChange }
 
 /** `streams`: those of `calls` by which a window is long enough. */
 const newWindow = (since: number) => ({ since, calls: 0, streams: 0, ratios: 0, dropped: 0, peak: 0 })
+type Window = ReturnType<typeof newWindow>
 
 function learn(baseline: Baseline, lesson: number): void {
   const { windowSum, windowSamples } = baseline
