@@ -744,7 +744,8 @@ export interface PaymentStore {
   park(accountId: string, paymentId: string, problem: string): Promise<void>
   /**
    * Some whose outcome is open and that it is time to ask the provider for, at most `max`, over all accounts. Each goes
-   * to one pod, and is due again when it is twice as old, an hour later at most; after 30 days it is left alone.
+   * to one pod, and is due again when it is twice as old, an hour later at most; after 30 days it is left alone. One that
+   * failed and has an intent is among them, without the hour: its payer may yet pay it.
    */
   takeOpen(max: number): Promise<Payment[]>
 }

@@ -77,12 +77,14 @@ export function createMemoryPaymentStore({ clock }: { clock: Clock }): MemoryPay
     },
     async takeOpen(max) {
       const now = clock.now()
-      const isOpen = (row: Row) => row.state === 'processing' || row.state === 'requires_action'
+      const isOpen = ({ state, intentId }: Row) =>
+        state === 'processing' || state === 'requires_action' || (state === 'failed' && intentId !== undefined)
       const due = rows.filter(
         (row) => isOpen(row) && row.problem === undefined && row.askAt <= now && row.createdMs > now - days30,
       )
       return due.slice(0, max).map((row) => {
-        row.askAt = now + Math.min(Math.max(now - row.createdMs, firstAskMs), longestMs)
+        const mostMs = row.state === 'failed' ? days30 : longestMs
+        row.askAt = now + Math.min(Math.max(now - row.createdMs, firstAskMs), mostMs)
         return out(row)
       })
     },

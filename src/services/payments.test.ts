@@ -169,6 +169,39 @@ describe('an outcome that is not known', () => {
   })
 })
 
+describe('a payment that failed and whose payer then pays it with another card', () => {
+  async function failedOnce() {
+    const w = world()
+    let state: Intent['state'] = 'requires_action'
+    w.pay = async (payment) => ({ outcome: 'intent', intent: intentOf(payment, { state }) })
+    const { payment } = await w.payments.pay(order())
+    w.find = async (id) => intentOf(payment, { id, state })
+    state = 'failed'
+    await w.clock.advance(2 * 60_000)
+    expect((await w.store.find(accountId, payment.id))?.state).toBe('failed')
+    state = 'succeeded'
+    return { ...w, payment }
+  }
+
+  test('is found out about in the background', async () => {
+    const { clock, books } = await failedOnce()
+    await clock.advance(30 * 60_000)
+    expect(books.of(accountId).available).toBe(25_000_000)
+  })
+
+  test('is found out about by whoever looks at it', async () => {
+    const { payments, payment, books } = await failedOnce()
+    expect((await payments.show(accountId, payment.id)).payment.state).toBe('succeeded')
+    expect(books.of(accountId).available).toBe(25_000_000)
+  })
+
+  test('is found out about under the same key', async () => {
+    const { payments, books } = await failedOnce()
+    expect((await payments.pay(order())).payment.state).toBe('succeeded')
+    expect(books.of(accountId).available).toBe(25_000_000)
+  })
+})
+
 test('a call that had no effect is no payment, and the same key tries anew', async () => {
   const w = world()
   w.pay = async () => {

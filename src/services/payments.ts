@@ -90,10 +90,10 @@ export function createPayments(options: PaymentsOptions): Payments {
         throw refused(answer)
       case 'declined': {
         const { declineCode, intentId } = answer
-        return shown(await move(payment, { state: 'failed', intentId, declineCode }))
+        return paidOrThrow(shown(await move(payment, { state: 'failed', intentId, declineCode })))
       }
       case 'intent':
-        return shown(await learn(payment, answer.intent), answer.intent)
+        return paidOrThrow(shown(await learn(payment, answer.intent), answer.intent))
     }
   }
 
@@ -151,7 +151,7 @@ export function createPayments(options: PaymentsOptions): Payments {
       if (!isSame(payment, order)) throw new ApiError('idempotency_mismatch')
       if (payment.state !== 'created') {
         onKnown()
-        return continued(payment)
+        return paidOrThrow(await lookedAt(payment))
       }
       const resumed: Payment = { ...payment, state: 'processing' }
       return (await store.resume(payment.accountId, payment.id)) ? ask(resumed) : { payment: resumed }
@@ -160,7 +160,7 @@ export function createPayments(options: PaymentsOptions): Payments {
     async show(accountId, paymentId) {
       const payment = uuid.test(paymentId) ? await store.find(accountId, paymentId) : undefined
       if (!payment) throw new ApiError('payment_not_found')
-      return payment.state === 'requires_action' ? continued(payment) : { payment }
+      return lookedAt(payment)
     },
 
     async hear({ type, intent }) {
@@ -181,11 +181,15 @@ export function createPayments(options: PaymentsOptions): Payments {
     },
   }
 
-  /** The client's secret is kept nowhere here: Stripe is asked for it, and for how things stand. */
-  async function continued(payment: Payment): Promise<ShownPayment> {
-    if (payment.state !== 'requires_action' || payment.intentId === undefined) return shown(payment)
+  /**
+   * The client's secret is kept nowhere here: Stripe is asked for it, and for how things stand. Of one that failed too:
+   * who has the secret may try another card.
+   */
+  async function lookedAt(payment: Payment): Promise<ShownPayment> {
+    const isUnfinished = payment.state === 'requires_action' || payment.state === 'failed'
+    if (!stripe || !isUnfinished || payment.intentId === undefined) return { payment }
     try {
-      const intent = await configured().find(payment.intentId)
+      const intent = await stripe.find(payment.intentId)
       return shown(mode.readOnly ? payment : await learn(payment, intent), intent)
     } catch (error) {
       if (!(error instanceof UpstreamFailure)) throw error
@@ -195,15 +199,20 @@ export function createPayments(options: PaymentsOptions): Payments {
   }
 }
 
-function shown(payment: Payment, intent?: Intent): ShownPayment {
-  const { state, declineCode: code = 'generic_decline' } = payment
+const shown = (payment: Payment, intent?: Intent): ShownPayment => ({
+  payment,
+  ...(payment.state === 'requires_action' && { clientSecret: intent?.clientSecret }),
+})
+
+function paidOrThrow(found: ShownPayment): ShownPayment {
+  const { state, declineCode: code = 'generic_decline', id } = found.payment
   if (state === 'failed' || state === 'canceled') {
     throw new ApiError('payment_declined', {
       message: `The payment was declined (${code}). Use another payment method and a new Idempotency-Key.`,
-      members: { decline_code: code, payment_id: payment.id },
+      members: { decline_code: code, payment_id: id },
     })
   }
-  return { payment, ...(state === 'requires_action' && { clientSecret: intent?.clientSecret }) }
+  return found
 }
 
 const isSame = (payment: Payment, order: Omit<NewPayment, 'id'>) =>

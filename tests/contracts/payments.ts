@@ -110,5 +110,19 @@ export function paymentStoreContract(name: string, create: () => Promise<Payment
       await world.pass(40_000)
       expect(await due()).toEqual([open.id])
     })
+
+    it('hands out one that failed and has an intent, ever less often', async () => {
+      const { id, accountId } = (await store.begin(order())).payment
+      await store.move(accountId, id, { state: 'failed', intentId: 'pi_4' })
+      const isDue = async () => (await store.takeOpen(5)).length > 0
+      await world.pass(10 * 3_600_000)
+      expect(await isDue()).toBe(true)
+      await world.pass(9 * 3_600_000)
+      expect(await isDue(), 'more than an hour later, and not twice as old').toBe(false)
+      await world.pass(2 * 3_600_000)
+      expect(await isDue()).toBe(true)
+      await world.pass(30 * 86_400_000)
+      expect(await isDue(), 'too old').toBe(false)
+    })
   })
 }

@@ -19,6 +19,7 @@ import { bidsAndPreferences } from './migrations/0013-bids-and-preferences.ts'
 import { usageSums } from './migrations/0014-usage-sums.ts'
 import { sandbox } from './migrations/0015-sandbox.ts'
 import { paidBefore } from './migrations/0016-paid-before.ts'
+import { failedPayments } from './migrations/0017-failed-payments.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -43,6 +44,7 @@ export const all: readonly Migration[] = [
   usageSums,
   sandbox,
   paidBefore,
+  failedPayments,
 ]
 
 /** Any number, the same in every version of the gateway. */

@@ -147,13 +147,17 @@ const updateState = (sql: Sql, accountId: string, paymentId: string, { state, in
 const updateProblem = (sql: Sql, accountId: string, paymentId: string, problem: string) => sql`
   update payments set problem = ${problem} where account_id = ${accountId} and payment_id = ${paymentId}`
 
-/** What another pod is at is passed over. */
+/** What another pod is at is passed over. Nothing that fell due longer ago is young enough: the index is read no further. */
 const updateDue = (sql: Sql, max: number) => sql<PaymentRow[]>`
   update payments
-  set ask_at = now() + least(greatest(now() - created_at, interval '45 s'), interval '1 h')
+  set ask_at = now() + least(
+    greatest(now() - created_at, interval '45 s'),
+    case state when 'failed' then interval '30 days' else interval '1 h' end
+  )
   where (account_id, payment_id) in (
     select account_id, payment_id from payments
-    where state in ('processing', 'requires_action') and problem is null and ask_at <= now()
+    where state in ('processing', 'requires_action', 'failed') and (state <> 'failed' or intent_id is not null)
+      and problem is null and ask_at between now() - interval '30 days' and now()
       and created_at > now() - interval '30 days'
     order by ask_at limit ${max} for update skip locked
   )
