@@ -8,14 +8,14 @@ export class ApiError extends Error {
   }
 }
 
-export async function call(method, path, body, signal) {
+export async function call(method, path, body, { signal, key = crypto.randomUUID() } = {}) {
   const response = await fetch(path, {
     method,
     signal,
     headers: {
       'x-gpuproxy-console': '1',
       ...(body !== undefined && { 'content-type': 'application/json' }),
-      ...(method === 'POST' && { 'idempotency-key': crypto.randomUUID() }),
+      ...(method === 'POST' && { 'idempotency-key': key }),
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
@@ -29,7 +29,29 @@ export async function call(method, path, body, signal) {
   )
 }
 
-export const get = (path, signal) => call('GET', path, undefined, signal)
+export const get = (path, signal) => call('GET', path, undefined, { signal })
+
+/** After these, and after no answer at all, nobody knows yet what came of the request. */
+const open = [401, 403, 408, 409, 429]
+const isFinal = ({ status }) => status >= 400 && status < 500 && !open.includes(status)
+
+/** Orders that cost money: the same one bears the same key until its end is known, so that it is not paid for twice. */
+export function orders(path) {
+  const keys = new Map()
+  return async (body) => {
+    const order = JSON.stringify(body)
+    const key = keys.get(order) ?? crypto.randomUUID()
+    keys.set(order, key)
+    try {
+      const answer = await call('POST', path, body, { key })
+      keys.delete(order)
+      return answer
+    } catch (error) {
+      if (isFinal(error)) keys.delete(order)
+      throw error
+    }
+  }
+}
 
 /** Server-sent events until the signal; tells when the connection comes and goes, and makes another. */
 export async function follow(path, { signal, onData, onState }) {

@@ -1,5 +1,5 @@
 // What a customer sees of the own account.
-import { call, get } from './api.js'
+import { call, get, orders } from './api.js'
 import { act, dollars, field, h, keyedTable, number, time } from './dom.js'
 import { columns, daysOf, ranking } from './plot.js'
 import { waterfall } from './receipt.js'
@@ -146,13 +146,13 @@ function gpus({ main, signal }) {
       { name: 'Market', text: (row) => row.provider },
       {
         name: 'Do',
-        actions: (row) => [
+        actions: (row, current) => [
           h(
             'button',
             {
               type: 'button',
               'aria-label': `Rent an hour of ${row.id}`,
-              onclick: () => act('Rented.', () => rent(row)),
+              onclick: ({ currentTarget }) => act('', () => rent(current()), currentTarget),
             },
             'Rent an hour',
           ),
@@ -187,10 +187,13 @@ function gpus({ main, signal }) {
     ],
   })
   const loadMine = async () => mine.update((await get('/api/v1/gpu/instances', signal)).instances)
+  const order = orders('/api/v1/gpu/instances')
   async function rent(row) {
     if (!confirm(`Rent ${row.gpu_count} × ${row.gpu_model} for at most an hour, ${usd(row.price_per_hour)}?`)) return
-    await call('POST', '/api/v1/gpu/instances', { offer_id: row.id, image: 'ubuntu:24.04', max_hours: 1 })
+    const { id: offer_id, price_per_hour: max_price } = row
+    await order({ offer_id, image: 'ubuntu:24.04', max_hours: 1, max_price })
     await loadMine()
+    return 'Rented.'
   }
   async function destroy(row) {
     if (!confirm('Destroy it? What is on it is lost.')) return
@@ -227,6 +230,13 @@ function gpus({ main, signal }) {
   return Promise.all([find(), loadMine()])
 }
 
+/** Of a payment, by its status. */
+const said = {
+  succeeded: 'Paid.',
+  processing: 'The payment is processing: it is credit when it has come in.',
+  requires_action: 'Not paid yet: the bank wants the payer to confirm it (requires_action).',
+}
+
 async function billing({ main, signal }) {
   const balance = h('dl', { class: 'pairs' })
   const amount = h('input', { name: 'amount', required: true, inputmode: 'decimal', placeholder: '10.00' })
@@ -255,16 +265,15 @@ async function billing({ main, signal }) {
     )
     table.update(transactions)
   }
+  const order = orders('/api/v1/billing/payments')
   const pay = (event) => {
     event.preventDefault()
-    void act('Paid.', async () => {
-      await call('POST', '/api/v1/billing/payments', {
-        amount: amount.value,
-        currency: 'USD',
-        payment_method: method.value,
-      })
+    const send = async () => {
+      const { status } = await order({ amount: amount.value, currency: 'USD', payment_method: method.value })
       await load()
-    })
+      return said[status] ?? `The payment is ${status}.`
+    }
+    void act('', send, event.submitter)
   }
   main.append(
     h('div', { class: 'card' }, balance),

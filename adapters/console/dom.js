@@ -16,7 +16,10 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text
 }
 
-/** `columns`: `{ name, text(row), class?(row), number?, actions?(row): Element[] }`. Actions are made once for a row. */
+/**
+ * `columns`: `{ name, text(row), class?(row), number?, actions?(row, current): Element[] }`. Actions are made once for a
+ * row: what they do later goes by `current()`, the row as it is shown then.
+ */
 export function keyedTable({ caption, columns, key, empty }) {
   const body = h('tbody')
   const nothing = h('p', { class: 'empty' }, empty)
@@ -39,11 +42,20 @@ export function keyedTable({ caption, columns, key, empty }) {
   const known = new Map()
 
   function rowOf(row) {
+    const held = { row }
     const cells = columns.map(({ number, actions }) => {
       if (!actions) return h('td', { class: number ? 'number' : undefined }, h('span'))
-      return h('td', {}, h('span', { class: 'group' }, actions(row)))
+      return h(
+        'td',
+        {},
+        h(
+          'span',
+          { class: 'group' },
+          actions(row, () => held.row),
+        ),
+      )
     })
-    return { element: h('tr', {}, cells), cells }
+    return Object.assign(held, { element: h('tr', {}, cells), cells })
   }
 
   return {
@@ -60,6 +72,7 @@ export function keyedTable({ caption, columns, key, empty }) {
           held = rowOf(row)
           known.set(id, held)
         }
+        held.row = row
         for (const [i, column] of columns.entries()) {
           if (column.actions) {
             column.refresh?.(held.cells[i], row)
@@ -140,12 +153,15 @@ export const time = (text) => (text ? new Date(text).toLocaleString('en', { hour
 export const bytes = (value) =>
   value < 1024 ? `${value} B` : value < 1048576 ? `${number(value / 1024, 1)} KiB` : `${number(value / 1048576, 1)} MiB`
 
-/** Does what a button is for, and says how it went. */
-export async function act(what, fn) {
+/** Does what a button is for, once at a time, and says how it went: what `fn` says of it, or `what`. */
+export async function act(what, fn, button) {
+  if (button) button.disabled = true
   try {
-    await fn()
-    if (what) note(what)
+    const said = (await fn()) ?? what
+    if (said) note(said)
   } catch (error) {
     note(error.message, true)
+  } finally {
+    if (button) button.disabled = false
   }
 }

@@ -228,6 +228,65 @@ describe('a customer', () => {
     }
     expect(seen.complaints).toEqual([])
   }, 120_000)
+
+  test('pays under one key until there is an answer, and hears how the payment stands', async () => {
+    const { page } = seen
+    await open(seen, 'Billing')
+    const keys: (string | undefined)[] = []
+    await page.route('**/api/v1/billing/payments', async (route) => {
+      keys.push(route.request().headers()['idempotency-key'])
+      const pay = page.getByRole('button', { name: 'Pay' })
+      expect(await pay.isDisabled(), 'while one is under way').toBe(true)
+      if (keys.length === 1) return route.abort()
+      return route.fulfill({ status: 202, json: { status: 'requires_action' } })
+    })
+    await page.getByLabel('Amount, $').fill('10.00')
+    await page.getByRole('button', { name: 'Pay' }).click()
+    await page.locator('.note.bad').waitFor()
+    await page.getByRole('button', { name: 'Pay' }).click()
+    await page.getByText('requires_action').waitFor()
+    expect(keys[1]).toBe(keys[0])
+    await page.getByRole('button', { name: 'Pay' }).click()
+    await expect.poll(() => keys.length).toBe(3)
+    expect(keys[2], 'another payment').not.toBe(keys[0])
+  }, 60_000)
+
+  test('rents at the price that is shown, and no dearer', async () => {
+    const { page } = seen
+    await open(seen, 'GPUs')
+    const offer = {
+      id: 'vastai:1',
+      gpu_model: 'RTX 4090',
+      gpu_count: 1,
+      vram_gb: 24,
+      location: 'DE',
+      provider: 'vastai',
+    }
+    let price = 0.5
+    await page.route('**/api/v1/gpu/offers?*', (route) =>
+      route.fulfill({ json: { offers: [{ ...offer, price_per_hour: price }], providers: [] } }),
+    )
+    let order: unknown
+    await page.route('**/api/v1/gpu/instances', (route) => {
+      if (route.request().method() !== 'POST') return route.continue()
+      order = route.request().postDataJSON()
+      return route.fulfill({ status: 202, json: {} })
+    })
+    for (const dollars of [0.5, 0.75]) {
+      price = dollars
+      await page.getByRole('button', { name: 'Search' }).click()
+      await page.getByRole('cell', { name: `$${dollars.toFixed(4)}` }).waitFor()
+    }
+    let asked = ''
+    page.once('dialog', (dialog) => {
+      asked = dialog.message()
+      void dialog.accept()
+    })
+    await page.getByRole('button', { name: 'Rent an hour of vastai:1' }).click()
+    await page.getByText('Rented.').waitFor()
+    expect(asked).toContain('$0.7500')
+    expect(order).toMatchObject({ offer_id: 'vastai:1', max_price: 0.75 })
+  }, 60_000)
 })
 
 describe('whoever reads the reference', () => {
