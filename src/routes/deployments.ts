@@ -73,6 +73,7 @@ export function deploymentRoutes({
         throw new ApiError('invalid_body', { message, param: 'max_price' })
       }
       const order = {
+        id: c.get('request').id,
         model: asked.model,
         name: asked.name,
         filter,

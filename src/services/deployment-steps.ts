@@ -29,8 +29,8 @@ export interface DeploymentStepsOptions {
 }
 
 export interface DeploymentSteps {
-  /** Machines of a deployment, the credit for all of them or none. @throws ApiError */
-  begin(payer: Payer, deployment: Deployment, count: number): Promise<Rental[]>
+  /** Machines of a deployment, the credit for all of them or none. `firstId`: of the first one's rental. @throws ApiError */
+  begin(payer: Payer, deployment: Deployment, count: number, firstId?: string): Promise<Rental[]>
   /** Does what is due, at most a few; true where there may be more. */
   round(): Promise<boolean>
   start(): void
@@ -50,9 +50,9 @@ export function createDeploymentSteps(options: DeploymentStepsOptions): Deployme
   const termsOf = createTermsOf(accounts)
   const stopping = new AbortController()
 
-  async function begin(payer: Payer, deployment: Deployment, count: number): Promise<Rental[]> {
+  async function begin(payer: Payer, deployment: Deployment, count: number, id?: string): Promise<Rental[]> {
     const { id: deploymentId, filter } = deployment
-    const order = { spec: specOf(deployment), deploymentId }
+    const order = { id, spec: specOf(deployment), deploymentId }
     try {
       return await desk.begin(payer, { ...order, search: { filter, spread: count > 1 } }, count)
     } catch (error) {

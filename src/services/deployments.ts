@@ -10,6 +10,11 @@ import type { DeploymentSteps } from './deployment-steps.ts'
 import type { Payer } from './rental-desk.ts'
 
 export interface DeploymentOrder {
+  /**
+   * The id of the request, which becomes that of the deployment and of its first machine's rental: by it an
+   * Idempotency-Key finds out what came of an execution whose end nobody told. @default a new one
+   */
+  id?: string | undefined
   model: string
   /** @default the model's */
   name?: string | undefined
@@ -62,7 +67,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
   const now = () => new Date(clock.wallNow())
 
   function newDeployment(payer: Payer, order: DeploymentOrder): NewDeployment {
-    const { model, name = model, filter, replicas, maxPrice, maxHours, fallbacks, huggingFaceToken } = order
+    const { id = newId(), model, name = model, filter, replicas, maxPrice, maxHours, fallbacks, huggingFaceToken } = order
     const serving = servingOf(model, filter)
     if (typeof serving === 'string') {
       throw new ApiError('invalid_body', { message: `model: ${serving}.`, param: 'model' })
@@ -72,7 +77,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
     const diskGb = Math.max(serving.diskGb, filter.diskGb ?? 0)
     const secrets = { apiKey: newSecret(), huggingFaceToken }
     return {
-      ...{ id: newId(), accountId, keyId, purseId, name, model, serving: { ...serving, diskGb }, secrets },
+      ...{ id, accountId, keyId, purseId, name, model, serving: { ...serving, diskGb }, secrets },
       filter: { ...filter, gpuCount, minVramGb, diskGb, maxPriceMicroUsd: maxPrice },
       ...{ replicas, maxPrice, maxHours, fallbacks },
     }
@@ -118,7 +123,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
       if (made === 'too_many') throw new ApiError('too_many_deployments')
       let begun: Rental[]
       try {
-        begun = await steps.begin(payer, made, made.replicas)
+        begun = await steps.begin(payer, made, made.replicas, order.id)
       } catch (error) {
         // Nothing was rented. Any other error leaves that open, and the background goes on with it.
         if (error instanceof ApiError) await deployments.remove(made)

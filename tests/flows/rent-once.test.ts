@@ -11,6 +11,8 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 let gateway: TestGateway
 /** The database goes away just before it is written down that the machine is there. */
 let breaks = false
+/** It goes away when rentals were begun. */
+let breaksBegun = false
 beforeEach(async () => {
   const books = createMemoryBooks({ clock, everyoneHas: microUsd(100) })
   const kept = createMemoryRentals({ clock, books })
@@ -18,10 +20,15 @@ beforeEach(async () => {
     if (breaks && to.state === 'starting') throw new StorageUnavailable('gone', { mayHaveRun: true })
     return kept.change(seen, to)
   }
+  const begin: Rentals['begin'] = async (...wanted) => {
+    const begun = await kept.begin(...wanted)
+    if (breaksBegun) throw new StorageUnavailable('gone', { mayHaveRun: true })
+    return begun
+  }
   const { ledgerStore, credits, statements, guardrails, usageSums } = books
   gateway = await startTestGateway({
     market: { provisioningMs: 20, loadingMs: 20, paced: false },
-    ports: { rentals: { ...kept, change }, ledgerStore, credits, statements, guardrails, usageSums },
+    ports: { rentals: { ...kept, begin, change }, ledgerStore, credits, statements, guardrails, usageSums },
   })
 })
 afterEach(() => gateway.close())
@@ -55,4 +62,23 @@ test('the database goes away while the market makes it: the same key rents no se
   // Another key is another machine.
   expect((await rent(another, 'key-2')).status).toBeLessThan(300)
   expect(machines()).toHaveLength(2)
+})
+
+test('the database goes away while a deployment is begun: the same key begins no second one', async () => {
+  const deploy = () =>
+    gateway.post(
+      '/api/v1/gpu/deployments',
+      { model: 'llama-3.1-8b', max_price: '5.00', replicas: 2 },
+      { headers: { 'idempotency-key': 'key-1' } },
+    )
+  breaksBegun = true
+  const first = await deploy()
+  breaksBegun = false
+  expect(first.status).toBe(503)
+  const again = await deploy()
+  expect([again.status, await code(again)]).toEqual([409, 'idempotency_outcome_lost'])
+  const { deployments } = (await (await gateway.get('/api/v1/gpu/deployments')).json()) as {
+    deployments: { id: string }[]
+  }
+  expect(deployments.map(({ id }) => id)).toEqual([first.headers.get('x-request-id')])
 })
