@@ -523,7 +523,7 @@ export interface Statements {
   balance(accountId: string): Promise<Balance>
   /** At most `limit`, the newest first, from that position on, itself included. @default from the newest */
   transactions(accountId: string, page: { limit: number; from?: Position | undefined }): Promise<Transaction[]>
-  /** At most a thousand groups: days in their order, others the dearest first. */
+  /** Days in their order, `maxUsageDays` at most; other groups the dearest first, a thousand at most. */
   usage(accountId: string, question: UsageQuestion): Promise<UsageGroup[]>
   /** At most `limit`, the oldest first, after that one. @default from the first */
   usageRows(accountId: string, page: { limit: number; after?: UsagePlace | undefined }): Promise<UsageRow[]>

@@ -3,6 +3,7 @@ import type { SpentByMinute, WindowLimits } from '../../src/domain/guardrails.ts
 import type { MicroUsd } from '../../src/domain/money.ts'
 import type { Receipt } from '../../src/domain/receipt.ts'
 import {
+  maxUsageDays,
   monthOf,
   type Position,
   type SumKind,
@@ -90,7 +91,7 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
         return grouped(
           rows.map((row) => [row[groupBy === 'key' ? 'keyId' : groupBy], row]),
           groupBy,
-        ).slice(0, 1_000)
+        ).slice(0, groupBy === 'day' ? maxUsageDays : 1_000)
       },
       async usageRows(accountId, { limit, after }) {
         const sorted = of(accountId).usage.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))

@@ -27,6 +27,9 @@ export const usageGroupings = ['model', 'key', 'day'] as const
 export const sumKinds = [...usageGroupings, 'account'] as const
 export type SumKind = (typeof sumKinds)[number]
 
+/** That one question may span; each is a group where they are asked for by day. */
+export const maxUsageDays = 3_700
+
 export interface UsageQuestion {
   groupBy: (typeof usageGroupings)[number]
   /** Both included, as in `2026-11-25` (UTC). */

@@ -1,7 +1,15 @@
 /** What the caller's account has, what moved it, and what it was spent on. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { dayOf, daysAfter, daysWithin, type Position, shownKinds, usageGroupings } from '../domain/statement.ts'
+import {
+  dayOf,
+  daysAfter,
+  daysWithin,
+  maxUsageDays,
+  type Position,
+  shownKinds,
+  usageGroupings,
+} from '../domain/statement.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { type AppEnv, respondJson } from '../middleware/request-context.ts'
@@ -15,7 +23,6 @@ export interface BillingRouteOptions {
   wallNow: () => number
 }
 
-const maxDays = 3_700
 const defaultDays = 30
 
 export const transactionsQuery = z.strictObject({
@@ -52,8 +59,8 @@ export function billingRoutes({ statements, wallNow }: BillingRouteOptions) {
     const to = asked.to ?? dayOf(wallNow())
     const from = asked.from ?? daysAfter(to, 1 - defaultDays)
     const days = daysWithin(from, to)
-    if (days < 1 || days > maxDays) {
-      const message = `from: must be at most ${maxDays} days before "to" (${to}), and not after it.`
+    if (days < 1 || days > maxUsageDays) {
+      const message = `from: must be at most ${maxUsageDays} days before "to" (${to}), and not after it.`
       throw new ApiError('invalid_query', { message, param: 'from' })
     }
     const usage = await statements.usage(principalOf(c).accountId, { groupBy, from, to })

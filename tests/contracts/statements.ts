@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Position, shownKinds, type Transaction, type UsageRow } from '../../src/domain/statement.ts'
+import { daysAfter, type Position, shownKinds, type Transaction, type UsageRow } from '../../src/domain/statement.ts'
 import type { Credits, Guardrails, Statements } from '../../src/ports.ts'
 import { idAt, type LedgerRows, receiptOf } from '../support/ledger-rows.ts'
 
@@ -150,6 +150,18 @@ export function statementsContract(name: string, create: () => Promise<LedgerUnd
         outputTokens: 5,
         cost: 100,
       })
+    })
+
+    it('sums each day of as many as may be asked for', async () => {
+      const account = randomUUID()
+      const days = Array.from({ length: 1_100 }, (_, n) => daysAfter('2023-01-01', n))
+      // The latest cost least.
+      await world.rows.usage(
+        account,
+        days.map((day, n) => used({ day, cost: 2_000 - n })),
+      )
+      const question = { groupBy: 'day', from: days[0]!, to: days.at(-1)! } as const
+      expect((await world.statements.usage(account, question)).map(({ group }) => group)).toEqual(days)
     })
 
     it('pages through usage as it is kept, the oldest first', async () => {

@@ -7,6 +7,7 @@ import { receiptOf, startOf } from '../../../src/domain/receipt.ts'
 import {
   dayOf,
   daysAfter,
+  maxUsageDays,
   type ShownKind,
   type SumKind,
   type UsagePlace,
@@ -40,8 +41,7 @@ export function createStatements({ cluster }: { cluster: Pick<Cluster, 'read'> }
       const rows = await cluster.read('sum usage', { reads: 'own', accountId }, (sql) =>
         selectUsage(sql, accountId, question),
       )
-      const groups = rows.map((row) => ({ group: row.group, ...toAmounts(row) }))
-      return question.groupBy === 'day' ? groups.sort((a, b) => (a.group < b.group ? -1 : 1)) : groups
+      return rows.map((row) => ({ group: row.group, ...toAmounts(row) }))
     },
     async usageRows(accountId, { limit, after = firstPlace }) {
       const rows = await cluster.read('list usage', { reads: 'own', accountId }, (sql) =>
@@ -122,8 +122,7 @@ export const selectSums = (
   from usage_sums
   where account_id = ${accountId} and kind = ${groupBy} and period between ${from}::text::date and ${to}::text::date
   group by 1
-  order by sum(cost) desc, 1
-  limit 1000`
+  ${groupBy === 'day' ? sql`order by 1 limit ${maxUsageDays}` : sql`order by sum(cost) desc, 1 limit 1000`}`
 
 const selectUsageOfDays = (sql: Sql, accountId: string, { groupBy, from, to }: UsageQuestion) => sql<GroupRow[]>`
   select case ${groupBy}::text when 'key' then key_id::text else model end as group,
