@@ -504,8 +504,8 @@ export interface JournalEntry {
 export interface Credits {
   /** Once for each id and kind, however often it is told. False: it had been told before. */
   grant(accountId: string, credit: Credit): Promise<boolean>
-  /** How much was granted under that id; undefined = nothing. */
-  granted(accountId: string, credit: Pick<Credit, 'id' | 'kind'>): Promise<MicroUsd | undefined>
+  /** What was granted under that id; undefined = nothing. */
+  granted(accountId: string, credit: Pick<Credit, 'id' | 'kind'>): Promise<Pick<Credit, 'amount' | 'note'> | undefined>
 }
 
 export interface Credit {

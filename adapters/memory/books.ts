@@ -75,7 +75,10 @@ export function createMemoryBooks({ clock, everyoneHas = 0, ...options }: Memory
         of(accountId).available += amount
         return true
       },
-      granted: async (accountId, credit) => entryOf(accountId, credit)?.amount,
+      async granted(accountId, credit) {
+        const entry = entryOf(accountId, credit)
+        return entry && { amount: entry.amount, note: entry.note }
+      },
     },
     statements: {
       async balance(accountId) {

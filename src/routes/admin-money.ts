@@ -23,8 +23,8 @@ export interface AdminMoneyRouteOptions {
   log: Log
 }
 
-const noteRule = 'must be 1 to 200 characters, none of them a control character'
-const note = z.string().regex(/^[^\p{Cc}]{1,200}$/u, noteRule)
+const noteRule = 'must be 1 to 200 whole characters, none of them a control character'
+const note = z.string().regex(/^[^\p{Cc}\p{Cs}]{1,200}$/u, noteRule)
 export const creditBody = z.strictObject({ amount: usdAmount, note: note.optional() })
 export const guardrailBody = z
   .strictObject({ reset: z.literal(true).optional(), shadow: z.boolean().optional() })

@@ -18,7 +18,7 @@ export interface Grant {
 }
 
 export interface Grants {
-  /** @throws ApiError where there is no such account, or the key gave another amount before */
+  /** @throws ApiError where there is no such account, or the key gave another amount or note before */
   give(grant: Grant): Promise<{ id: string; replayed: boolean; balance: Balance }>
 }
 
@@ -27,7 +27,10 @@ export const createGrants = ({ users, credits, statements }: GrantsOptions): Gra
     if (!(await users.find(accountId))) throw new ApiError('unknown_account')
     const credit = { id: await grantId(accountId, idempotencyKey), kind: 'granted' } as const
     const isNew = await credits.grant(accountId, { ...credit, amount, note })
-    if (!isNew && (await credits.granted(accountId, credit)) !== amount) throw new ApiError('idempotency_mismatch')
+    if (!isNew) {
+      const before = await credits.granted(accountId, credit)
+      if (before?.amount !== amount || before.note !== note) throw new ApiError('idempotency_mismatch')
+    }
     return { id: credit.id, replayed: !isNew, balance: await statements.balance(accountId) }
   },
 })

@@ -42,7 +42,7 @@ export function statementsContract(name: string, create: () => Promise<LedgerUnd
       expect(await world.credits.granted(account, credit)).toBeUndefined()
       expect(await world.credits.grant(account, credit)).toBe(true)
       expect(await world.credits.grant(account, { ...credit, amount: 1 })).toBe(false)
-      expect(await world.credits.granted(account, credit)).toBe(12_500_000)
+      expect(await world.credits.granted(account, credit)).toEqual({ amount: 12_500_000, note: credit.note })
       expect(await world.statements.balance(account)).toMatchObject({ available: 12_500_000 })
       const [entry, ...others] = await world.statements.transactions(account, { limit: 10 })
       expect(others).toEqual([])

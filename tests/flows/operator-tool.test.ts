@@ -185,7 +185,7 @@ test('credit is given once for an id', async () => {
       'content-type': 'application/json',
       'idempotency-key': 'order 7',
     },
-    body: JSON.stringify({ amount: '12.50' }),
+    body: JSON.stringify({ amount: '12.50', note: 'a gift' }),
   })
   expect([response.status, response.headers.get('idempotent-replayed')]).toEqual([201, 'true'])
 })

@@ -291,7 +291,7 @@ describe('credit that an administrator gives', () => {
   const give = (body: object, key?: string, to = path) =>
     ask('POST', to, body, key === undefined ? {} : { 'idempotency-key': key })
 
-  test('is given once for a key, told again to whoever asks again, and refused where the amount differs', async () => {
+  test('is given once for a key, told again to whoever asks again, and refused where the amount or the note differs', async () => {
     const first = await give({ amount: '12.50', note: 'goodwill' }, 'order 7')
     expect(first.status).toBe(201)
     expect(first.json).toEqual({
@@ -303,10 +303,13 @@ describe('credit that an administrator gives', () => {
     const again = await give({ amount: '12.50', note: 'goodwill' }, 'order 7')
     expect(again).toMatchObject({ status: 201, json: first.json })
     expect(again.headers.get('idempotent-replayed')).toBe('true')
-    expect(await give({ amount: '12.51' }, 'order 7')).toMatchObject({
-      status: 422,
-      json: { code: 'idempotency_mismatch' },
-    })
+    for (const other of [
+      { amount: '12.51', note: 'goodwill' },
+      { amount: '12.50', note: 'sorry' },
+      { amount: '12.50' },
+    ]) {
+      expect(await give(other, 'order 7')).toMatchObject({ status: 422, json: { code: 'idempotency_mismatch' } })
+    }
     expect((await give({ amount: '1' }, 'order 8')).json.balance.available).toBe('13.50')
     expect((await get('/api/v1/billing/transactions')).json.transactions).toHaveLength(2)
   })
@@ -319,7 +322,7 @@ describe('credit that an administrator gives', () => {
     for (const amount of ['0', '-1', '1.0000001', '1e3', 1, '']) {
       expect(await give({ amount }, 'k')).toMatchObject({ status: 400, json: { param: 'amount' } })
     }
-    for (const note of ['', 'a\u0000b', 'x'.repeat(201)]) {
+    for (const note of ['', 'a\u0000b', 'a\ud800', 'x'.repeat(201)]) {
       expect(await give({ amount: '1', note }, 'k')).toMatchObject({ status: 400, json: { param: 'note' } })
     }
     expect(await give({ amount: '1', to: 'me' }, 'k')).toMatchObject({ status: 400, json: { param: 'to' } })

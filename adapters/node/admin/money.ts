@@ -29,7 +29,7 @@ export const moneyCommands: Command[] = [
       const { accountId } = await findAccount(storage, args)
       const credit = { id: await grantId(accountId, key), kind: 'granted' } as const
       const given = await storage.credits.grant(accountId, { ...credit, amount, note })
-      const before = given ? amount : await storage.credits.granted(accountId, credit)
+      const before = given ? amount : (await storage.credits.granted(accountId, credit))?.amount
       if (before !== amount) throw new CommandError(`--id ${key} gave ${formatUsd(before ?? 0)} before: take another`)
       const { available } = await storage.statements.balance(accountId)
       const money = { amount: formatUsd(amount), currency: 'USD', available: formatUsd(available) }

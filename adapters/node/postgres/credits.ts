@@ -18,7 +18,7 @@ export const createCredits = ({ cluster }: { cluster: Pick<Cluster, 'read' | 'wr
     const [row] = await cluster.read('find credit', { reads: 'primary', pool: 'ledger' }, (sql) =>
       selectCredit(sql, accountId, id, kind),
     )
-    return row && Number(row.available)
+    return row && { amount: Number(row.available), note: row.note ?? undefined }
   },
 })
 
@@ -32,5 +32,7 @@ const raiseBalance = (sql: Sql, accountId: string, amount: number) => sql`
   insert into balances (account_id, available) values (${accountId}, ${amount})
   on conflict (account_id) do update set available = balances.available + excluded.available`
 
-const selectCredit = (sql: Sql, accountId: string, id: string, kind: string) => sql<{ available: string }[]>`
-  select available from ledger_entries where account_id = ${accountId} and operation_id = ${id} and kind = ${kind}`
+const selectCredit = (sql: Sql, accountId: string, id: string, kind: string) => sql<
+  { available: string; note: string | null }[]
+>`
+  select available, note from ledger_entries where account_id = ${accountId} and operation_id = ${id} and kind = ${kind}`
