@@ -230,6 +230,8 @@ export interface Accounts {
    * @throws ApiError `too_many_api_keys`
    */
   rotateApiKey(accountId: string, keyId: string, overlapMs: number): Promise<(ApiKey & { apiKey: string }) | undefined>
+  /** Also one that has expired. Undefined: the account has no such key, or it was revoked. */
+  findApiKey(accountId: string, keyId: string): Promise<ApiKey | undefined>
   /** Those that were not revoked nor expired a week ago, the newest first, 1,000 at most. What was changed through this port is seen at once. */
   listApiKeys(accountId: string): Promise<ApiKey[]>
   /** Also of a key that was revoked or has expired: what was begun with it may outlast it. Undefined: the account never had it. */

@@ -115,6 +115,7 @@ export function createMemoryAccounts({ clock = systemClock }: { clock?: Clock } 
       else found.key.expiresAt = new Date(Math.min(expiresAt?.getTime() ?? Infinity, clock.wallNow() + overlapMs))
       return made
     },
+    findApiKey: async (accountId, keyId) => find(accountId, keyId)?.key,
     async listApiKeys(accountId) {
       return keysOf(accountId)
         .map(({ key }) => key)

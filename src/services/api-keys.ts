@@ -38,7 +38,9 @@ const fieldOf: Record<(typeof numbers)[number], string> = {
 export function createApiKeys({ accounts, requestsPerMinute }: ApiKeysOptions): ApiKeys {
   /** What the caller may hand on at most. */
   async function ceilingOf({ accountId, keyId, role, limits, session }: Principal) {
-    const own = session ? undefined : (await accounts.listApiKeys(accountId)).find(({ id }) => id === keyId)
+    const own = session ? undefined : await accounts.findApiKey(accountId, keyId)
+    // It was revoked a moment ago.
+    if (!own && !session) throw new ApiError('invalid_credential')
     const byRole = role === 'administrator' ? undefined : (limits.account.requestsPerMinute ?? requestsPerMinute)
     const limit: KeyLimits = { ...limits.key, requestsPerMinute: limits.key.requestsPerMinute ?? byRole }
     return { limits: limit, expiresAt: own?.expiresAt }
@@ -85,7 +87,7 @@ export function createApiKeys({ accounts, requestsPerMinute }: ApiKeysOptions): 
     },
 
     async rotate(who, keyId, overlapMs) {
-      const found = (await accounts.listApiKeys(who.accountId)).find(({ id }) => id === keyId)
+      const found = await accounts.findApiKey(who.accountId, keyId)
       if (!found) throw new ApiError('unknown_api_key')
       // Whoever rotates a key gets to know it. One's own session was there before any limit of its keys.
       if (!who.session) checkHandedOn(who, await ceilingOf(who), found)

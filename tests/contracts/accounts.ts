@@ -75,7 +75,15 @@ export function accountsContract(name: string, create: () => AccountsUnderTest |
       const { id, apiKey } = await world.accounts.createApiKey(accountId, plain)
       expect(await world.accounts.revokeApiKey(accountId, id)).toBe(true)
       expect(await world.accounts.findByApiKey(apiKey)).toBeUndefined()
+      expect(await world.accounts.findApiKey(accountId, id)).toBeUndefined()
       expect(await world.accounts.revokeApiKey(accountId, id)).toBe(false)
+    })
+
+    it('finds one key by its id, also one that has expired', async () => {
+      const accountId = await newAccount()
+      const { apiKey: _, ...key } = await world.accounts.createApiKey(accountId, { ...plain, expiresAt: new Date(0) })
+      await world.accounts.createApiKey(accountId, plain)
+      expect(await world.accounts.findApiKey(accountId, key.id)).toEqual(key)
     })
 
     it('knows the limits of a key that is gone, and of none that is another account’s', async () => {
@@ -94,6 +102,7 @@ export function accountsContract(name: string, create: () => AccountsUnderTest |
       const { id, apiKey } = await world.accounts.createApiKey(mine, plain)
       expect(await world.accounts.revokeApiKey(other, id)).toBe(false)
       expect(await world.accounts.listApiKeys(other)).toEqual([])
+      expect(await world.accounts.findApiKey(other, id)).toBeUndefined()
       expect(await world.accounts.findByApiKey(apiKey)).toMatchObject({ accountId: mine })
     })
 

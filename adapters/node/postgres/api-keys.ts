@@ -12,7 +12,10 @@ export interface ApiKeysOptions {
   newId: () => string
 }
 
-type ApiKeyPort = Pick<Accounts, 'createApiKey' | 'rotateApiKey' | 'listApiKeys' | 'keyLimits' | 'revokeApiKey'>
+type ApiKeyPort = Pick<
+  Accounts,
+  'createApiKey' | 'rotateApiKey' | 'findApiKey' | 'listApiKeys' | 'keyLimits' | 'revokeApiKey'
+>
 
 export function createApiKeys({ cluster, pepper, newId }: ApiKeysOptions): ApiKeyPort {
   const newKey = (accountId: string) => {
@@ -60,6 +63,12 @@ export function createApiKeys({ cluster, pepper, newId }: ApiKeysOptions): ApiKe
         { lookup },
       )
       return row && { ...toApiKey(row), apiKey }
+    },
+
+    async findApiKey(accountId, keyId) {
+      const ask = { reads: 'own', accountId } as const
+      const [row] = await cluster.read('find API key', ask, (sql) => selectUnrevoked(sql, accountId, keyId))
+      return row && toApiKey(row)
     },
 
     async listApiKeys(accountId) {
@@ -208,6 +217,9 @@ const insertLookup = (sql: Sql, { accountId, keyId, hash }: OwnOfKey) => sql`
 
 const selectKey = (sql: Sql, accountId: string, keyId: string) => sql<KeyRow[]>`
   select ${keyColumns(sql)} from api_keys where account_id = ${accountId} and key_id = ${keyId}`
+
+const selectUnrevoked = (sql: Sql, accountId: string, keyId: string) => sql<KeyRow[]>`
+  ${selectKey(sql, accountId, keyId)} and revoked_at is null`
 
 const selectKeys = (sql: Sql, accountId: string) => sql<KeyRow[]>`
   select ${keyColumns(sql)} from api_keys
