@@ -63,8 +63,8 @@ export const duration = (minMs: number, maxMs: number) =>
         z.number().transform((seconds) => seconds * unitMs.s),
         z
           .string()
-          .regex(/^\d{1,9}(s|m|h|d)$/)
-          .transform((text) => Number(text.slice(0, -1)) * unitMs[text.at(-1) as keyof typeof unitMs]),
+          .regex(/^(0|\d{1,9}(s|m|h|d))$/)
+          .transform((text) => Number.parseInt(text, 10) * (unitMs[text.at(-1) as keyof typeof unitMs] ?? 0)),
       ],
       { error: durationRule },
     )

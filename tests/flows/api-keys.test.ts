@@ -149,8 +149,10 @@ describe('a key', () => {
     expect(await stops(second.body.api_key)).toBe(true)
     expect((await chat(third.body.api_key, { model: 'gpt-4o' })).status).toBe(200)
     expect((await rotate(second.body.id, { overlap: '1h' })).status).toBe(404)
-    expect((await rotate(third.body.id, { overlap: '31d' })).status).toBe(400)
-    expect((await rotate(third.body.id, { grace: 0 })).status).toBe(400)
+    const fourth = await rotate(third.body.id, { overlap: '0' })
+    expect(await stops(third.body.api_key)).toBe(true)
+    expect((await rotate(fourth.body.id, { overlap: '31d' })).status).toBe(400)
+    expect((await rotate(fourth.body.id, { grace: 0 })).status).toBe(400)
   })
 
   test('may ask for the models of its list and no others, by whatever field', async () => {
