@@ -67,7 +67,17 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
   const now = () => new Date(clock.wallNow())
 
   function newDeployment(payer: Payer, order: DeploymentOrder): NewDeployment {
-    const { id = newId(), model, name = model, filter, replicas, maxPrice, maxHours, fallbacks, huggingFaceToken } = order
+    const {
+      id = newId(),
+      model,
+      name = model,
+      filter,
+      replicas,
+      maxPrice,
+      maxHours,
+      fallbacks,
+      huggingFaceToken,
+    } = order
     const serving = servingOf(model, filter)
     if (typeof serving === 'string') {
       throw new ApiError('invalid_body', { message: `model: ${serving}.`, param: 'model' })

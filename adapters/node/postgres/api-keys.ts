@@ -66,7 +66,8 @@ export function createApiKeys({ cluster, pepper, newId }: ApiKeysOptions): ApiKe
     },
 
     async findApiKey(accountId, keyId) {
-      const ask = { reads: 'own', accountId } as const
+      // Another pod may have written it a moment ago, and what a key may is not to be told by a replica that lags.
+      const ask = { reads: 'primary' } as const
       const [row] = await cluster.read('find API key', ask, (sql) => selectUnrevoked(sql, accountId, keyId))
       return row && toApiKey(row)
     },
