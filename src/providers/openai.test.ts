@@ -71,7 +71,7 @@ function worldOf(apiKeys: string[], ...script: Scripted[]) {
 
 const text = (body: string | Uint8Array) => (typeof body === 'string' ? body : decoder.decode(body))
 const failureOf = async (answer: Promise<unknown>) => (await answer.catch((failure) => failure)) as UpstreamFailure
-const completion = '{"id":"c","big":12345678901234567890,"choices":[]}'
+const completion = '{"id":"c","big":12345678901234567890,"choices":[{"message":{}}]}'
 
 describe('an answer in one piece', () => {
   it('is passed on as it came', async () => {
@@ -134,6 +134,42 @@ describe('an answer in one piece', () => {
     const failure = await failureOf(world(scripted).complete())
     expect(failure.class ?? (failure as unknown as HttpFailure).kind).toBe(failed)
     expect(failure.message).not.toContain('canary')
+  })
+})
+
+describe('a success', () => {
+  const choice = (message: unknown) => ({ choices: [{ index: 0, message, finish_reason: 'stop' }] })
+
+  it.each<[InferenceEndpoint, object]>([
+    ['chat/completions', {}],
+    ['chat/completions', { foo: 1 }],
+    ['chat/completions', { choices: null }],
+    ['chat/completions', { choices: [] }],
+    ['chat/completions', { choices: [null] }],
+    ['chat/completions', choice(null)],
+    ['completions', {}],
+    ['completions', { choices: [{ index: 0, finish_reason: 'stop' }] }],
+    ['embeddings', {}],
+    ['responses', {}],
+    ['moderations', { results: {} }],
+    ['images/generations', { data: null }],
+  ])('with nothing in it is nonsense: %s %j', async (endpoint, body) => {
+    expect((await failureOf(world({ body }).complete(endpoint))).class).toBe('poison')
+  })
+
+  it.each<[InferenceEndpoint, object]>([
+    ['chat/completions', choice({ role: 'assistant', content: '' })],
+    ['chat/completions', choice({ role: 'assistant', content: null, refusal: 'no' })],
+    ['chat/completions', choice({ role: 'assistant', content: null, reasoning_content: 'hm' })],
+    ['chat/completions', choice({ role: 'assistant', tool_calls: [{ id: 'x', function: { name: 'f' } }] })],
+    ['completions', { choices: [{ index: 0, text: '' }] }],
+    ['embeddings', { data: [] }],
+    ['responses', { status: 'incomplete', output: [], usage: { input_tokens: 1, output_tokens: 9 } }],
+    ['moderations', { results: [{ flagged: false }] }],
+    ['images/generations', { data: [{ url: 'x' }] }],
+    ['audio/transcriptions', { text: '' }],
+  ])('that says little is one all the same: %s %j', async (endpoint, body) => {
+    expect((await world({ body }).complete(endpoint)).status).toBe(200)
   })
 })
 

@@ -411,6 +411,7 @@ function whole(
     }
     // Its words may be the provider's, as those of an error are.
     if (parsed.error) check({ ...reply, status: 400 })
+    else if (!holdsAnswer(endpoint, parsed)) throw new UpstreamFailure('poison', { status })
   }
   const contentType = parsed ? json : (said ?? 'application/octet-stream')
   const usage = usageIn(parsed)
@@ -464,6 +465,27 @@ function isTooLong(error: unknown): boolean {
 /** A response that a provider gave up for what was asked; the rest it has failed at. */
 const isJudgedResponse = (endpoint: InferenceEndpoint, { status, error }: Record<string, unknown>) =>
   endpoint === 'responses' && status === 'failed' && !isProviderFault(error as ProviderError)
+
+/** What an answer is a list of. */
+const listIn: Partial<Record<InferenceEndpoint, string>> = {
+  'chat/completions': 'choices',
+  completions: 'choices',
+  embeddings: 'data',
+  responses: 'output',
+  moderations: 'results',
+  'images/generations': 'data',
+}
+
+/** A list may be empty, and a text, too; but there is no completion without a choice. */
+function holdsAnswer(endpoint: InferenceEndpoint, parsed: Record<string, unknown>): boolean {
+  const name = listIn[endpoint]
+  if (name === undefined) return true
+  const list = parsed[name]
+  return Array.isArray(list) && (name !== 'choices' || list.some(isChoice))
+}
+
+const isChoice = (choice: { message?: unknown; text?: unknown } | null) =>
+  (typeof choice?.message === 'object' && choice.message !== null) || typeof choice?.text === 'string'
 
 /** What an error that came with a success says: about the request, or that the provider has failed. */
 function verdict(error: ProviderError, contextWindow: number | undefined, check: Check): WholeAnswer {

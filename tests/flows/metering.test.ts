@@ -1,7 +1,8 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { createMemoryJournal } from '../../adapters/memory/journal.ts'
 import type { Ports } from '../../src/ports.ts'
 import { eventually, readSse, startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { type SteppedProvider, startSteppedProvider } from '../support/stepped-provider.ts'
 
 const accountId = '00000000-0000-7000-8000-000000000001'
 let gateway: TestGateway
@@ -98,4 +99,49 @@ test('a journal that is full: nothing is served that could not be recorded, and 
   expect(refused.headers.get('retry-after')).toBe('5')
   expect(await refused.json()).toMatchObject({ error: { code: 'usage_unrecordable' } })
   expect((await gateway.get('/v1/models')).status).toBe(200)
+})
+
+describe('of two who are asked one after the other', () => {
+  let provider: SteppedProvider
+  afterEach(() => provider.close())
+
+  const price = (perMillion: number) => ({ input_per_million: perMillion, output_per_million: perMillion })
+
+  async function startTwo() {
+    provider = await startSteppedProvider()
+    const at = (name: string) => ({ kind: 'openai', base_url: provider.baseUrl(name) })
+    const soldAs = (first: number, second: number) => ({
+      targets: [
+        { provider: 'first', price: price(first) },
+        { provider: 'second', price: price(second) },
+      ],
+    })
+    gateway = await startTestGateway({
+      routing: () => ({
+        providers: { first: at('first'), second: at('second') },
+        models: { cheaper: soldAs(1_000, 1), dearer: soldAs(1, 1_000) },
+      }),
+    })
+    return gateway.ledger
+  }
+  async function theEnd() {
+    await ended(1)
+    return gateway.ledger.ends[0]!
+  }
+
+  test('a success with nothing in it is no answer: the next one is asked, and nobody is charged for it', async () => {
+    await startTwo()
+    const response = chat({ model: 'cheaper' })
+    for (const name of ['first', 'first', 'second']) {
+      const call = await provider.next()
+      expect(call.name).toBe(name)
+      call.answer(200, {}, { choices: [] })
+    }
+    expect((await response).status).toBe(502)
+    expect(await (await response).json()).toMatchObject({ error: { code: 'upstream_invalid' } })
+    expect(await theEnd()).toMatchObject({
+      ...{ event: 'release', amount: 0 },
+      facts: { tries: [{ outcome: 'poison' }, { outcome: 'poison' }, { outcome: 'poison' }] },
+    })
+  })
 })

@@ -21,7 +21,7 @@ export interface SteppedCall {
   /** The connection breaks. What was sent before arrives. */
   cut(): void
   /** An answer in one piece, instead. */
-  answer(status: number, headers?: Record<string, string>): void
+  answer(status: number, headers?: Record<string, string>, body?: object): void
   /** The gateway has hung up, or the answer has ended. */
   closed: Promise<unknown>
 }
@@ -59,7 +59,7 @@ const callOf = (name: string, body: string, res: ServerResponse): SteppedCall =>
   },
   end: () => void res.end(),
   cut: () => void res.write('\n', () => res.destroy()),
-  answer: (status, headers) =>
-    void res.writeHead(status, { 'content-type': 'application/json', ...headers }).end('{"error":{"message":"no"}}'),
+  answer: (status, headers, body = { error: { message: 'no' } }) =>
+    void res.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body)),
   closed: once(res, 'close'),
 })
