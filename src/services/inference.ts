@@ -18,7 +18,7 @@ import { questionOf } from '../routing/question.ts'
 import type { Price } from '../routing/table.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
-import type { Answer, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
+import type { Answer, CallTrace, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import type { Circuit } from '../upstream/upstream.ts'
 import { callTimeouts, type Timeouts } from './call-timeouts.ts'
@@ -143,9 +143,9 @@ export function createInference(options: InferenceOptions): Inference {
       holds: request.stream || endpoints[endpoint].answer === 'binary',
       trace,
     }
-    const targets = choices.map((choice) => targetOf(request, choice, changes(request, choice)))
+    const targets = choices.map((choice) => targetOf(request, meter, choice, changes(request, choice)))
     const answer = await guardedCall(targets, calls).catch(theirsToSee)
-    if ('kind' in answer) return { ...answer, ...nameOf(choices[0]!) }
+    if ('kind' in answer) return { ...answer, ...(sayerOf(trace) ?? nameOf(choices[0]!)) }
     const at = targets.indexOf(answer.target)
     const choice = choices[at]!
     const { value, hold } = answer
@@ -219,7 +219,8 @@ export function createInference(options: InferenceOptions): Inference {
     }
   }
 
-  function targetOf(request: InferenceRequest, { provider, planned }: Choice, fields: Record<string, unknown>) {
+  function targetOf(request: InferenceRequest, meter: Meter, choice: Choice, fields: Record<string, unknown>) {
+    const { provider, planned } = choice
     const { timeouts: own, contextWindow } = planned.row
     const call = {
       endpoint: request.endpoint,
@@ -228,7 +229,13 @@ export function createInference(options: InferenceOptions): Inference {
       timeouts: callTimeouts(own, timeouts, thinks(planned.model, request.body.value)),
       contextWindow,
     }
-    return request.stream ? provider.stream(call) : provider.complete(call)
+    const target = request.stream ? provider.stream(call) : provider.complete(call)
+    const seller = sellerOf(choice)
+    const send: typeof target.send = (signal, attempt) => {
+      meter.asking(seller)
+      return target.send(signal, attempt)
+    }
+    return { ...target, send }
   }
 
   function relay(
@@ -254,7 +261,7 @@ export function createInference(options: InferenceOptions): Inference {
       choices,
       body: request.body.value,
       refusesPrefill,
-      targetOf: (choice, fields) => targetOf(request, choice, { ...changes(request, choice), ...fields }),
+      targetOf: (choice, fields) => targetOf(request, meter, choice, { ...changes(request, choice), ...fields }),
     })
     return relayStream(source, {
       clock,
@@ -351,6 +358,12 @@ const sellerOf = ({ provider, planned }: Choice): Seller => ({
 })
 
 const nameOf = ({ provider, planned }: Choice) => ({ provider: provider.name, model: planned.model })
+
+/** Who said that it fits nowhere; of very many tries only the first are known. */
+function sayerOf({ tries }: CallTrace) {
+  const said = tries?.findLast(({ outcome }) => outcome === 'too_long')
+  return said && { provider: said.provider, model: said.model }
+}
 
 /** A prompt that fits nowhere: the provider's own words, since only the caller can shorten it. */
 function theirsToSee(error: unknown): WholeAnswer {

@@ -188,6 +188,26 @@ describe('without the provider’s word', () => {
     expect(await theEnd()).toMatchObject({ event: 'settle', amount: 100, outputTokens: 0 })
   })
 
+  test('at the price of the one who works', async () => {
+    const two = [seller('first'), seller('second', 3)]
+    const { meter, end } = await start(two, request({ tries: [tried('server'), tried('client')] }))
+    for (const each of two) meter.asking(each)
+    end(499)
+    expect(await theEnd()).toMatchObject({
+      ...{ event: 'settle', amount: 300, model: 'second-model' },
+      facts: { provider: 'second', price: { inputPerMillion: 3e6 } },
+    })
+  })
+
+  test('one who has begun to answer is paid for it, whoever else is asked to go on', async () => {
+    const { meter, end } = await start([seller('first'), seller('second', 3)], request({ tries: [tried('client')] }))
+    meter.answeredBy(seller('first'))
+    void meter.reached(7)
+    meter.asking(seller('second', 3))
+    end(499)
+    expect(await theEnd()).toMatchObject({ amount: 100 + 70, model: 'first-model' })
+  })
+
   test.each([
     ['nobody was asked', []],
     ['whoever was asked had failed', [tried('not_sent')]],

@@ -118,6 +118,11 @@ export class Meter {
     this.promptTokens = estimatedInput(job)
   }
 
+  /** Who is asked now: until somebody answers, it is the one whom a caller leaves, or whose refusal he gets. */
+  asking(seller: Seller) {
+    if (!this.answered) this.seller = seller
+  }
+
   /** Who has begun to answer, or to go on with an answer. */
   answeredBy(seller: Seller) {
     this.seller = seller

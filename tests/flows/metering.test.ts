@@ -124,10 +124,42 @@ describe('of two who are asked one after the other', () => {
     })
     return gateway.ledger
   }
+  /** Both tries of the first have come to nothing. */
+  async function second() {
+    for (let i = 0; i < 2; i++) (await provider.next()).answer(503)
+    return provider.next()
+  }
   async function theEnd() {
     await ended(1)
     return gateway.ledger.ends[0]!
   }
+
+  test.each([
+    ['cheaper', 1],
+    ['dearer', 1_000],
+  ])('a caller who leaves while the %s second works pays what that one takes', async (model, perToken) => {
+    await startTwo()
+    const leave = new AbortController()
+    const left = chat({ model }, { signal: leave.signal }).catch(() => {})
+    await second()
+    leave.abort()
+    await left
+    const { amount, inputTokens, facts } = await theEnd()
+    expect(amount).toBe(inputTokens * perToken)
+    expect(facts).toMatchObject({ status: 499, provider: 'second', price: { inputPerMillion: perToken * 1e6 } })
+  })
+
+  test.each([
+    ['cheaper', { type: 'invalid_request_error' }],
+    ['cheaper', { code: 'context_length_exceeded' }],
+  ])('what the %s second refuses is said to be its word, to the caller and in the books: %j', async (model, error) => {
+    await startTwo()
+    const response = chat({ model })
+    ;(await second()).answer(400, {}, { error: { message: 'no', ...error } })
+    expect((await response).headers.get('x-gpuproxy-provider')).toBe('second')
+    expect((await response).status).toBe(400)
+    expect(await theEnd()).toMatchObject({ event: 'release', amount: 0, facts: { provider: 'second' } })
+  })
 
   test('a success with nothing in it is no answer: the next one is asked, and nobody is charged for it', async () => {
     await startTwo()
