@@ -276,9 +276,9 @@ export function createInference(options: InferenceOptions): Inference {
         at = next.at
         source = held(next.source)
         former = source.rescuedBy === 'prefill' ? { transcript, tokens: transcript.tokens } : undefined
-        meter.answeredBy(sellerOf(choices[at]!))
         return source
       },
+      onTaken: () => meter.answeredBy(sellerOf(choices[at]!)),
       onUsage(usage) {
         if (former) meter.usage(ofBothParts(usage, former.tokens, former.transcript.tokens), true)
         else meter.usage(usage)

@@ -39,6 +39,8 @@ export interface RelayOptions {
   memory: TranscriptMemory
   /** Another source for the rest of the answer; undefined where nobody can go on with it. */
   rescue(transcript: Transcript, broken: UpstreamFailure | 'mismatch'): Promise<Source | undefined>
+  /** The source that goes on has said something that fits: from here on the answer is its own. */
+  onTaken?(): void
   /** What the answer cost, where the provider says so; the last word counts. */
   onUsage?(usage: TokenUsage): void
   /** So many pieces of text are about to have gone out, in all. A promise is waited for before they do. */
@@ -68,9 +70,16 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
   let usageTold = false
   /** The source gives nothing more. */
   let over = false
+  let taken = true
   const absorbing: RelayOptions = {
     ...options,
+    onTaken() {
+      if (!taken) options.onTaken?.()
+      taken = true
+    },
     onUsage(usage) {
+      // Of an answer that nobody was given.
+      if (!taken) return
       // What some tell all along is not the last word.
       usageTold ||= transcript.isWhole(false)
       options.onUsage?.(usage)
@@ -171,6 +180,7 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
       }
       source = next
       over = false
+      taken = false
     }
   } finally {
     if (finished && !usageTold && !over) await readUsage()
@@ -197,6 +207,7 @@ function absorb(events: readonly StreamEvent[], source: Source, transcript: Tran
   const take = (chunk: StreamChunk, asItCame?: string): boolean => {
     const chunks = source.splice?.take(chunk)
     if (chunks === 'mismatch') return false
+    if (chunks?.some(({ choices }) => choices?.length)) options.onTaken?.()
     if (chunks) for (const each of chunks) relay(each)
     else relay(chunk, asItCame)
     return true

@@ -161,6 +161,43 @@ describe('of two who are asked one after the other', () => {
     expect(await theEnd()).toMatchObject({ event: 'release', amount: 0, facts: { provider: 'second' } })
   })
 
+  const piece = (model: string, delta: object, finish_reason: string | null = null) => ({
+    ...{ id: model, object: 'chat.completion.chunk', created: 1, model },
+    choices: [{ index: 0, delta, finish_reason }],
+  })
+  /** The first breaks off after ten words. */
+  async function broken() {
+    const first = await provider.next()
+    for (let i = 0; i < 10; i++) first.send(piece('a', { content: `w${i} ` }))
+    first.cut()
+    return provider.next()
+  }
+
+  test('one who goes on by saying something else sells nothing', async () => {
+    await startTwo()
+    const text = chat({ model: 'dearer', stream: true }).then((response) => response.text())
+    const next = await broken()
+    const usage = { prompt_tokens: 500, completion_tokens: 500, total_tokens: 1_000 }
+    next.send({ ...piece('b', { content: 'w0 ' }), usage })
+    next.send(piece('b', { content: 'else' }))
+    expect(await text).toContain('stream_interrupted')
+    const { amount, inputTokens, outputTokens, facts } = await theEnd()
+    expect([amount, outputTokens]).toEqual([inputTokens + 10, 10])
+    expect(facts).toMatchObject({ provider: 'first', price: { inputPerMillion: 1e6 } })
+  })
+
+  test('one who goes on with the answer sells it from its first word on', async () => {
+    await startTwo()
+    const text = chat({ model: 'dearer', stream: true }).then((response) => response.text())
+    const next = await broken()
+    for (let i = 0; i < 11; i++) next.send(piece('b', { content: `w${i} ` }))
+    next.send(piece('b', {}, 'stop'))
+    next.send({ id: 'b', choices: [], usage: { prompt_tokens: 5, completion_tokens: 11, total_tokens: 16 } })
+    next.send('[DONE]')
+    expect(await text).toContain('[DONE]')
+    expect(await theEnd()).toMatchObject({ amount: 16_000, outputTokens: 11, facts: { provider: 'second' } })
+  })
+
   test('a success with nothing in it is no answer: the next one is asked, and nobody is charged for it', async () => {
     await startTwo()
     const response = chat({ model: 'cheaper' })
