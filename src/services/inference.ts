@@ -155,17 +155,19 @@ export function createInference(options: InferenceOptions): Inference {
     switch (value.kind) {
       case 'stream':
         return { ...events, body: relay(request, meter, value, answer, choices, at, calls, leaving) }
-      case 'typed':
-        return {
-          ...events,
-          body: relayTypedStream(value, { ...watched(request, meter, hold, named.provider), answers: request.answers }),
+      case 'typed': {
+        const watch = watched(request, meter, hold, named.provider)
+        // Half of a sound is worth nothing.
+        const onUnfinished = () => {
+          if (endpoint.startsWith('audio/')) meter.unanswered()
         }
+        return { ...events, body: relayTypedStream(value, { ...watch, answers: request.answers, onUnfinished }) }
+      }
       case 'bytes': {
         const { contentType } = value
         const watch = watched(request, meter, hold, named.provider)
         const onInterrupted = () => {
           watch.onInterrupted()
-          // Half of a sound is worth nothing.
           meter.unanswered()
         }
         return { ...named, status: 200, contentType, body: relayBytes(value, { ...watch, onInterrupted }) }

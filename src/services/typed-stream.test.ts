@@ -37,7 +37,10 @@ async function relay(
     onAbort = () => {},
   } = {},
 ) {
-  const told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false, delivered: 0 }
+  const told = {
+    ...{ text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false, delivered: 0 },
+    unfinished: 0,
+  }
   const usage: TokenUsage[] = []
   const closing = rest.return.bind(rest)
   rest.return = (value) => {
@@ -58,6 +61,7 @@ async function relay(
       },
       onMalformed: () => void told.malformed++,
       onInterrupted: () => void told.interrupted++,
+      onUnfinished: () => void told.unfinished++,
       onEnd: () => void told.ended++,
     },
   )
@@ -185,6 +189,15 @@ describe('a typed stream', () => {
     expect(told.usage).toHaveLength(2)
     expect(lastOf(told.text)).toMatchObject(interrupted)
   })
+})
+
+it.each<[string, Data | Error, number]>([
+  ['the provider breaks it off', new HttpFailure('cut'), 1],
+  ['the gateway stops', new ApiError('stream_interrupted'), 1],
+  ['the caller’s own time is over', new ApiError('deadline_exceeded'), 0],
+  ['it is whole', soundDone, 0],
+])('speech is told to be unfinished where that is so: %s', async (_, last, unfinished) => {
+  expect(await relay(streamOf(sound, last))).toMatchObject({ unfinished })
 })
 
 describe('a picture of which parts are shown', () => {

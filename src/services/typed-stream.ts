@@ -34,6 +34,8 @@ export interface TypedRelayOptions {
   onMalformed(): void
   /** The provider broke the stream. */
   onInterrupted(): void
+  /** The answer ends in the middle, by whoever's doing but the caller's own. */
+  onUnfinished?(): void
   onEnd(): void
 }
 
@@ -78,6 +80,7 @@ export async function* relayTypedStream(
     if (signal.aborted || broken === undefined) return
     // A caller whose own time is over has had what he was given.
     if (!(broken instanceof ApiError) || broken.code !== 'deadline_exceeded') {
+      options.onUnfinished?.()
       await options.onDelivered?.(answer.pieces(), answer.finished())
     }
     if (broken instanceof ApiError) return yield answer.error(broken)

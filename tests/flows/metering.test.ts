@@ -101,7 +101,7 @@ test('a journal that is full: nothing is served that could not be recorded, and 
   expect((await gateway.get('/v1/models')).status).toBe(200)
 })
 
-describe('of two who are asked one after the other', () => {
+describe('from providers that are told what to do', () => {
   let provider: SteppedProvider
   afterEach(() => provider.close())
 
@@ -112,7 +112,7 @@ describe('of two who are asked one after the other', () => {
     const at = (name: string) => ({ kind: 'openai', base_url: provider.baseUrl(name) })
     const soldAs = (first: number, second: number) => ({
       targets: [
-        { provider: 'first', price: price(first) },
+        { provider: 'first', price: { ...price(first), per_million_characters: 1_000 } },
         { provider: 'second', price: price(second) },
       ],
     })
@@ -196,6 +196,21 @@ describe('of two who are asked one after the other', () => {
     next.send('[DONE]')
     expect(await text).toContain('[DONE]')
     expect(await theEnd()).toMatchObject({ amount: 16_000, outputTokens: 11, facts: { provider: 'second' } })
+  })
+
+  test.each([
+    ['breaks off', 0],
+    ['is whole', 10_000],
+  ])('speech in events that %s', async (how, amount) => {
+    await startTwo()
+    const spoken = { model: 'cheaper', input: 'x'.repeat(10), voice: 'alloy', stream: true, stream_format: 'sse' }
+    const text = gateway.post('/v1/audio/speech', spoken).then((response) => response.text())
+    const call = await provider.next()
+    call.send({ type: 'speech.audio.delta', audio: 'AAAA' })
+    if (how === 'is whole') call.send({ type: 'speech.audio.done' })
+    call.cut()
+    await text
+    expect((await theEnd()).amount).toBe(amount)
   })
 
   test('a success with nothing in it is no answer: the next one is asked, and nobody is charged for it', async () => {
