@@ -27,6 +27,7 @@ import { relayBytes } from './relay-bytes.ts'
 import { relayStream, type Source } from './relay-stream.ts'
 import { createRescue, sourceOf } from './rescue.ts'
 import type { Choice, Router } from './router.ts'
+import type { Splice } from './splice.ts'
 import { ownNames, refuseStoredState, storeNothing } from './stored-state.ts'
 import { type Transcript, TranscriptMemory } from './transcript.ts'
 import { relayTypedStream } from './typed-stream.ts'
@@ -256,7 +257,7 @@ export function createInference(options: InferenceOptions): Inference {
     }
     let source = held(sourceOf(choices[at]!, stream, answer))
     /** What others had said before the one who speaks now. */
-    let former: { transcript: Transcript; tokens: number } | undefined
+    let former: Former | undefined
     const rescue = createRescue({
       guardedCall,
       calls,
@@ -277,12 +278,13 @@ export function createInference(options: InferenceOptions): Inference {
         if (!next) return undefined
         at = next.at
         source = held(next.source)
-        former = source.rescuedBy === 'prefill' ? { transcript, tokens: transcript.tokens } : undefined
+        const { rescuedBy, splice } = source
+        former = rescuedBy === 'prefill' ? { transcript, tokens: transcript.tokens, splice } : undefined
         return source
       },
       onTaken: () => meter.answeredBy(sellerOf(choices[at]!)),
       onUsage(usage) {
-        if (former) meter.usage(ofBothParts(usage, former.tokens, former.transcript.tokens), true)
+        if (former) meter.usage(ofBothParts(usage, former), true)
         else meter.usage(usage)
       },
       onText: (tokens) => meter.reached(tokens),
@@ -307,12 +309,21 @@ export function createInference(options: InferenceOptions): Inference {
   }
 }
 
+interface Former {
+  transcript: Transcript
+  /** Delivered by others. */
+  tokens: number
+  /** How the one who continues joins on to it. */
+  splice: Splice | undefined
+}
+
 /**
  * One who continues an answer counts what came before as input. It was output, and is paid for once. Some begin from the
- * front all the same and have counted it, so the pieces delivered in all are the bound.
+ * front all the same and have counted it; where that cannot be told, the pieces delivered in all are the bound.
  */
-function ofBothParts(usage: TokenUsage, before: number, delivered: number): TokenUsage {
-  const uncounted = Math.max(0, Math.min(before, delivered - usage.outputTokens, usage.inputTokens))
+function ofBothParts(usage: TokenUsage, { transcript, tokens, splice }: Former): TokenUsage {
+  const most = { anew: 0, onward: tokens, unknown: transcript.tokens - usage.outputTokens }[splice?.begins ?? 'unknown']
+  const uncounted = Math.max(0, Math.min(tokens, most, usage.inputTokens))
   const inputTokens = usage.inputTokens - uncounted
   const cachedInputTokens = Math.min(usage.cachedInputTokens, inputTokens)
   return { ...usage, inputTokens, cachedInputTokens, outputTokens: usage.outputTokens + uncounted }

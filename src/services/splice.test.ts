@@ -348,6 +348,19 @@ describe('an answer that is continued', () => {
     ])
   })
 
+  it('is told from one that begins anew, where that can be', () => {
+    expect(spliceRestart(transcriptOf(begun)).begins).toBe('anew')
+    const after = (sent: StreamChunk[], ...rest: StreamChunk[]) => {
+      const splice = spliceContinuation(transcriptOf(sent))
+      for (const each of rest) splice.take(each)
+      return splice.begins
+    }
+    expect(after(begun, role(), word(long.slice(0, -1)))).toBeUndefined()
+    expect(after(begun, word(long.slice(0, -1)), word(long.slice(-1)))).toBe('anew')
+    expect(after(begun, word(long.slice(0, 5)), word('!'))).toBe('onward')
+    expect(after(fromA(word('short')), word(' and on'))).toBeUndefined()
+  })
+
   it('keeps words that only begin like the beginning', () => {
     const { answer } = continued([word(long.slice(0, 12)), word('nother thing'), finish()])
     expect(answer[0]).toMatchObject({ content: `${long}${long.slice(0, 12)}nother thing`, finish: 'stop' })

@@ -11,6 +11,8 @@ import { forEachPiece, type Transcript, toolChannel } from './transcript.ts'
 export interface Splice {
   /** The chunks to be sent now: none while the answer is still being compared. `mismatch`: it says something else. */
   take(chunk: StreamChunk): StreamChunk[] | 'mismatch'
+  /** Whether it says from the front what was sent; undefined = nobody can tell (yet). */
+  readonly begins: 'anew' | 'onward' | undefined
 }
 
 /** A continuation that repeats so much of the beginning is no coincidence, but for an answer that repeats itself. */
@@ -68,6 +70,7 @@ function restartOf(sent: Sent): Splice {
   }
 
   return {
+    begins: 'anew',
     take(chunk) {
       const choices: StreamChoice[] = []
       for (const choice of chunk.choices ?? []) {
@@ -94,6 +97,7 @@ export function spliceContinuation(transcript: Transcript): Splice {
   let restart = isTelling(before) ? restartOf({ ...sent, channels: new Map([[key, before]]) }) : undefined
   let held: StreamChunk[] = []
   let heard = ''
+  const isRepeated = () => heard.length >= before.length
 
   const asItIs = (chunk: StreamChunk) => {
     const choices = chunk.choices?.map((choice) => trimmed(choice, choice.index ?? 0, nothing, sent))
@@ -101,9 +105,13 @@ export function spliceContinuation(transcript: Transcript): Splice {
   }
 
   return {
+    get begins() {
+      if (restart) return isRepeated() ? 'anew' : undefined
+      return isTelling(before) ? 'onward' : undefined
+    },
     take(chunk) {
       if (!restart) return [asItIs(chunk)]
-      if (heard.length >= before.length) return restart.take(chunk)
+      if (isRepeated()) return restart.take(chunk)
       let differs = false
       let thinks = false
       for (const choice of chunk.choices ?? []) {
@@ -112,7 +120,7 @@ export function spliceContinuation(transcript: Transcript): Splice {
           else if (from.startsWith('reasoning')) thinks = true
           else differs = true
         })
-        if (choice.finish_reason && heard.length < before.length) differs = true
+        if (choice.finish_reason && !isRepeated()) differs = true
       }
       // Who thinks before he speaks may begin from the front, or where the other stopped: his thoughts are his own.
       if (thinks && heard === '' && !differs) return [asItIs(chunk)]

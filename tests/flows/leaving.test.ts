@@ -251,6 +251,18 @@ describe.each(['restart', 'prefill'] as const)('of an answer that another one go
       facts: { status: 200, source: way === 'restart' ? 'provider' : 'estimated' },
     })
   })
+
+  test('several tokens in one event are several', async () => {
+    const caller = call('chat/completions', { model: way, messages })
+    const second = await rescued(caller)
+    const own = way === 'restart' ? 1 : cutAt + 1
+    const content = Array.from({ length: pieces - own + 1 }, (_, i) => `w${own + i} `).join('')
+    second.send({ id: 'chat', choices: [{ index: 0, delta: { content } }] })
+    const completion = pieces - own + 1
+    finishChat(second, { prompt_tokens: 11 + pieces - completion, completion_tokens: completion })
+    expect(await caller.rest()).toContain('[DONE]')
+    expect(await theEnd()).toMatchObject({ inputTokens: 11, outputTokens: pieces })
+  })
 })
 
 describe('before the first piece', () => {
