@@ -34,6 +34,12 @@ export function createReadJson(bodies: BodyBudget, maxBytes = maxJsonBytes): Rea
   }
 }
 
+/** The body's value; `{}` where there is no body. */
+export async function valueOrNone(c: AppContext, readJson: ReadJson): Promise<Record<string, unknown>> {
+  const hasBody = Number(header(c, 'content-length') ?? 0) > 0 || header(c, 'transfer-encoding') !== undefined
+  return hasBody ? (await readJson(c)).value : {}
+}
+
 /** @throws ApiError where the bytes are not one JSON object within bounds. */
 export function parseJsonBody(bytes: Uint8Array): JsonBody {
   const keys = checkShape(bytes)

@@ -4,13 +4,13 @@ import * as z from 'zod'
 import { scopes } from '../domain/principal.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
-import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
+import { type ReadJson, valueOrNone } from '../middleware/json-body.ts'
+import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { ApiKey } from '../ports.ts'
 import type { ApiKeys } from '../services/api-keys.ts'
 import { keyLimitsOut } from '../services/limit-shapes.ts'
 import { duration, keyLimitsBody, keyLimitsIn } from './limits.ts'
-import { parseOr400 } from './parse.ts'
+import { nothing, parseOr400 } from './parse.ts'
 import { nameRule, respondSecret } from './sign-in.ts'
 
 export interface ApiKeyRouteOptions {
@@ -64,7 +64,10 @@ export function apiKeyRoutes({ apiKeys, readJson, wallNow }: ApiKeyRouteOptions)
   app.post('/apikeys', create)
   app.post('/apikey', create)
 
-  app.get('/apikeys', async (c) => respondJson(c, 200, { apikeys: (await apiKeys.list(principalOf(c))).map(keyOut) }))
+  app.get('/apikeys', async (c) => {
+    parseOr400(nothing, c.req.query(), 'invalid_query')
+    return respondJson(c, 200, { apikeys: (await apiKeys.list(principalOf(c))).map(keyOut) })
+  })
 
   app.delete('/apikeys/:id', async (c) => {
     await apiKeys.revoke(principalOf(c), idOf(c))
@@ -72,8 +75,7 @@ export function apiKeyRoutes({ apiKeys, readJson, wallNow }: ApiKeyRouteOptions)
   })
 
   app.post('/apikeys/:id/rotate', async (c) => {
-    const hasBody = Number(header(c, 'content-length') ?? 0) > 0 || header(c, 'transfer-encoding') !== undefined
-    const { overlap } = parseOr400(rotateBody, hasBody ? (await readJson(c)).value : {})
+    const { overlap } = parseOr400(rotateBody, await valueOrNone(c, readJson))
     return respondSecret(c, 201, madeOut(await apiKeys.rotate(principalOf(c), idOf(c), overlap)))
   })
   return app

@@ -7,13 +7,13 @@ import { isShown, type Rental, shownStatus } from '../domain/rental.ts'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
-import type { ReadJson } from '../middleware/json-body.ts'
+import { type ReadJson, valueOrNone } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
 import type { Instances } from '../services/instances.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
 import { dollars, filters } from './offer-filters.ts'
-import { parseOr400 } from './parse.ts'
+import { nothing, parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 
 export interface InstanceRouteOptions {
@@ -99,11 +99,13 @@ export function instanceRoutes({ instances, desk, preferences, idempotent, readJ
     return answer(c, 202, await instances.end(principalOf(c).accountId, c.req.param('id')))
   })
   app.get('/:id/logs', async (c) => {
+    parseOr400(nothing, c.req.query(), 'invalid_query')
     const logs = await instances.logs(principalOf(c).accountId, c.req.param('id'), c.req.raw.signal)
     return respond(c, 200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }, logs)
   })
   for (const action of ['start', 'stop'] as const) {
     app.post(`/:id/${action}`, async (c) => {
+      parseOr400(nothing, await valueOrNone(c, readJson))
       const { accountId } = principalOf(c)
       const rental = await instances.setRunning(accountId, c.req.param('id'), action === 'start', c.req.raw.signal)
       return answer(c, 202, rental)

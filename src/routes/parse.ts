@@ -1,6 +1,9 @@
 /** A schema's complaint as a 400 that names the field and says what it should be. Values are never quoted. */
-import type * as z from 'zod'
+import * as z from 'zod'
 import { ApiError } from '../errors.ts'
+
+/** Of bodies and queries of routes that take none. */
+export const nothing = z.strictObject({})
 
 export function parseOr400<S extends z.ZodType>(
   schema: S,

@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { isGoodPassword, type User } from '../domain/user.ts'
 import { credential } from '../middleware/authenticate.ts'
 import { clientAddress } from '../middleware/client-address.ts'
-import type { ReadJson } from '../middleware/json-body.ts'
+import { type ReadJson, valueOrNone } from '../middleware/json-body.ts'
 import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
 import type { SignIn, Tokens } from '../services/sign-in.ts'
 import { parseOr400 } from './parse.ts'
@@ -52,8 +52,10 @@ export function signInRoutes({ signIn, readJson, trustedHops }: SignInRouteOptio
     return respondSecret(c, 200, { tokens: tokensOut(await signIn.renew(token)) })
   })
   app.post('/logout', async (c) => {
-    if (header(c, 'authorization') !== undefined) await signIn.signOut({ accessToken: credential(c) })
-    else {
+    if (header(c, 'authorization') !== undefined) {
+      parseOr400(refreshBody.partial(), await valueOrNone(c, readJson))
+      await signIn.signOut({ accessToken: credential(c) })
+    } else {
       const { refresh_token: token } = parseOr400(refreshBody, (await readJson(c)).value)
       await signIn.signOut({ refreshToken: token })
     }

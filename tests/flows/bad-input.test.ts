@@ -21,6 +21,8 @@ const manyKeys = (n: number) =>
     x: Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, 1])),
   })
 
+const nobodys = '0198c0de-0000-7000-8000-000000000000'
+
 interface BadRequest {
   what: string
   method?: string
@@ -213,6 +215,36 @@ const table: BadRequest[] = [
     status: 400,
     code: 'invalid_query',
     says: /vram/,
+  },
+  ...['/api/v1/auth/apikeys', `/api/v1/gpu/instances/${nobodys}/logs`].map((path) => ({
+    what: `unknown query parameter of ${path}`,
+    method: 'GET',
+    path: `${path}?name=x`,
+    headers: auth,
+    status: 400,
+    code: 'invalid_query',
+    says: /name/,
+  })),
+  ...[`/api/v1/gpu/instances/${nobodys}/start`, `/api/v1/gpu/instances/${nobodys}/stop`, '/api/v1/auth/logout'].flatMap(
+    (path) => [
+      {
+        what: `unknown field of ${path}`,
+        path,
+        body: '{"force":true}',
+        status: 400,
+        code: 'invalid_body',
+        says: /force/,
+      },
+      { what: `garbage to ${path}`, path, body: '{', status: 400, code: 'invalid_json', says: /JSON/ },
+    ],
+  ),
+  {
+    what: 'no body where none is needed',
+    path: `/api/v1/gpu/instances/${nobodys}/stop`,
+    headers: auth,
+    status: 404,
+    code: 'instance_not_found',
+    says: /instance/,
   },
   {
     what: 'query of the wrong type',
