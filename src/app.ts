@@ -85,7 +85,7 @@ export interface AppOptions {
   export: ExportRouteOptions
   adminMoney: AdminMoneyRouteOptions
   adminUsage: AdminUsageRouteOptions
-  addressLimit: AddressLimitOptions
+  addressLimit: Omit<AddressLimitOptions, 'purpose' | 'perMinute'>
   signIn: SignInRouteOptions
   user: UserRouteOptions
   apiKeys: ApiKeyRouteOptions
@@ -113,6 +113,10 @@ const writing = [
 ]
 /** For those who have no credential yet. A session is written, too: none begins while nothing may be. */
 const signingIn = ['register', 'login', 'refresh', 'logout'].map((name) => `/api/v1/auth/${name}`)
+/** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
+const strangersPerMinute = 60
+/** Stripe sends from few addresses. */
+const webhooksPerMinute = 600
 const maxShownPath = 200
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
@@ -127,11 +131,12 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   app.route('/', referenceRoutes(options.reference))
   app.route('/api/v1/receipts', receiptKeyRoutes(options.receipts))
 
+  const limitOf = (purpose: string, perMinute: number) => addressLimit({ ...options.addressLimit, purpose, perMinute })
   // Before authentication: a signature stands for the credential.
-  app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly)))
+  app.use('/api/v1/webhooks/*', guard(refuseReadOnly(options.readOnly), limitOf('webhooks', webhooksPerMinute)))
   app.route('/api/v1/webhooks', webhookRoutes(options.webhooks))
 
-  const strangers = [refuseReadOnly(options.readOnly), addressLimit(options.addressLimit)]
+  const strangers = [refuseReadOnly(options.readOnly), limitOf('strangers', strangersPerMinute)]
   for (const path of signingIn) app.post(path, guard(...strangers))
   app.route('/', consoleRoutes({ ...options.console, strangers }))
   app.route('/api/v1/auth', signInRoutes(options.signIn))

@@ -153,8 +153,6 @@ const namedCircuits = ['vastai:list', 'vastai:control', 'ionet:list', 'ionet:con
 const megabyte = 1024 * 1024
 /** What an autoscaler adds to a pod's start: a scrape and a sync, of 15 s each. */
 const autoscalerDelayMs = 30_000
-/** Requests a minute of one address without a credential: an office's, not a machine's that guesses. */
-const strangersPerMinute = 60
 /** The longest password, every character of it escaped, and what stands around it. */
 const strangersBodyBytes = 8 * 1024
 const strangersInFlight = 1_024
@@ -533,11 +531,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     maxInFlightBytes: config.INFLIGHT_BODY_MB * megabyte,
   })
   const readJson = createReadJson(bodies)
+  const trustedHops = config.TRUSTED_PROXY_HOPS
   // Nobody who has a key can keep others from signing in.
   const strangersBodies = createBodyBudget({
     readBody: ports.readBody,
     metrics,
     maxInFlightBytes: strangersInFlight * strangersBodyBytes,
+    trustedHops,
   })
   const moneyCircuits = toStripe ? ['stripe'] : []
   const breakerNames = () => [...namedCircuits, ...moneyCircuits, ...namedTargets(router.table())]
@@ -566,7 +566,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     metrics,
     log,
   })
-  const trustedHops = config.TRUSTED_PROXY_HOPS
   let reference: Promise<ReferenceRouteOptions['file']> | undefined
   const pause = () => new Promise<void>((resolve) => void clock.setTimer(0, resolve))
   const breakers = createBreakers({
@@ -628,10 +627,10 @@ export function createGateway(options: GatewayOptions): Gateway {
           ? undefined
           : createStripeWebhook({ secret: providers.stripe.webhookSecret, wallNow: clock.wallNow }),
       payments,
-      bodies: createBodyBudget({ readBody: ports.readBody, metrics, maxInFlightBytes: webhookBodyBytes }),
+      bodies: createBodyBudget({ readBody: ports.readBody, metrics, maxInFlightBytes: webhookBodyBytes, trustedHops }),
       metrics,
     },
-    addressLimit: { limits, metrics, perMinute: strangersPerMinute, trustedHops },
+    addressLimit: { limits, metrics, trustedHops },
     signIn: { signIn, readJson: createReadJson(strangersBodies, strangersBodyBytes), trustedHops },
     console: {
       files: ports.consoleFiles,

@@ -9,15 +9,18 @@ import type { Check } from './guard.ts'
 export interface AddressLimitOptions {
   limits: Limits
   metrics: Metrics
+  /** What is counted together. */
+  purpose: string
   /** Requests a minute of one address. */
   perMinute: number
   trustedHops: number
 }
 
-export const addressLimit = ({ limits, metrics, perMinute, trustedHops }: AddressLimitOptions): Check =>
+export const addressLimit = ({ limits, metrics, purpose, perMinute, trustedHops }: AddressLimitOptions): Check =>
   function addressLimit(c) {
     const address = clientAddress(c, trustedHops)
-    const claim: Claim = { scope: 'address', unit: 'requests', limit: perMinute, key: `requests:${address}` }
+    const key = `requests:${purpose}:${address}`
+    const claim: Claim = { scope: 'address', unit: 'requests', limit: perMinute, key }
     const decide = (decision: Awaited<ReturnType<Limits['take']>>): undefined => {
       if (!decision.refusedBy) return
       metrics.count(instruments.rateLimited, { scope: 'address' })

@@ -5,17 +5,22 @@ import type { AppContext } from './request-context.ts'
 
 const mb = 1_048_576
 
-function world() {
+function world(trustedHops?: number) {
   const bodies = createBodyBudget({
     readBody: () => new Promise(() => {}),
     metrics: new FakeMetrics(),
     maxInFlightBytes: 100 * mb,
+    trustedHops,
   })
   /** A body that is sent slowly: what it may hold is held until `end`. */
-  const send = (accountId: string | undefined, bytes: number) => {
+  const send = (accountId: string | undefined, bytes: number, remoteAddress = '192.0.2.1') => {
     const endings: (() => void)[] = []
     const request = { principal: accountId && { accountId }, onEnd: (fn: () => void) => void endings.push(fn) }
-    const c = { env: { headers: { 'content-length': String(bytes) } }, req: { raw: {} }, get: () => request }
+    const c = {
+      env: { remoteAddress, headers: { 'content-length': String(bytes) } },
+      req: { raw: {} },
+      get: () => request,
+    }
     const reading = bodies.read(c as unknown as AppContext, 20 * mb)
     const end = () => {
       for (const fn of endings) fn()
@@ -35,4 +40,12 @@ test('one account cannot hold all of it, and holds what it may again once a body
   await expect(send('third', 6 * mb).refused).rejects.toMatchObject({ code: 'overloaded' })
   own[0]!.end()
   expect(await send('greedy', 10 * mb).refused).toBe('held')
+})
+
+test('one address of strangers has a small share, and leaves the rest to others', async () => {
+  const send = world(0)
+  // Its share, or one body of the largest that there may be.
+  for (let i = 0; i < 20; i++) expect(await send(undefined, mb).refused).toBe('held')
+  await expect(send(undefined, mb).refused).rejects.toMatchObject({ code: 'overloaded' })
+  expect(await send(undefined, mb, '198.51.100.1').refused).toBe('held')
 })

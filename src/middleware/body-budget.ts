@@ -2,6 +2,7 @@
 import { ApiError } from '../errors.ts'
 import type { Metrics, ReadBody } from '../ports.ts'
 import { instruments } from '../telemetry/instruments.ts'
+import { clientAddress } from './client-address.ts'
 import { type AppContext, header } from './request-context.ts'
 
 export interface BodyBudgetOptions {
@@ -9,6 +10,8 @@ export interface BodyBudgetOptions {
   metrics: Metrics
   /** Bytes of all bodies held at once. */
   maxInFlightBytes: number
+  /** Proxies in front, where those who send bodies are strangers: of them each address has a share. */
+  trustedHops?: number | undefined
 }
 
 export interface BodyBudget {
@@ -18,9 +21,11 @@ export interface BodyBudget {
 
 /** Of it, the most that one account may hold: bodies that come slowly hold it for as long as a request may take to come. */
 const ownShare = 0.75
+/** Of an address: whoever fills it needs many. */
+const addressShare = 1 / 8
 const strangers = ''
 
-export function createBodyBudget({ readBody, metrics, maxInFlightBytes }: BodyBudgetOptions): BodyBudget {
+export function createBodyBudget({ readBody, metrics, maxInFlightBytes, trustedHops }: BodyBudgetOptions): BodyBudget {
   let inFlightBytes = 0
   const byOwner = new Map<string, number>()
   const add = (owner: string, bytes: number) => {
@@ -40,8 +45,10 @@ export function createBodyBudget({ readBody, metrics, maxInFlightBytes }: BodyBu
 
       // Reserved before reading: what is still arriving takes memory too.
       const request = c.get('request')
-      const owner = request.principal?.accountId ?? strangers
-      const most = owner === strangers ? maxInFlightBytes : Math.max(maxBytes, ownShare * maxInFlightBytes)
+      const address = trustedHops === undefined ? strangers : clientAddress(c, trustedHops)
+      const owner = request.principal?.accountId ?? address
+      const share = owner === strangers ? 1 : owner === address ? addressShare : ownShare
+      const most = Math.max(maxBytes, share * maxInFlightBytes)
       if (inFlightBytes + declared > maxInFlightBytes || (byOwner.get(owner) ?? 0) + declared > most) {
         metrics.count(instruments.requestsShed, { reason: 'bodies' })
         throw new ApiError('overloaded', { retryAfterMs: 1_000 })

@@ -130,7 +130,7 @@ export const billingRoutes: RouteDoc[] = [
     headers: { 'Stripe-Signature': 'Stripe’s, over the body as it came.' },
     writes: true,
     answers: { 200: { about: 'Heard.', json: shapes.received } },
-    errors: ['invalid_signature', 'invalid_body', 'provider_not_configured', 'body_too_large'],
+    errors: ['invalid_signature', 'invalid_body', 'provider_not_configured', 'body_too_large', 'rate_limited'],
     examples: { none: 'Stripe alone calls this: it needs the secret that signs its events.' },
   },
 ]

@@ -65,6 +65,22 @@ test('no origin is told that it may, at any route, with or without a credential'
   }
 })
 
+test('one address sends webhooks at a bounded rate, and others go on', async () => {
+  const send = async (address: string) =>
+    (
+      await fetch(`${gateway.url}/api/v1/webhooks/stripe`, {
+        method: 'POST',
+        headers: { 'x-forwarded-for': address },
+      })
+    ).status
+  const seen = new Set<number>()
+  for (let n = 0; n < 1_200 && !seen.has(429); n += 50) {
+    for (const status of await Promise.all(Array.from({ length: 50 }, () => send('10.8.8.8')))) seen.add(status)
+  }
+  expect(seen).toContain(429)
+  expect(await send('10.8.8.9')).not.toBe(429)
+})
+
 test('the console’s cookie is out of reach of scripts and of other sites', async () => {
   const response = await fetch(`${gateway.url}/console/session`, {
     method: 'POST',
