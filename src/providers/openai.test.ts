@@ -173,6 +173,31 @@ describe('a success', () => {
   })
 })
 
+describe('a credential', () => {
+  it.each(['complete', 'stream'] as const)(
+    'that is refused is taken out, and the next one is used: %s',
+    async (how) => {
+      const { [how]: ask, http, rejected } = worldOf(['key-one', 'key-two'], { status: 401 }, { body: completion })
+      expect(await failureOf(ask())).toMatchObject({ class: 'config', details: { otherCredential: true } })
+      await ask().catch(() => {})
+      expect(http.calls.map(({ headers }) => headers?.authorization)).toEqual(['Bearer key-one', 'Bearer key-two'])
+      expect(rejected).toEqual(['1 of 2'])
+    },
+  )
+
+  it.each(['complete', 'stream'] as const)(
+    'stays in use after a 402, which may be about one request: %s',
+    async (how) => {
+      const { [how]: ask, http, rejected } = worldOf(['key-one', 'key-two'], { status: 402 }, { body: completion })
+      const failure = await failureOf(ask())
+      expect([failure.class, failure.details]).toEqual(['config', { status: 402, retryAfterMs: undefined }])
+      await ask().catch(() => {})
+      expect(http.calls.map(({ headers }) => headers?.authorization)).toEqual(['Bearer key-one', 'Bearer key-one'])
+      expect(rejected).toEqual([])
+    },
+  )
+})
+
 describe('an error that comes with a success', () => {
   const secret = 'canary-key-0123456'
   const judged = { code: 'content_policy_violation', message: 'no' }

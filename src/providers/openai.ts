@@ -165,8 +165,8 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     if (number > 1) headers = { ...headers, 'x-gpuproxy-attempt': String(number) }
     if (span) headers = { ...headers, ...span.headers() }
     const reply = await make({ origin, headers })
-    // 403 may be about this one request; these two are about the key and the account behind it.
-    if (reply.status === 401 || reply.status === 402) {
+    // 402 may be about what this one request would cost, 403 about what it asks for; this is about the key.
+    if (reply.status === 401) {
       throw new UpstreamFailure('config', { status: reply.status, otherCredential: credential.rejected() })
     }
     return reply
