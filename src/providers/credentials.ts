@@ -32,7 +32,7 @@ export interface Credentials {
 const outMs = 60_000
 /** Shorter ones are no secrets, and stand in texts by chance. */
 const minSecretLength = 12
-const namesSecret = /key|token|secret|auth|password/i
+const namesSecret = /key|token|secret|auth|password|cookie|code|session|credential/i
 
 export function createCredentials({ clock, apiKeys, headers, onRejected }: CredentialsOptions): Credentials {
   const all = (apiKeys.length > 0 ? apiKeys : [undefined]).map((key, i) => {
@@ -47,12 +47,27 @@ export function createCredentials({ clock, apiKeys, headers, onRejected }: Crede
     }
     return { credential, isOut: () => outUntil > clock.now() }
   })
-  const own = Object.entries(headers).flatMap(([name, value]) => (namesSecret.test(name) ? [value] : []))
+  const own = Object.entries(headers).flatMap(([name, value]) => (namesSecret.test(name) ? partsOf(value) : []))
   const spellings = [...apiKeys, ...own]
     .filter((secret) => secret.length >= minSecretLength)
     .flatMap((secret) => [...new Set([secret, encodeURIComponent(secret), btoa(secret).replace(/={1,2}$/, '')])])
   return {
     current: () => all.find(({ isOut }) => !isOut())?.credential,
     areIn: (text) => spellings.some((secret) => text.includes(secret)),
+  }
+}
+
+/** A header's value, and what of it may be quoted without the rest: what follows a scheme or a cookie's name, a password. */
+function partsOf(value: string): string[] {
+  const words = value.split(/[\s;,]+/)
+  const pair = words[0]?.toLowerCase() === 'basic' ? fromBase64(words[1] ?? '') : ''
+  return [value, ...words, pair].flatMap((part) => [part, ...part.split(/^[^=:]*[=:]/)])
+}
+
+function fromBase64(text: string): string {
+  try {
+    return atob(text)
+  } catch {
+    return ''
   }
 }
