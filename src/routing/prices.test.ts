@@ -44,6 +44,37 @@ describe('a price', () => {
     }
   })
 
+  it.each([
+    ['gpt-5-codex', 1.25, 10],
+    ['gpt-5.1-codex', 1.25, 10],
+    ['gpt-5.1-codex-max', 1.25, 10],
+    ['gpt-5.1-codex-mini', 0.25, 2],
+    ['gpt-5.2-codex', 1.75, 14],
+    ['gpt-5.1-chat-latest', 1.25, 10],
+    ['gpt-5.2-chat-latest', 1.75, 14],
+    ['codex-mini-latest', 1.5, 6],
+    ['gpt-4o-search-preview', 2.5, 10],
+    ['gpt-4o-mini-search-preview-2025-03-11', 0.15, 0.6],
+    ['computer-use-preview', 3, 12],
+    ['computer-use-preview-2025-03-11', 3, 12],
+    ['o1-mini-2024-09-12', 1.1, 4.4],
+    ['gpt-5-pro-2025-10-06', 15, 120],
+    ['gpt-5.4-pro', 30, 180],
+    ['gpt-5.5-pro', 30, 180],
+    ['gpt-6-pro', 30, 180],
+    ['gpt-7.1-pro-2027-01-01', 30, 180],
+    ['o5-pro', 150, 600],
+    ['ft:gpt-4o-mini-2024-07-18:org::id', 0.3, 1.2],
+    ['ft:gpt-3.5-turbo-0125:org:name:id', 3, 6],
+    ['ft:gpt-4-0613:org::id', 30, 60],
+    ['ft:unheard-of:org::id', 1, 4],
+    ['unheard-of-codex', 1, 4],
+    ['gemini-3-pro', 1, 4],
+  ])('of the variant %s is $%d and $%d', (name, input, output) => {
+    const { inputPerMillion, outputPerMillion } = priceOf({}, [name])
+    expect([inputPerMillion, outputPerMillion]).toEqual([input * 1e6, output * 1e6])
+  })
+
   it('of a cached token follows what is said of the others', () => {
     expect(priceOf({ inputPerMillion: 5 }, ['unheard-of']).cachedInputPerMillion).toBe(5)
     expect(priceOf({ inputPerMillion: 50_000 }, ['gpt-4o-mini']).cachedInputPerMillion).toBe(50_000)

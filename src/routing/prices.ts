@@ -34,10 +34,23 @@ export function priceOf(said: Partial<Price>, names: readonly string[]): Price {
 
 export const contextWindowOf = (name: string): number | undefined => knownModel(name)?.contextWindow
 
-/** A snapshot, by its date, or a preview is priced as its family, unless it has a row of its own. */
+/** A fine-tuned model is sold as what it was made from, where it has no rates of its own. */
 function knownModel(name: string): KnownModel | undefined {
+  const [, base] = /^ft:([^:]+)/.exec(name) ?? []
+  return base === undefined ? knownBase(name) : (knownBase(`ft:${base}`) ?? knownBase(base))
+}
+
+/** A snapshot, by its date, or a variant is priced as its family, unless it has a row of its own. */
+function knownBase(name: string): KnownModel | undefined {
   const undated = name.replace(/-\d{4}(-\d{2}-\d{2})?$/, '')
-  return knownModels.get(name) ?? knownModels.get(undated) ?? knownModels.get(undated.replace(/-preview$/, ''))
+  const family = undated.replace(/-(preview|search-preview|codex|codex-max|chat-latest)$/, '')
+  return [name, undated, family, dearestPro(undated)].map((each) => knownModels.get(each)).find(Boolean)
+}
+
+/** A pro that is newer than this table is no cheaper than those in it: better sold too dear than at a loss. */
+function dearestPro(name: string): string {
+  const [, line] = /^(gpt-|o)\d+(?:\.\d+)?-pro$/.exec(name) ?? []
+  return line === undefined ? '' : line === 'o' ? 'o1-pro' : 'gpt-5.5-pro'
 }
 
 interface Pieces {
@@ -87,6 +100,12 @@ const knownModels = new Map<string, KnownModel>(
     'gpt-5-nano': text(0.05, 0.005, 0.4, 400_000),
     'gpt-5-pro': text(15, 15, 120, 400_000),
     'gpt-5.2-pro': text(21, 21, 168, 400_000),
+    'gpt-5.4-pro': text(30, 30, 180),
+    'gpt-5.5-pro': text(30, 30, 180),
+    'gpt-5.1-codex-mini': text(0.25, 0.025, 2, 400_000),
+    'gpt-5.3-codex': text(1.75, 0.175, 14, 400_000),
+    'codex-mini-latest': text(1.5, 0.375, 6, 200_000),
+    'computer-use': text(3, 3, 12, 8_192),
     // By what they ask for sound, which is most of what they are asked for.
     'gpt-4o-audio': text(40, 40, 80, 128_000),
     'gpt-4o-mini-audio': text(10, 10, 20, 128_000),
@@ -115,8 +134,16 @@ const knownModels = new Map<string, KnownModel>(
     'o3-pro': text(20, 20, 80, 200_000),
     'o3-deep-research': text(10, 2.5, 40, 200_000),
     'o4-mini-deep-research': text(2, 0.5, 8, 200_000),
+    'o1-mini': text(1.1, 0.55, 4.4, 128_000),
     'o3-mini': text(1.1, 0.55, 4.4, 200_000),
     'o4-mini': text(1.1, 0.275, 4.4, 200_000),
+    'ft:gpt-4.1': text(3, 0.75, 12, 1_047_576),
+    'ft:gpt-4.1-mini': text(0.8, 0.2, 3.2, 1_047_576),
+    'ft:gpt-4.1-nano': text(0.2, 0.05, 0.8, 1_047_576),
+    'ft:gpt-4o': text(3.75, 1.875, 15, 128_000),
+    'ft:gpt-4o-mini': text(0.3, 0.15, 1.2, 128_000),
+    'ft:gpt-3.5-turbo': text(3, 3, 6, 16_385),
+    'ft:o4-mini': text(4, 1, 16, 200_000),
 
     'text-embedding-3-small': embedding(0.02),
     'text-embedding-3-large': embedding(0.13),
