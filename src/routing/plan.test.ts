@@ -141,7 +141,7 @@ describe('the strategy', () => {
       model === 'm' ? { a: 300, b: 120.4, c: undefined }[provider] : 0
     expect(order(three('latency'), ask(['m']), quiet({ firstTokenMs }))).toEqual(['c/m', 'b/m', 'a/m'])
     expect(reasons(three('latency'), ask(['m']), quiet({ firstTokenMs }))).toEqual([
-      'use: fastest first for m: not measured yet, so it goes first.',
+      'use: fastest first for m: not measured lately, so it goes first.',
       'use: fastest first for m: first token in 120 ms.',
       'use: fastest first for m: first token in 300 ms.',
     ])

@@ -18,7 +18,7 @@ export interface RouteState {
   random: () => number
   /** Calls under way at a provider. */
   inFlight(provider: string): number
-  /** Recent time to the first token; undefined = not measured yet. */
+  /** Recent time to the first token; undefined = not measured lately. */
   firstTokenMs(provider: string, model: string): number | undefined
   /** Time until a call may be tried where the circuit is open; 0 = now. */
   openForMs(provider: string, model: string): number
@@ -159,7 +159,8 @@ function rankOf(target: TargetRow, { name, strategy, targets }: ModelRow, asked:
     }
     case 'latency': {
       const ms = state.firstTokenMs(target.provider, target.model ?? asked)
-      const measured = ms === undefined ? 'not measured yet, so it goes first' : `first token in ${Math.round(ms)} ms`
+      const measured =
+        ms === undefined ? 'not measured lately, so it goes first' : `first token in ${Math.round(ms)} ms`
       return { target, rank: ms ?? -1, draw: 0, why: `fastest first for ${of}: ${measured}` }
     }
     case 'cost': {

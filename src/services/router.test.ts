@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
 import type { ModelProvider } from '../providers/openai.ts'
 import type { OwnRows } from '../routing/plan.ts'
 import { noTimeouts, type RoutingTable, type TargetRow } from '../routing/table.ts'
+import { createFirstToken } from '../upstream/first-token.ts'
+import type { Circuit } from '../upstream/upstream.ts'
 import { createRouter } from './router.ts'
 
 const provider = (name: string, circuit = name) =>
@@ -9,7 +12,7 @@ const provider = (name: string, circuit = name) =>
     name,
     upstream: {
       bulkhead: { inUse: 0 },
-      circuit: () => ({ breaker: { refusesForMs: () => 0 } }),
+      circuit: () => ({ breaker: { refusesForMs: () => 0 }, firstToken: createFirstToken({ clock: new FakeClock() }) }),
       silentForMs: () => 0,
       circuitName: () => `${circuit}:other`,
     },
@@ -106,5 +109,40 @@ describe("an account's own machines", () => {
     const names = (accountId: string) => router.rowsFor('mine', { accountId }).map(([name]) => name)
     expect(names('owner')).toEqual(['mine', 'llama', 'gpt'])
     expect(names('stranger')).toEqual(['mine'])
+  })
+})
+
+describe('the fastest first', () => {
+  it('sends one request to see how fast those are that were slow a minute ago, which an explanation does not', async () => {
+    const clock = new FakeClock()
+    const firstTokens = { slow: createFirstToken({ clock }), fast: createFirstToken({ clock }) }
+    const targets = [target({ provider: 'slow' }), target({ provider: 'fast' })]
+    const router = createRouter({
+      random: () => 0,
+      table: {
+        providers: new Map(
+          ['slow', 'fast'].map((name) => [
+            name,
+            { name, kind: 'openai', baseUrl: 'http://a', apiKeys: [], headers: {} },
+          ]),
+        ),
+        models: new Map([['m', { name: 'm', strategy: 'latency', targets }]]),
+      },
+      createProvider({ name }) {
+        const made = provider(name)
+        const firstToken = firstTokens[name as keyof typeof firstTokens]
+        made.upstream.circuit = () => ({ breaker: { refusesForMs: () => 0 }, firstToken }) as unknown as Circuit
+        return made
+      },
+    })
+    const caller = { accountId: 'somebody' }
+    const first = () => router.choose({ models: ['m'], metadata: {}, needs: [] }, caller)[0]?.provider.name
+    const explained = () => router.explain({ model: 'm' }, caller).plan[0]?.provider
+    firstTokens.slow.began(8_000)
+    await clock.advance(60_000)
+    firstTokens.fast.began(100)
+    expect([explained(), explained(), first(), first(), explained()]).toEqual(['slow', 'slow', 'slow', 'fast', 'fast'])
+    firstTokens.slow.began(50)
+    expect(first()).toBe('slow')
   })
 })

@@ -89,7 +89,7 @@ export function createRouter({
   const live: RouteState = {
     random,
     inFlight: (name) => upstreamOf(name).bulkhead.inUse,
-    firstTokenMs: (name, model) => upstreamOf(name).circuit(model).firstTokenMs,
+    firstTokenMs: (name, model) => upstreamOf(name).circuit(model).firstToken.ms(),
     openForMs: () => 0,
     silentForMs: (name, model) => upstreamOf(name).silentForMs(model),
     maxOwnTargets: Math.max(1, maxAttempts - 1),
@@ -117,7 +117,11 @@ export function createRouter({
       const choices = plan.flatMap((planned) =>
         planned.use ? [{ planned, provider: providerOf(planned.provider) }] : [],
       )
-      if (choices.length > 0) return choices
+      const [first] = choices
+      if (first) {
+        first.provider.upstream.circuit(first.planned.model).firstToken.asked()
+        return choices
+      }
       if (question.models.some((name) => rows?.has(name))) {
         throw new ApiError('upstream_unavailable', { message: noMachine, retryAfterMs: noMachineRetryMs })
       }

@@ -13,6 +13,7 @@ import { createRetryBudget, type RetryBudget } from '../resilience/retry-budget.
 import { createSilenceWatch, type SilenceWatch } from '../resilience/silence-watch.ts'
 import { createThrottleGate, type ThrottleGate } from '../resilience/throttle-gate.ts'
 import { instruments } from '../telemetry/instruments.ts'
+import { createFirstToken, type FirstToken } from './first-token.ts'
 import { createProbe, type ProbeOptions } from './probe.ts'
 
 export interface Circuit {
@@ -20,8 +21,7 @@ export interface Circuit {
   key: string
   /** Its name in metrics. */
   name: string
-  /** How long streams lately took to begin; undefined = not known. */
-  firstTokenMs: number | undefined
+  firstToken: FirstToken
   breaker: FleetBreaker
   gate: ThrottleGate
   silence: SilenceWatch
@@ -118,7 +118,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     const circuit: Circuit = {
       key,
       name,
-      firstTokenMs: undefined,
+      firstToken: createFirstToken({ clock }),
       gate: createThrottleGate({ clock }),
       silence: createSilenceWatch({ clock }),
       breaker: createFleetBreaker({
@@ -207,15 +207,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 const forcedReport = (name: string, word: Word, now: number) =>
   ({ name, state: `forced_${word}`, own: false, byTrials: false, at: now, until: now }) as const
 
-/** How much the latest stream says about the next. */
-const firstTokenWeight = 0.2
-
 /** Takes note of a stream's beginning (in ms), or that it was dropped. */
 export function noteStream({ limit, bulkhead }: Upstream, circuit: Circuit, began: number | 'dropped') {
-  const { firstTokenMs, key: baseline } = circuit
+  const { firstToken, key: baseline } = circuit
   const inFlight = bulkhead.inUse
   if (began === 'dropped') return limit?.sample({ baseline, rttMs: 0, inFlight, dropped: true })
-  circuit.firstTokenMs = firstTokenMs === undefined ? began : firstTokenMs + firstTokenWeight * (began - firstTokenMs)
+  firstToken.began(began)
   limit?.sample({ baseline, rttMs: began, inFlight })
 }
 
