@@ -26,10 +26,7 @@ export function explainRoute(
 ): Explanation {
   const open = new Set(assumedOpen(assume ?? {}))
   const assumed: RouteState = {
-    random: state.random,
-    inFlight: (provider) => state.inFlight(provider),
-    firstTokenMs: (provider, model) => state.firstTokenMs(provider, model),
-    silentForMs: (provider, model) => state.silentForMs(provider, model),
+    ...state,
     openForMs: (provider, model) =>
       open.has(circuitName(provider, model)) ? Number.POSITIVE_INFINITY : state.openForMs(provider, model),
   }

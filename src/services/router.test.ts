@@ -57,7 +57,7 @@ describe("an account's own machines", () => {
     const machines = ['1', '2', '3', '4'].map((id) => target({ provider: `rented/${id}`, model: 'llama' }))
     const rowsOf = (next: string[]): OwnRows =>
       new Map([['mine', { row: { name: 'mine', strategy: 'least_busy', targets: machines }, next }]])
-    const chosen = (next: string[], maxAttempts?: number) =>
+    const routerOf = (next: string[], maxAttempts?: number) =>
       createRouter({
         random: () => 0,
         table: next.length > 0 ? table : { ...table, models: new Map() },
@@ -65,8 +65,13 @@ describe("an account's own machines", () => {
         own: { rowsOf: () => rowsOf(next), provider: (name) => provider(name) },
         ...(maxAttempts !== undefined && { maxAttempts }),
       })
-        .choose(question, { accountId: 'owner' })
-        .map(({ provider: { name } }) => name)
+    const chosen = (next: string[], maxAttempts?: number) => {
+      const router = routerOf(next, maxAttempts)
+      const explained = router.explain({ model: 'mine' }, { accountId: 'owner' }).plan.map(({ provider }) => provider)
+      const names = router.choose(question, { accountId: 'owner' }).map(({ provider: { name } }) => name)
+      expect(explained).toEqual(names)
+      return names
+    }
     expect(chosen(['gpt'], 3)).toEqual(['rented/1', 'rented/2', 'openai'])
     expect(chosen(['gpt'], 1)).toEqual(['rented/1', 'openai'])
     expect(chosen(['gpt'])).toEqual(['rented/1', 'rented/2', 'rented/3', 'rented/4', 'openai'])
