@@ -73,6 +73,11 @@ describe('what a request needs', () => {
       ['images', 'json_schema'],
     ],
     [{ input: 'text' }, []],
+    [{ input: [{ type: 'function_call_output', output: [{ type: 'input_image' }] }] }, ['images']],
+    [{ input: [{ type: 'function_call_output', output: 'input_image' }] }, []],
+    [{ modalities: ['text', 'audio'] }, ['audio']],
+    [{ modalities: ['text'] }, []],
+    [{ modalities: 'audio' }, []],
   ])('is read from %j', (body, needs) => {
     expect(questionOf({ model: 'm', ...body }).needs).toEqual(needs)
   })

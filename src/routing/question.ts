@@ -48,8 +48,10 @@ function needsOf(body: Body): Capability[] {
   if (typeOf(body.response_format) === 'json_schema') needs.add('json_schema')
   // The Responses API says the same with other words.
   if (isObject(body.text) && typeOf(body.text.format) === 'json_schema') needs.add('json_schema')
+  if (listOf(body.modalities).includes('audio')) needs.add('audio')
   for (const message of listOf(body.messages ?? body.input)) {
-    for (const part of isObject(message) ? listOf(message.content) : []) {
+    // What a function gave, in the Responses API, may be a picture, too.
+    for (const part of isObject(message) ? [...listOf(message.content), ...listOf(message.output)] : []) {
       const type = typeOf(part)
       if (type === 'image_url' || type === 'input_image') needs.add('images')
       if (type === 'input_audio') needs.add('audio')
