@@ -586,6 +586,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         version,
         dependencies: ports.dependencies,
         upstreams: (name) => upstreams.get(name),
+        hasCredential: (name) => latest.get(name)?.hasCredential() ?? true,
         sandbox,
       }),
       metrics,

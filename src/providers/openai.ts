@@ -102,6 +102,8 @@ export interface ModelProvider {
   /** In events. */
   stream(call: InferenceCall): Target<InferenceAnswer>
   models(signal: AbortSignal): Promise<Model[]>
+  /** False while it refuses all that the gateway has: nothing is sent. */
+  hasCredential(): boolean
   /** Whether the provider answers at all: a question that costs nothing. */
   isThere(signal: AbortSignal): Promise<boolean>
 }
@@ -360,6 +362,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
       })
       return answer.value
     },
+    hasCredential: () => credentials.current() !== undefined,
     async isThere(signal) {
       const reply = await http.bytes(modelsCall({ origin, headers: credentials.current()?.headers ?? headers }, signal))
       return reply.status < 500 && reply.status !== 429

@@ -514,6 +514,7 @@ export const health = z.object({
     z.object({
       status: z.enum(['ok', 'degraded', 'down', 'in_process', 'not_configured']),
       circuits_open: count.optional(),
+      reason: z.string().optional(),
     }),
   ),
 })

@@ -24,6 +24,8 @@ export interface RouteState {
   openForMs(provider: string, model: string): number
   /** For how long nobody has been answered there, where that is unusual; else 0. */
   silentForMs(provider: string, model: string): number
+  /** False while a provider refuses all that the gateway has. @default true */
+  hasCredential?: (provider: string) => boolean
   /** Most of an account's own that are tried before what is bought. @default 8 */
   maxOwnTargets?: number
 }
@@ -87,7 +89,7 @@ export function planRoute(
       const earlier = found.get(key)
       const unfit = whyUnfit(target, question)
       if (earlier && (earlier.fits || unfit)) continue
-      const skipped = unfit ?? whyClosed(state.openForMs(target.provider, model))
+      const skipped = unfit ?? whyClosed(target.provider, model, state)
       found.delete(key)
       found.set(key, {
         provider: target.provider,
@@ -190,7 +192,9 @@ function whyUnfit({ when, capabilities }: TargetRow, { metadata, needs }: RouteQ
   return lacking?.length ? `it cannot do ${lacking.join(', ')}` : undefined
 }
 
-function whyClosed(openForMs: number): string | undefined {
+function whyClosed(provider: string, model: string, state: RouteState): string | undefined {
+  if (state.hasCredential?.(provider) === false) return "it refuses the gateway's credential"
+  const openForMs = state.openForMs(provider, model)
   if (!(openForMs > 0)) return undefined
   const trial = Number.isFinite(openForMs) ? `, next trial in ${Math.ceil(openForMs / 1_000)} s` : ''
   return `circuit open${trial}`

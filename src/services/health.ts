@@ -10,6 +10,8 @@ export interface HealthOptions {
   dependencies: Ports['dependencies']
   /** Undefined = not configured. */
   upstreams: (name: string) => Upstream | undefined
+  /** False: the provider refuses the gateway's own, so nothing is sent to it. */
+  hasCredential: (name: string) => boolean
   /** Names of the providers that the sandbox plays. */
   sandbox: readonly string[]
 }
@@ -22,6 +24,7 @@ export interface Health {
 interface Check {
   status: 'ok' | 'degraded' | 'down' | 'in_process' | 'not_configured'
   circuits_open?: number
+  reason?: string
 }
 
 /** The outside services that the page tells of, whatever is configured. */
@@ -29,7 +32,8 @@ const watched = ['vastai', 'ionet', 'openai', 'billing']
 const snapshotMs = 1_000
 const probeTimeoutMs = 250
 
-export function createHealth({ clock, version, dependencies, upstreams, sandbox }: HealthOptions): Health {
+export function createHealth(options: HealthOptions): Health {
+  const { clock, version, dependencies, upstreams, hasCredential, sandbox } = options
   const startedAt = clock.now()
   const flights = createSingleFlight<string>()
   let page = ''
@@ -40,7 +44,7 @@ export function createHealth({ clock, version, dependencies, upstreams, sandbox 
     for (const [name, probe] of Object.entries(dependencies)) {
       checks[name] = typeof probe === 'function' ? await ask(probe) : { status: probe }
     }
-    for (const name of watched) checks[name] = circuitsOf(upstreams(name))
+    for (const name of watched) checks[name] = checkOf(upstreams(name), hasCredential(name))
     const degraded = Object.values(checks).some(({ status }) => status === 'down' || status === 'degraded')
     page = JSON.stringify({
       status: degraded ? 'degraded' : 'ok',
@@ -72,11 +76,16 @@ export function createHealth({ clock, version, dependencies, upstreams, sandbox 
   }
 }
 
-function circuitsOf(upstream: Upstream | undefined): Check {
+function checkOf(upstream: Upstream | undefined, hasCredential: boolean): Check {
   if (!upstream) return { status: 'not_configured' }
   let open = 0
   for (const { breaker } of upstream.circuits()) if (!isClosed(breaker.status().state)) open++
-  return open === 0 ? { status: 'ok' } : { status: 'degraded', circuits_open: open }
+  if (open === 0 && hasCredential) return { status: 'ok' }
+  return {
+    status: 'degraded',
+    ...(open > 0 && { circuits_open: open }),
+    ...(!hasCredential && { reason: "It refuses the gateway's credential." }),
+  }
 }
 
 const isClosed = (state: BreakerState) => state === 'closed' || state === 'forced_closed'

@@ -10,6 +10,7 @@ import { createRouter } from './router.ts'
 const provider = (name: string, circuit = name) =>
   ({
     name,
+    hasCredential: () => true,
     upstream: {
       bulkhead: { inUse: 0 },
       circuit: () => ({ breaker: { refusesForMs: () => 0 }, firstToken: createFirstToken({ clock: new FakeClock() }) }),

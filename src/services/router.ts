@@ -97,6 +97,7 @@ export function createRouter({
   const now: RouteState = {
     ...live,
     openForMs: (name, model) => upstreamOf(name).circuit(model).breaker.refusesForMs(),
+    hasCredential: (name) => providerOf(name).hasCredential(),
   }
 
   /** A key that may not ask for a model does not come to it by way of its account's own either. */

@@ -286,6 +286,15 @@ describe('a stream that goes wrong after it has begun', () => {
   })
 })
 
+test('health tells of a provider that refuses the credential, though no circuit opens', async () => {
+  gateway.sandbox.openai.setFaults([{ kind: 'status', status: 401 }])
+  expect((await ask()).status).toBe(502)
+  expect(await (await gateway.get('/health')).json()).toMatchObject({
+    status: 'degraded',
+    checks: { openai: { status: 'degraded', reason: "It refuses the gateway's credential." } },
+  })
+})
+
 test('no credential of the gateway and none of the caller gets where it does not belong', async () => {
   const whole = await ask()
   const seen = JSON.stringify(gateway.sandbox.openai.calls.map(({ headers }) => headers))

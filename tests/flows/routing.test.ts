@@ -225,6 +225,20 @@ test('a rejected key is taken out, the next one is used at once, and the caller 
   expect(await gateway.metric('upstream_credential_rejected_total', { upstream: 'first' })).toBe(1)
 })
 
+test('a provider that refuses every key is told of, while it is not asked', async () => {
+  gateway.sandbox.openai.setFaults([{ kind: 'status', status: 401, times: 2 }])
+  expect((await ask()).headers.get('x-gpuproxy-provider')).toBe('second')
+  const explained = await gateway.post('/api/v1/route/explain', { model: 'main', messages: [] })
+  expect(await explained.json()).toMatchObject({
+    plan: [
+      { use: false, reason: "priority 0 for main; skipped: it refuses the gateway's credential." },
+      { provider: 'second', use: true },
+    ],
+  })
+  expect((await ask()).headers.get('x-gpuproxy-provider')).toBe('second')
+  expect(asked()).toEqual(['primary', 'primary', 'backup', 'backup'])
+})
+
 test('a gateway that tries again by itself gets one try of each target', async () => {
   gateway.sandbox.openai.setFaults([broken('primary')])
   await (await ask({}, { 'x-gpuproxy-attempt': '2' })).text()
