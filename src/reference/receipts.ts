@@ -49,7 +49,7 @@ export const receiptRoutes: RouteDoc[] = [
     access: 'inference',
     body: { schema: question },
     answers: { 200: { about: 'The plan.', json: shapes.explanation } },
-    errors: ['model_not_found', 'model_not_allowed', 'provider_not_configured'],
+    errors: ['model_not_found', 'model_not_allowed', 'provider_not_configured', 'stored_state_unsupported'],
     examples: [
       {
         title: 'With a breaker that is assumed to be open',

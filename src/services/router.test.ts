@@ -111,6 +111,17 @@ describe("an account's own machines", () => {
     expect(explain({ assume: { open: ['rented:other'] } })[0]).toMatchObject({ provider: 'rented/1', use: false })
   })
 
+  it('are not explained for what a call would refuse', () => {
+    const explain = (body: object) => router.explain({ model: 'mine', ...body }, { accountId: 'owner' })
+    expect(() => explain({ previous_response_id: 'resp_1' })).toThrow(
+      expect.objectContaining({ code: 'stored_state_unsupported' }),
+    )
+    expect(() => explain({ messages: [{ role: 'user', content: [{ file_id: 'file-1' }] }] })).toThrow(
+      expect.objectContaining({ code: 'stored_state_unsupported' }),
+    )
+    expect(explain({ store: true }).plan).toHaveLength(3)
+  })
+
   it('are named with the rows that a request may lead to', () => {
     const names = (accountId: string) => router.rowsFor('mine', { accountId }).map(([name]) => name)
     expect(names('owner')).toEqual(['mine', 'llama', 'gpt'])
