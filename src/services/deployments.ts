@@ -11,8 +11,8 @@ import type { Payer } from './rental-desk.ts'
 
 export interface DeploymentOrder {
   /**
-   * The id of the request, which becomes that of the deployment and of its first machine's rental: by it an
-   * Idempotency-Key finds out what came of an execution whose end nobody told. @default a new one
+   * The id of the request, which becomes that of its first machine's rental: by it an Idempotency-Key finds out what came
+   * of an execution whose end nobody told. @default a new one
    */
   id?: string | undefined
   model: string
@@ -67,17 +67,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
   const now = () => new Date(clock.wallNow())
 
   function newDeployment(payer: Payer, order: DeploymentOrder): NewDeployment {
-    const {
-      id = newId(),
-      model,
-      name = model,
-      filter,
-      replicas,
-      maxPrice,
-      maxHours,
-      fallbacks,
-      huggingFaceToken,
-    } = order
+    const { model, name = model, filter, replicas, maxPrice, maxHours, fallbacks, huggingFaceToken } = order
     const serving = servingOf(model, filter)
     if (typeof serving === 'string') {
       throw new ApiError('invalid_body', { message: `model: ${serving}.`, param: 'model' })
@@ -87,7 +77,7 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
     const diskGb = Math.max(serving.diskGb, filter.diskGb ?? 0)
     const secrets = { apiKey: newSecret(), huggingFaceToken }
     return {
-      ...{ id, accountId, keyId, purseId, name, model, serving: { ...serving, diskGb }, secrets },
+      ...{ id: newId(), accountId, keyId, purseId, name, model, serving: { ...serving, diskGb }, secrets },
       filter: { ...filter, gpuCount, minVramGb, diskGb, maxPriceMicroUsd: maxPrice },
       ...{ replicas, maxPrice, maxHours, fallbacks },
     }
