@@ -124,7 +124,7 @@ export const threats: readonly Threat[] = [
   {
     id: 10,
     name: 'Bombs in bodies',
-    bar: 'Bounded in bytes, depth and keys before they are parsed; the loop is held up for less than 70 ms',
+    bar: 'Bounded in bytes, depth, keys and values before they are parsed; the loop is held up for less than 70 ms',
     tests: [
       tests(
         'tests/flows/bad-input.test.ts',
