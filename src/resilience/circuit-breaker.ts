@@ -35,7 +35,7 @@ export interface CircuitBreakerOptions {
   maxOpenMs?: number
   /** Calls let through half-open, and successes needed to close. @default 3 */
   trialCalls?: number
-  /** A trial call not heard of for this long counts as a failure, where it does not say how long it may take. @default 10_000 */
+  /** A trial call that does not say how long it may take counts as a failure when not heard of for this. @default 10_000 */
   trialLeaseMs?: number
   /** Length of one step of the return after closing (25, 50, 75 %); 0 = none. @default 1_000 */
   slowStartStepMs?: number

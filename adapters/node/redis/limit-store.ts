@@ -54,7 +54,10 @@ const leaseScript = `${now}
   end
   return { refused, math.ceil(retry), unpack(answer) }`
 
-/** KEYS: one a return. ARGV: the most ms that may be owed, then for each the ms of a rate's refill and how many names of places follow. */
+/**
+ * KEYS: one a return. ARGV: the most ms that may be owed, then for each the ms of a rate's refill and how many names of
+ * places follow.
+ */
 const giveBackScript = `${now}
   local at = 2
   for _, key in ipairs(KEYS) do
