@@ -162,6 +162,24 @@ test('a statement that takes too long is stopped by the server, and its connecti
   expect(await one(database)).toMatchObject([{ one: 1 }])
 })
 
+test('a statement that waits too long for a row of another is stopped, and nothing of it happened', async () => {
+  const database = await connectTo({ max: 2 })
+  await database.query('make', undefined, (sql) => sql`create table locked as select 1 as n`)
+  const { promise: held, resolve: isHeld } = Promise.withResolvers<void>()
+  const { promise: letGo, resolve: release } = Promise.withResolvers<void>()
+  const holder = database.transaction('hold', async (sql) => {
+    await sql`select from locked for update`
+    isHeld()
+    await letGo
+  })
+  await held
+  const error = await failure(database.query('wait', undefined, (sql) => sql`update locked set n = 2`))
+  release()
+  await holder
+  expect(error).toMatchObject({ name: 'QueryStopped', code: '55P03', mayHaveRun: false })
+  expect(error).toBeInstanceOf(StorageUnavailable)
+})
+
 test('an abort rejects with its own reason, stops the statement at the server and gives the connection back', async () => {
   const database = await connectTo({ max: 1 })
   const watcher = await connectTo({ max: 1 })

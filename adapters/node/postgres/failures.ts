@@ -26,11 +26,13 @@ export class QueryFailed extends Error {
   }
 }
 
-/** The statement took longer than it may, and the server stopped it: nothing of it happened. */
+/** The statement took longer than it may, or waited so long for others, and the server stopped it: nothing of it happened. */
 export class QueryStopped extends StorageUnavailable {
   override name = 'QueryStopped'
-  constructor(label: string, options: { cause: unknown }) {
+  readonly code: string
+  constructor(label: string, code: string, options: { cause: unknown }) {
     super(`database: ${label}: stopped after its time`, options)
+    this.code = code
   }
 }
 
@@ -57,8 +59,8 @@ const connectionLost = new Set([
 ])
 
 const serialization = new Set(['40001', '40P01'])
-// query_canceled: by the statement timeout, or from here past it.
-const stopped = '57014'
+// query_canceled: by the statement timeout, or from here past it. lock_not_available: by the lock timeout.
+const stopped = new Set(['57014', '55P03'])
 
 /** Others were in its way each time. */
 export const isSerialization = (error: unknown) => error instanceof QueryFailed && serialization.has(error.code)
@@ -73,12 +75,12 @@ export function mayBeRepeated(error: unknown): boolean {
 export function translate(label: string, error: unknown, began: boolean): unknown {
   if (error instanceof BulkheadFull) return new DatabaseUnavailable(label, 'busy', { cause: error })
   const code = String((error as { code?: unknown } | null)?.code ?? '')
-  // too_many_connections
-  if (code === '53300') return new DatabaseUnavailable(label, 'busy', { cause: error })
+  // insufficient_resources: connections, memory or disk
+  if (code.startsWith('53')) return new DatabaseUnavailable(label, 'busy', { cause: error })
   if (noConnection.has(code)) return new DatabaseUnavailable(label, 'unreachable', { cause: error })
   if (connectionLost.has(code) || code.startsWith('08')) {
     return new DatabaseUnavailable(label, 'unreachable', { mayHaveRun: began, cause: error })
   }
-  if (code === stopped) return new QueryStopped(label, { cause: error })
+  if (stopped.has(code)) return new QueryStopped(label, code, { cause: error })
   return error instanceof postgres.PostgresError ? new QueryFailed(label, error) : error
 }

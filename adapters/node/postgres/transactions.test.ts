@@ -43,6 +43,7 @@ test.each([
   ['a connection that is lost', fromServer('08006')],
   ['a socket that is reset', fromServer('ECONNRESET')],
   ['a server without a free connection', fromServer('53300')],
+  ['a server without room on its disk', fromServer('53100')],
 ])('after %s the whole transaction is tried again', async (_what, failure) => {
   expect(await tryWith([failure, failure])).toMatchObject({ value: 'done', tries: 3 })
 })
@@ -59,6 +60,7 @@ test('the tries are bounded, and the waits between them random below a limit tha
 test.each([
   ['a broken rule', refusedBy('23505')],
   ['a statement that took too long', fromServer('57014')],
+  ['a statement that waited too long for a lock', fromServer('55P03')],
   ['code of our own that failed', new Error('mine')],
 ])('%s is no reason to try again', async (_what, failure) => {
   expect(await tryWith([failure])).toMatchObject({ error: failure, tries: 1 })

@@ -1,7 +1,7 @@
 /**
  * Whole transactions again, where the server said or the connection shows that nothing of them happened: serialization
- * failure and deadlock (40001, 40P01), a server that stops (57P01), a connection that is lost or not to be had (08xxx,
- * 53300). Only before COMMIT was sent: after that the outcome may be looked up, and is never tried again blindly.
+ * failure and deadlock (40001, 40P01), a server that stops (57P01), a connection that is lost or not to be had (08xxx),
+ * a server that lacks room (53xxx). Only before COMMIT was sent: after that the outcome may be looked up, and is never tried again blindly.
  */
 import type { Backoff } from '../../../src/resilience/backoff.ts'
 import { type Clock, sleep } from '../../../src/resilience/clock.ts'

@@ -4,6 +4,7 @@
  */
 import type { Upkeep } from '../../../src/ports.ts'
 import { type Database, QueryFailed, type Sql } from './client.ts'
+import { QueryStopped } from './failures.ts'
 
 /** Any number, the same in every version of the gateway. */
 const lockId = 7_120_318_448
@@ -59,7 +60,8 @@ export function createUpkeepPort({ database }: { database: Database }): Upkeep {
 }
 
 /** lock_not_available, deadlock_detected, and a row that came into the default partition meanwhile. */
-const isInUse = (error: unknown) => error instanceof QueryFailed && ['55P03', '40P01', '23514'].includes(error.code)
+const isInUse = (error: unknown) =>
+  (error instanceof QueryFailed || error instanceof QueryStopped) && ['55P03', '40P01', '23514'].includes(error.code)
 
 function daysFrom(from: string, to: string): string[] {
   const days: string[] = []
