@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/resilience/clock.ts'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { openJournal } from './journal.ts'
 
 let missing = 0
@@ -32,5 +33,25 @@ test.each([1, 5, 12, 30])('what is written again behind a part of it (%i bytes m
   expect((await second.oldest(10)).map(({ event }) => event)).toEqual([0, 1, 2, 3, 4].map((n) => `event ${n}`))
   expect(second.lost).toBe(0)
   await second.close()
+  await rm(folder, { recursive: true })
+})
+
+test('a disk that was full for a while is written to again, though nobody is let in meanwhile who would write', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'journal-'))
+  const clock = new FakeClock()
+  const journal = await openJournal({ folder, maxBytes: 1e6, clock, log: { warn() {}, error() {} } })
+  missing = 1
+  journal.append('event 0')
+  clock.tick(60_000)
+  expect(journal.full).toBe(true)
+  missing = 0
+  clock.tick(2_000)
+  expect(journal.full).toBe(false)
+  missing = 1
+  journal.append('event 1')
+  await expect(journal.close()).rejects.toMatchObject({ code: 'ENOSPC' })
+  await clock.advance(60_000)
+  expect(clock.pendingTimers, 'it ends all the same').toBe(0)
+  missing = 0
   await rm(folder, { recursive: true })
 })

@@ -111,12 +111,17 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     const newest = groups.at(-1)
     if (newest?.segment === active) newest.lines.push(line)
     else groups.push({ segment: active, lines: [line] })
-    cancelGather ??= clock.setTimer(failing ? retryMs : gatherMs, () => {
+    writeIn(failing ? retryMs : gatherMs)
+  }
+
+  function writeIn(ms: number) {
+    cancelGather ??= clock.setTimer(ms, () => {
       cancelGather = undefined
       try {
         writeOut()
       } catch {
-        // Told below, and tried again when the next line comes or is waited for.
+        // Told below. While it fails nobody is let in who would write the next line.
+        if (!closed) writeIn(retryMs)
       }
     })
   }
@@ -328,9 +333,12 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       return lost
     },
     async close() {
-      await flush()
-      closed = true
-      cancelGather?.()
+      try {
+        await flush()
+      } finally {
+        closed = true
+        cancelGather?.()
+      }
       for (const segment of segments) await closeFile(segment)
       await releaseFolder()
     },
