@@ -26,7 +26,12 @@ export interface RedisOptions {
   /** One server by its URL, or the nodes of a cluster of which any may be missing. */
   server:
     | { url: string }
-    | { nodes: readonly { host: string; port: number }[]; password: string | undefined; tls?: boolean }
+    | {
+        nodes: readonly { host: string; port: number }[]
+        username?: string | undefined
+        password: string | undefined
+        tls?: boolean
+      }
   /** What every key begins with. */
   prefix: string
   /** Longest wait for an answer. @default 100 */
@@ -91,6 +96,7 @@ export function createRedis(options: RedisOptions): Redis {
             retryDelayOnClusterDown: 0,
             redisOptions: {
               ...settings,
+              ...(server.username !== undefined && { username: server.username }),
               ...(server.password !== undefined && { password: server.password }),
               ...(server.tls && { tls: {} }),
             },

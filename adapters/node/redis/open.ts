@@ -74,6 +74,7 @@ function serverOf(config: Config): RedisOptions['server'] | undefined {
     const node = given?.host || `${host}:${port}`
     return {
       nodes: (config.REDIS_NODES ?? [node]).map(nodeOf),
+      username: given?.username ? decodeURIComponent(given.username) : undefined,
       password: password ?? (given?.password ? decodeURIComponent(given.password) : undefined),
       tls: given?.protocol === 'rediss:',
     }
