@@ -108,6 +108,13 @@ describe('the configuration', () => {
     expect(load({ [name]: 'x'.repeat(32) })).toMatchObject({ [name]: 'x'.repeat(32) })
   })
 
+  it('refuses a secret that was copied from a guide and never filled in', () => {
+    for (const [name, { secret }] of Object.entries(variables)) {
+      if (!secret || name.endsWith('_URL')) continue
+      expect(refusal({ [name]: '<generate-32-char-random-string>' }), name).toContain('no placeholder')
+    }
+  })
+
   it('refuses access tokens that outlive their session', () => {
     expect(refusal({ JWT_EXPIRATION: '2h', REFRESH_EXPIRATION: '1h' })).toMatch(/^JWT_EXPIRATION must not be longer/)
     expect(load({ JWT_EXPIRATION: '1h', REFRESH_EXPIRATION: '1h' }).JWT_EXPIRATION).toBe(3_600_000)

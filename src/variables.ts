@@ -89,13 +89,16 @@ export const hosts: Kind<string[]> = {
     .pipe(z.array(z.string().regex(/^[\w.-]+(:\d{1,5})?$/)).max(32)) as unknown as z.ZodType<string[], string>,
   allowed: 'host:port,… (at most 32)',
 }
+/** `<generate-32-char-random-string>` is 32 characters, and known to everybody. */
+const placeholder = /^<.*>$/
 export const secret = (minLength: number, maxLength = 1000): Kind<string> => ({
   schema: z
     .string()
     .min(minLength)
     .max(maxLength)
-    .regex(/^[\x21-\x7e]+$/),
-  allowed: `${minLength} to ${maxLength} printable characters without spaces`,
+    .regex(/^[\x21-\x7e]+$/)
+    .refine((value) => !placeholder.test(value)),
+  allowed: `${minLength} to ${maxLength} printable characters without spaces, and no placeholder in angle brackets`,
   secret: true,
 })
 

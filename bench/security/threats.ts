@@ -507,7 +507,7 @@ export const threats: readonly Threat[] = [
     name: 'Supply and start',
     bar: 'Missing or placeholder secrets: exit 1; image without root; no known hole in what is shipped',
     tests: [
-      tests('src/config.test.ts', 'in production'),
+      tests('src/config.test.ts', 'in production', 'copied from a guide'),
       tests('tests/flows/image.test.ts'),
       tests('tests/manifests/policy.test.ts', 'runs without root', 'names the version of its image'),
     ],
