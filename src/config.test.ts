@@ -97,6 +97,20 @@ describe('the configuration', () => {
     }
   })
 
+  it.each(['redis://:canary/1@h:6379', 'redis://:canary#1@h:6379', 'rediss://:canary%zz@h', 'redis://h:canary'])(
+    'refuses %s, which is no URL: its reader would tell it whole',
+    (url) => {
+      const message = refusal({ REDIS_URL: url })
+      expect(message).toContain('percent-encoded')
+      expect(message).not.toContain('canary')
+    },
+  )
+
+  it('takes a REDIS_URL with a password, a user and a database', () => {
+    const url = 'rediss://someone:p%2Fss@h:6380/2'
+    expect(load({ REDIS_URL: url }).REDIS_URL).toBe(url)
+  })
+
   it('takes every variable whose name says so for a secret', () => {
     for (const [name, { secret }] of Object.entries(variables)) {
       if (/(KEY|SECRET|TOKEN|PASSWORD|PEPPER|DATABASE_URL)$/.test(name)) expect(secret, name).toBe(true)

@@ -78,9 +78,22 @@ export const postgresUrl: Kind<string> = {
   secret: true,
 }
 export const redisUrl: Kind<string> = {
-  schema: z.string().regex(/^rediss?:\/\//),
-  allowed: 'a URL beginning with redis:// or rediss://',
+  schema: z
+    .string()
+    .regex(/^rediss?:\/\//)
+    .refine((value) => isDecodable(URL.parse(value))),
+  allowed: 'a URL beginning with redis:// or rediss://, signs such as / # ? and % in its password percent-encoded',
   secret: true,
+}
+/** Whoever reads a URL that is none tells of it with all that it holds. */
+function isDecodable(url: URL | null): boolean {
+  if (url === null) return false
+  try {
+    decodeURIComponent(url.username + url.password)
+    return true
+  } catch {
+    return false
+  }
 }
 export const hosts: Kind<string[]> = {
   schema: z

@@ -3,7 +3,6 @@ import type { Config } from '../../../src/config.ts'
 import type { Clock, FleetBoard, LimitStore, Log, Metrics, Pace, SharedCache } from '../../../src/ports.ts'
 import { createSharedBoard } from '../../../src/resilience/shared-board.ts'
 import { instruments } from '../../../src/telemetry/instruments.ts'
-import { ConfigError } from '../../../src/variables.ts'
 import type { Redis, RedisOptions } from './client.ts'
 import { createRedisFleetStore } from './fleet-store.ts'
 import { createLimitStore } from './limit-store.ts'
@@ -69,8 +68,7 @@ export async function openSharedState(config: Config, options: SharedStateOption
 function serverOf(config: Config): RedisOptions['server'] | undefined {
   const { REDIS_URL: url, REDIS_HOST: host, REDIS_PORT: port, REDIS_PASSWORD: password } = config
   if (config.REDIS_MODE === 'cluster') {
-    const given = url === undefined ? undefined : URL.parse(url)
-    if (given === null) throw new ConfigError('REDIS_URL is not a URL')
+    const given = url === undefined ? undefined : new URL(url)
     const node = given?.host || `${host}:${port}`
     return {
       nodes: (config.REDIS_NODES ?? [node]).map(nodeOf),
