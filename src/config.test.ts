@@ -48,6 +48,9 @@ describe('the configuration', () => {
     ['SIGNUP_CREDIT_USD', '2.50', 2_500_000],
     ['OPENAI_BASE_URL', 'https://api.test/v1//', 'https://api.test/v1'],
     ['DATABASE_URL', 'postgresql://u:p@h/db', 'postgresql://u:p@h/db'],
+    ['DB_HOST', '/var/run/postgresql', '/var/run/postgresql'],
+    ['DB_HOST', 'fe80::1:9', 'fe80::1:9'],
+    ['DB_HOST', 'a, b:65535', 'a, b:65535'],
   ] as const)('reads %s=%s', (name, text, value) => {
     expect(load({ [name]: text })[name]).toBe(value)
   })
@@ -76,6 +79,9 @@ describe('the configuration', () => {
     ['JWT_EXPIRATION', '24', 'a duration such as'],
     ['LOG_LEVEL', 'verbose', 'one of debug, info, warn, error'],
     ['DB_PGBOUNCER', 'yes', 'true or false'],
+    ['DB_HOST', 'a:5432,b:54320000', 'host:port'],
+    ['DB_READ_REPLICAS', 'b:65536', 'host:port'],
+    ['REDIS_NODES', 'a:6379,b:99999', 'host:port'],
     ['OPENAI_BASE_URL', 'api.test', 'http:// or https://'],
     ['OPENAI_BASE_URL', 'ftp://api.test', 'http:// or https://'],
     ['OPENAI_BASE_URL', 'https://api.test/?a=1', 'without a query'],

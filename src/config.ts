@@ -6,6 +6,7 @@ import { type WindowLimits, type WindowName, windowMinutes, windowNames } from '
 import type { MicroUsd } from './domain/money.ts'
 import {
   ConfigError,
+  databaseHost,
   decimal,
   duration,
   flag,
@@ -73,7 +74,7 @@ export const variables = {
   SIGNUP_CREDIT_USD: required(money, '0', 'Credit of an account that registers.'),
 
   DATABASE_URL: optional(postgresUrl, 'PostgreSQL server; wins over `DB_HOST`.'),
-  DB_HOST: optional(text, 'PostgreSQL host. With this and `DATABASE_URL` unset the embedded server starts.'),
+  DB_HOST: optional(databaseHost, 'PostgreSQL host. With this and `DATABASE_URL` unset the embedded server starts.'),
   DB_PORT: required(integer(1, 65_535), '5432', 'PostgreSQL port.'),
   DB_NAME: required(text, 'gpuproxy', 'Database name.'),
   DB_USER: required(text, 'gpuproxy', 'Database user.'),

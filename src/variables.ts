@@ -95,12 +95,21 @@ function isDecodable(url: URL | null): boolean {
     return false
   }
 }
+/** Of a larger one Node throws where nobody waits for the connection, and that ends the process. */
+const havePorts = (names: string[]) => names.every((name) => Number(/:(\d+)$/.exec(name)?.[1] ?? 0) <= 65_535)
+const namesIn = (text: string) => text.split(',').map((name) => name.trim())
 export const hosts: Kind<string[]> = {
   schema: z
     .string()
-    .transform((text) => text.split(',').map((name) => name.trim()))
+    .transform(namesIn)
+    .refine(havePorts)
     .pipe(z.array(z.string().regex(/^[\w.-]+(:\d{1,5})?$/)).max(32)) as unknown as z.ZodType<string[], string>,
   allowed: 'host:port,… (at most 32)',
+}
+/** Or the folder of a Unix socket. */
+export const databaseHost: Kind<string> = {
+  schema: z.string().refine((text) => havePorts(namesIn(text))),
+  allowed: 'a host, or host:port,…',
 }
 /** `<generate-32-char-random-string>` is 32 characters, and known to everybody. */
 const placeholder = /^<.*>$/
