@@ -213,7 +213,8 @@ export const glossary: Record<string, string> = {
   rented: 'US dollars as text, all of it on rented machines.',
   rented_per_million: 'US dollars as text, for this traffic; null where there is none.',
   rented_per_million_busy: 'US dollars as text, for machines that are always busy.',
-  replace: 'A machine whose host is lost is replaced.',
+  replace:
+    'A machine whose host is lost is replaced; not one that stood in for another and is lost within ten minutes.',
   replaced_by: 'The machine that took its place.',
   replaces: 'The machine that it took the place of.',
   replicas: 'How many machines.',

@@ -256,6 +256,31 @@ describe('a machine that is lost', () => {
     expect(rows()).toMatchObject([{ id: rental.id, state: 'ending' }])
   })
 
+  it('is not replaced over and over where none of them stays', async () => {
+    const { rent, watched, rows, controls, told } = rentalWorld('ionet', [ionetOffer])
+    await rent({ replace: true }, ionetOffer.id)
+    for (let minute = 0; minute < 10; minute++) {
+      for (const { id } of controls.machines()) controls.loseHost(id)
+      await watched(60_000)
+    }
+    const [first, second, ...more] = rows()
+    expect(first).toMatchObject({ state: 'failed', reason: 'host_lost', replacedBy: second!.id })
+    expect(second).toMatchObject({ state: 'failed', reason: 'host_lost', replacedBy: undefined })
+    expect(more).toEqual([])
+    expect(told.filter((line) => line.startsWith('a lost machine is not replaced'))).toHaveLength(1)
+  })
+
+  it('is replaced as often as its hosts are lost, where each has run for a while', async () => {
+    const { rent, watched, rows, controls } = rentalWorld('ionet', [ionetOffer])
+    await rent({ replace: true }, ionetOffer.id)
+    for (let loss = 0; loss < 3; loss++) {
+      await watched(11 * 60_000)
+      for (const { id } of controls.machines()) controls.loseHost(id)
+    }
+    await watched(60_000)
+    expect(rows().map(({ state }) => state)).toEqual(['failed', 'failed', 'failed', 'running'])
+  })
+
   it('hands on what is left of its hours', async () => {
     const { rent, live, rows, desk, rentals } = rentalWorld('vastai', offers)
     const rental = await rent({ replace: true, maxHours: 2 })

@@ -63,6 +63,8 @@ const soonBillTries = 8
 const lostTries = 10
 const billEveryMs = 15 * minuteMs
 const maxBillMs = 48 * 60 * minuteMs
+/** What has taken another's place and is lost sooner than this is not replaced: it may be what runs there that ends. */
+const leastRunMs = 10 * minuteMs
 const restMs = 10_000
 /** Markets round. */
 const priceTolerance = 1.01
@@ -245,6 +247,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const last = lastMomentOf(rental)
     if (last !== undefined && last <= clock.wallNow()) return
     let { replacedBy } = rental
+    if (replacedBy === undefined && isLostAtOnce(rental))
+      return leave(rental, 'so was the one before it, and this one at once')
     if (replacedBy === undefined) {
       replacedBy = newId()
       const noted = await rentals.change(rental, { replacedBy })
@@ -258,13 +262,15 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const of = { accountId, keyId, purseId, reservationId, deploymentId, spec, search, offer }
     const successor: NewRental = { ...of, id: replacedBy, replaces: rental.id }
     const begun = await rentals.begin([{ rental: successor, hold: offer.pricePerHour }], await termsOf(rental))
-    if (isRefusal(begun)) {
-      log.warn('a lost machine is not replaced', { account_id: accountId, detail: `${rental.id}: ${reasonOf(begun)}` })
-      // Once and for all: nobody expects a machine hours later.
-      const noted = await rentals.change(rental, { spec: { ...rental.spec, replace: false } })
-      if (!noted) throw new Error('the rental was changed meanwhile')
-      Object.assign(rental, noted)
-    }
+    if (isRefusal(begun)) await leave(rental, reasonOf(begun))
+  }
+
+  /** Not replaced, once and for all: nobody expects a machine hours later. */
+  async function leave(rental: Rental, why: string) {
+    log.warn('a lost machine is not replaced', { account_id: rental.accountId, detail: `${rental.id}: ${why}` })
+    const noted = await rentals.change(rental, { spec: { ...rental.spec, replace: false } })
+    if (!noted) throw new Error('the rental was changed meanwhile')
+    Object.assign(rental, noted)
   }
 
   async function guarded(rental: Rental) {
@@ -322,6 +328,10 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     },
   }
 }
+
+/** It stood in for one that was lost. Its use is counted up to when it was given up. */
+const isLostAtOnce = ({ replaces, startedAt, accruedAt }: Rental): boolean =>
+  replaces !== undefined && (accruedAt?.getTime() ?? 0) - (startedAt?.getTime() ?? 0) < leastRunMs
 
 /**
  * For the hours before the one under way, by the market's own word: what it takes may differ from what was agreed by a
