@@ -16,8 +16,8 @@ const row = z.object({
   num_cards: z.number().int().min(1),
   vram_per_card: z.number().positive(),
   location: z.string().nullish(),
-  sold_out: z.boolean().default(false),
-  available_replicas: z.number().optional(),
+  sold_out: z.boolean().nullish(),
+  available_replicas: z.number().nullish(),
   storage: z.number().nonnegative().nullish().catch(undefined),
   price: z.number().nonnegative(),
 })
@@ -51,7 +51,7 @@ function toOffer(found: z.infer<typeof row>): Offer {
     reliability: null,
     diskSpaceGb: found.storage ?? undefined,
     minimumHours: 1,
-    replicas: found.available_replicas,
+    replicas: found.available_replicas ?? undefined,
     available: !found.sold_out && found.available_replicas !== 0,
   }
 }

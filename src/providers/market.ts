@@ -151,7 +151,7 @@ export async function listCall(
   return answer.value
 }
 
-/** The offers of the rows that make sense. */
+/** The offers of the rows that make sense. @throws UpstreamFailure where there are rows, and none does: they have another shape by now */
 export function parseOffers<T>(
   { priceFactor }: MarketOptions,
   rows: readonly unknown[],
@@ -159,6 +159,7 @@ export function parseOffers<T>(
   toOffer: (row: T) => Offer,
 ): Offer[] {
   const offers = parseRows(rows, schema).map(toOffer)
+  if (offers.length === 0 && rows.length > 0) throw new UpstreamFailure('poison')
   const factor = priceFactor?.() ?? 1
   return factor === 1 ? offers : offers.map((offer) => dearer(offer, factor))
 }

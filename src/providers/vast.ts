@@ -29,11 +29,11 @@ const row = z.object({
   gpu_name: z.string().min(1),
   num_gpus: z.number().int().min(1),
   gpu_ram: z.number().positive(),
-  dph_base: z.number().nonnegative().optional(),
+  dph_base: z.number().nonnegative().nullish(),
   dph_total: z.number().nonnegative(),
   geolocation: z.string().nullish(),
-  reliability2: z.number().min(0).max(1).optional(),
-  rentable: z.boolean().default(true),
+  reliability2: z.number().min(0).max(1).nullish(),
+  rentable: z.boolean().nullish(),
   host_id: z.number().nullish(),
   /** Dollars a GB and month of 30 days. */
   storage_cost: optional,
@@ -85,7 +85,7 @@ function toOffer(found: z.infer<typeof row>): Offer {
     // "Texas, US"; rows without a region begin with the comma.
     location: found.geolocation?.replace(/^[,\s]+/, '') || null,
     reliability: found.reliability2 ?? null,
-    available: found.rentable,
+    available: found.rentable ?? true,
     hostId: found.host_id == null ? undefined : String(found.host_id),
     disk: {
       perGbHour: perMonth == null ? beside / defaultDiskGb : (perMonth * 1e6) / hoursPerMonth,

@@ -272,6 +272,7 @@ describe('a market that is down', () => {
     ['answers what is no JSON', { body: '<html>canary' }],
     ['answers another shape', { body: { canary: [] } }],
     ['redirects', { status: 302, headers: { location: 'https://canary' } }],
+    ['knows none of its own rows any more', vastList({ canary: 1 }, vastRow({ id: 'canary' }))],
   ])('(%s) shortens the list and says so', async (_name, scripted) => {
     const { ask } = world({ vast: [scripted] })
     const { ids, providers, json } = await ask()
@@ -356,6 +357,14 @@ describe('a market’s list', () => {
   ])('loses a row that %s, and no other', async (_name, odd) => {
     const { ask } = world({ vast: [vastList(vastRow({ id: 7 }), odd, vastRow({ id: 8, new_field: {} }))] })
     expect((await ask({ market: 'vastai' })).ids).toEqual(['vastai:7', 'vastai:8'])
+  })
+
+  it('keeps rows that say nothing, be it by null, of what is not needed', async () => {
+    const { ask } = world({
+      vast: [vastList(vastRow({ id: 7, reliability2: null, dph_base: null, rentable: null }))],
+      ionet: [ionetList(ionetRow({ id: 9, sold_out: null, available_replicas: null }))],
+    })
+    expect((await ask()).ids).toEqual(['vastai:7', 'ionet:9'])
   })
 
   it('shows nothing that cannot be rented', async () => {
