@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { FakeHttp, type ScriptedReply } from '../../tests/support/fake-http.ts'
 import { marketControl, passUntil } from '../../tests/support/market-control.ts'
 import { microUsd } from '../domain/money.ts'
+import { HttpFailure } from '../ports.ts'
 import type { MachineOrder } from './market.ts'
 
 const { signal } = new AbortController()
@@ -99,4 +102,38 @@ it('lists every page', async () => {
   const id = 'machineId' in made ? made.machineId : ''
   for (let n = 0; n < 150; n++) controls.duplicateLabel(id)
   expect(await pass(control.list(signal))).toHaveLength(151)
+})
+
+/** What is read of a log that the market writes so. */
+function logsOf(...log: (ScriptedReply | HttpFailure)[]) {
+  const clock = new FakeClock()
+  const workers = [{ container_id: 'c', public_url: null }]
+  const http = new FakeHttp(clock, { body: { data: { workers } } }, ...log)
+  const { control } = marketControl('ionet', clock, { http })
+  return passUntil(clock, control.logs('d', signal))
+}
+
+it('reads a log that goes on for as long as one listens', async () => {
+  expect(await logsOf({ chunks: ['one\n', 'two\n', 'silence'] })).toBe('one\ntwo\n')
+  const headers = { 'content-type': 'text/event-stream; charset=utf-8' }
+  expect(await logsOf({ headers, chunks: ['id: 1\ndata: one\n\n: quiet\n\ndata: two\n\n', 'silence'] })).toBe(
+    'one\ntwo\n',
+  )
+})
+
+it('reads the last lines of a log that is longer than a megabyte', async () => {
+  const lines = Array.from({ length: 3_000 }, (_, n) => `${n} ${'x'.repeat(1_000)}\n`)
+  const read = await logsOf({ chunks: lines })
+  expect(read.length).toBeLessThanOrEqual(1024 * 1024)
+  expect(read.length).toBeGreaterThan(1_000_000)
+  expect(read).toMatch(/^\d+ x/)
+  expect(read.endsWith(lines.at(-1)!)).toBe(true)
+})
+
+it.each<[ScriptedReply | HttpFailure, string]>([
+  [new HttpFailure('not_sent'), 'not_sent'],
+  [{ status: 502, chunks: ['<html>'] }, 'server'],
+  [{ chunks: [new HttpFailure('cut')] }, 'poison'],
+])('says what became of a log that cannot be read', async (reply, failure) => {
+  await expect(logsOf(reply)).rejects.toMatchObject({ class: failure })
 })

@@ -8,12 +8,12 @@ import { inability } from '../domain/offer.ts'
 import { type Endpoint, needsOf } from '../domain/rental.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { type ControlOptions, type ControlRequest, controlCall, createCall, outcomeOf } from './control-call.ts'
+import { readLogTail } from './log-tail.ts'
 import type { CreateOutcome, Machine, MachineOrder, MarketControl } from './market.ts'
 
 const enterprise = '/enterprise/v1/io-cloud/caas'
 const pageSize = 100
 const maxPages = 100
-const maxLogChars = 1024 * 1024
 /** What is asked before a deployment may take so long: a while later its rental is taken for lost. */
 const placeMs = 60_000
 const retryMs = 5_000
@@ -186,18 +186,10 @@ export function createIonetControl(options: ControlOptions): MarketControl {
       if (!container) return ''
       const { baseUrl, http } = options
       const { origin, pathname } = new URL(baseUrl)
-      const reply = await http.bytes({
-        method: 'GET',
-        origin,
-        path: `${pathname === '/' ? '' : pathname}${enterprise}/deployment/${id}/log/${container.container_id}`,
-        headers: { 'accept-encoding': 'identity', ...headers },
-        signal,
-        headersTimeoutMs: 10_000,
-        idleTimeoutMs: 10_000,
-        maxBytes: maxLogChars,
-      })
-      if (reply.status !== 200) throw new UpstreamFailure('server', { status: reply.status })
-      return new TextDecoder().decode(reply.body)
+      const path = `${pathname === '/' ? '' : pathname}${enterprise}/deployment/${id}/log/${container.container_id}`
+      const { status, text } = await readLogTail(http, options.clock, { origin, path, headers, signal })
+      if (status !== 200) throw new UpstreamFailure('server', { status })
+      return text
     },
     async bill(id, _since, signal) {
       const paid = (await detailOf(id, signal))?.amount_paid

@@ -3,6 +3,7 @@ import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeHttp } from '../../tests/support/fake-http.ts'
 import { marketControl, passUntil } from '../../tests/support/market-control.ts'
 import type { RentalSpec } from '../domain/rental.ts'
+import { HttpFailure } from '../ports.ts'
 import type { MachineOrder } from './market.ts'
 
 const { signal } = new AbortController()
@@ -139,4 +140,18 @@ it('fetches logs that lie elsewhere by the client that connects to public addres
   http.script({ body: { success: true, result_url: 'http://10.0.0.1/a.log' } })
   await expect(passUntil(clock, control.logs('1', signal))).rejects.toThrow()
   expect([http.calls.length, elsewhereHttp.calls.length]).toEqual([2, 1])
+})
+
+it('reads the last of a log that is longer than a megabyte, and says what became of one that cannot be had', async () => {
+  const clock = new FakeClock()
+  const elsewhereHttp = new FakeHttp(
+    clock,
+    { status: 403, body: 'AccessDenied' },
+    { body: `${'x'.repeat(3e6)}\nthe end` },
+  )
+  const http = new FakeHttp(clock, { body: { success: true, result_url: 'https://files.example/a.log' } })
+  const { control } = marketControl('vastai', clock, { http, elsewhereHttp })
+  expect(await passUntil(clock, control.logs('1', signal))).toBe('the end')
+  elsewhereHttp.script(new HttpFailure('not_sent'))
+  await expect(passUntil(clock, control.logs('1', signal))).rejects.toMatchObject({ class: 'not_sent' })
 })

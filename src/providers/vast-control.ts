@@ -8,6 +8,7 @@ import type { Endpoint } from '../domain/rental.ts'
 import { sleep } from '../resilience/clock.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { type ControlOptions, type ControlRequest, controlCall, createCall } from './control-call.ts'
+import { readLogTail } from './log-tail.ts'
 import type { CreateOutcome, Machine, MachineOrder, MarketControl } from './market.ts'
 
 const createEvery = ['create', 4_500] as const
@@ -23,8 +24,6 @@ const maxPages = 400
 const dayS = 86_400
 const logTries = 10
 const logWaitMs = 500
-const maxLogBytes = 1024 * 1024
-const decoder = new TextDecoder()
 
 const text = z.string().nullish().catch(undefined)
 /** Anything but the id may be missing or odd, and the machine is there all the same. Times in seconds since 1970. */
@@ -89,17 +88,9 @@ export function createVastControl(options: ControlOptions): MarketControl {
     const isItsOwn = from.origin === new URL(baseUrl).origin
     if (from.protocol !== 'https:' && !isItsOwn) throw new UpstreamFailure('poison')
     for (let n = 0; n < logTries; n++) {
-      const reply = await (isItsOwn ? http : elsewhereHttp).bytes({
-        method: 'GET',
-        origin: from.origin,
-        path: from.pathname + from.search,
-        headers: { 'accept-encoding': 'identity' },
-        signal,
-        headersTimeoutMs: 5_000,
-        idleTimeoutMs: 5_000,
-        maxBytes: maxLogBytes,
-      })
-      if (reply.status === 200) return decoder.decode(reply.body)
+      const call = { origin: from.origin, path: from.pathname + from.search, headers: {}, signal }
+      const { status, text } = await readLogTail(isItsOwn ? http : elsewhereHttp, clock, call)
+      if (status === 200) return text
       await sleep(clock, logWaitMs, signal)
     }
     throw new UpstreamFailure('silent', { phase: 'total' })
