@@ -75,8 +75,8 @@ describe('what a list tells', () => {
     expect(rows()).toMatchObject([{ state: 'failed', reason: 'host_lost' }])
   })
 
-  it('a machine that lists lack for a minute is ended; one list alone says nothing', async () => {
-    const { rent, watched, rows, controls } = rentalWorld('vastai', offers)
+  it('a machine that lists lack for a minute and that its market does not know is ended; one list alone says nothing', async () => {
+    const { rent, watched, rows, control, controls, pass } = rentalWorld('vastai', offers)
     const { marketId } = await rent()
     await watched(10_000)
     controls.lie({ kind: 'omits', id: marketId! })
@@ -85,9 +85,40 @@ describe('what a list tells', () => {
     controls.lie()
     await watched(2 * minuteMs)
     expect(rows()).toMatchObject([{ state: 'running' }])
-    controls.lie({ kind: 'omits', id: marketId! })
+    await pass(control.destroy(marketId!, new AbortController().signal))
     await watched(4 * minuteMs)
     expect(rows()).toMatchObject([{ state: 'failed', reason: 'market_ended' }])
+  })
+
+  it.each([['vastai'], ['ionet']] as const)(
+    '%s: no machine that runs is destroyed because lists are empty for a while',
+    async (market) => {
+      const six = market === 'ionet' ? Array.from({ length: 6 }, () => ionetOffer) : offers
+      const { rent, watched, rows, controls } = rentalWorld(market, six)
+      for (const { id } of six) await rent({}, id)
+      await watched(30_000)
+      controls.lie(...controls.machines().map(({ id }) => ({ kind: 'omits', id }) as const))
+      await watched(10 * minuteMs)
+      expect(new Set(rows().map(({ state }) => state))).toEqual(new Set(['running']))
+      expect(controls.machines().filter(({ ending }) => !ending)).toHaveLength(6)
+    },
+  )
+
+  it('of many that lists lack each is asked for in its turn, and one about which the market does not say is left', async () => {
+    const { rent, watched, rows, control, controls, pass } = rentalWorld('ionet', [ionetOffer])
+    for (let n = 0; n < 7; n++) await rent({}, ionetOffer.id)
+    await watched(30_000)
+    const [unsaid, ...known] = rows()
+    controls.lie(...known.slice(0, -1).map(({ marketId }) => ({ kind: 'omits', id: marketId! }) as const))
+    await pass(control.destroy(known.at(-1)!.marketId!, new AbortController().signal))
+    const { show, list } = control
+    control.list = async (signal) => (await list(signal)).filter(({ id }) => id !== unsaid!.marketId)
+    control.show = async (id, signal) => {
+      if (id === unsaid!.marketId) throw new Error('not now')
+      return show(id, signal)
+    }
+    await watched(10 * minuteMs)
+    expect(rows().map(({ state }) => state)).toEqual([...Array(6).fill('running'), 'failed'])
   })
 
   it('a machine that does not start is stopped again, after a while', async () => {
@@ -117,12 +148,13 @@ describe('what a list tells', () => {
   })
 
   it('a machine that one pod has missed is missed by the next one, too', async () => {
-    const { rent, watched, rows, controls, clock, pass, anotherPod } = rentalWorld('vastai', offers)
+    const { rent, watched, rows, control, controls, clock, pass, anotherPod } = rentalWorld('vastai', offers)
     const { marketId } = await rent()
     await watched(10_000)
     controls.lie({ kind: 'omits', id: marketId! })
     await watched(40_000)
     expect(rows()).toMatchObject([{ state: 'running' }])
+    await pass(control.destroy(marketId!, new AbortController().signal))
     await clock.advance(minuteMs)
     await pass(anotherPod().watch())
     expect(rows()).toMatchObject([{ state: 'ending', reason: 'market_ended' }])

@@ -4,7 +4,7 @@
  */
 import type { MarketName } from '../domain/offer.ts'
 import { accruedBy, type EndReason, endingBy, parseLabel, type Rental } from '../domain/rental.ts'
-import type { Clock, Log, Metrics, RentalChange, Rentals, Sighting, Sightings, Turns } from '../ports.ts'
+import type { Clock, Log, Metrics, RentalChange, Rentals, Sightings, Turns } from '../ports.ts'
 import type { Machine, MarketControl } from '../providers/market.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { atMost, type Background, sharedEvery, startBackground } from './background.ts'
@@ -48,7 +48,7 @@ const settledMs = 120_000
 const apartMs = 60_000
 /** How old the word that a machine lives may be before a new one is written down. */
 const heardMs = 60_000
-/** Addresses that are asked for after one list. */
+/** Machines that are asked for by themselves after one list: of those that have no address yet, and of those that it lacks. */
 const maxShown = 5
 /** Markets round, and add what a machine's traffic costs: only what is more than that is another price. */
 const priceTolerance = 1.01
@@ -124,19 +124,36 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const expected = lacking.filter((rental) => isExpected(rental, began))
     const absent = expected.map(({ id }) => ({ machineId: absenceOf(id), label: undefined, at: new Date(began) }))
     const known = new Map((await sightings.note(market, absent)).map((each) => [each.machineId, each]))
-    for (const rental of expected) await miss(rental, known.get(absenceOf(rental.id))!, began)
+    let shown = 0
+    // Those that are there move on to the end, by being heard of.
+    for (const rental of expected.toSorted((a, b) => heardOf(a) - heardOf(b))) {
+      const { times, firstSeenAt } = known.get(absenceOf(rental.id))!
+      if (times < 2) continue
+      if (rental.marketId === undefined) await endUncreated(rental)
+      else if (began - firstSeenAt.getTime() >= apartMs && shown++ < maxShown) await ask(rental, rental.marketId)
+    }
   }
 
-  async function miss(rental: Rental, { times, firstSeenAt }: Sighting, began: number) {
-    const { marketId, state } = rental
-    const isLive = marketId !== undefined
-    if (times < 2 || (isLive && began - firstSeenAt.getTime() < apartMs)) return
+  /** A market's lists may be empty for a while: what runs is not destroyed on their word alone. */
+  async function ask(rental: Rental, marketId: string) {
+    let machine: Machine | undefined
+    try {
+      machine = await control.show(marketId, nobody)
+    } catch {
+      return // It is asked for again after the next list that lacks it.
+    }
     const at = new Date(clock.wallNow())
-    if (isLive) return rentals.change(rental, ending(rental, 'market_ended', at))
-    // Its credit is free again: two lists say that there is no such machine.
+    if (machine) await observe(rental, machine, at)
+    else await rentals.change(rental, ending(rental, 'market_ended', at))
+  }
+
+  /** Its credit is free again: two lists say that there is no such machine. */
+  async function endUncreated(rental: Rental) {
+    const { state } = rental
+    const at = new Date(clock.wallNow())
     const asked = rental.reason === 'owner' || rental.reason === 'group'
     const reason = state === 'ending' ? (rental.reason ?? 'not_created') : 'not_created'
-    return rentals.end(rental, { at, state: asked ? 'gone' : 'failed', reason, settle: 0, refund: 0 })
+    await rentals.end(rental, { at, state: asked ? 'gone' : 'failed', reason, settle: 0, refund: 0 })
   }
 
   /** Some markets' lists do not tell where a machine is reached. */
@@ -220,6 +237,8 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
 
 /** Beside the machines that are seen and not accounted for: no market's id looks like it. */
 const absenceOf = (rentalId: string) => `absent:${rentalId}`
+
+const heardOf = ({ heardAt }: Rental): number => heardAt?.getTime() ?? 0
 
 /** The market's word; what we have asked for and it has not done yet stays as it is, for a while. */
 function stateAfter({ state, accruedAt }: Rental, { status }: Machine, at: Date): Rental['state'] {
