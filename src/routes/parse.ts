@@ -16,11 +16,14 @@ export function parseOr400<S extends z.ZodType>(
   // A name that is misspelt leaves the right one missing, which is said first and names no culprit.
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!
   if (issue.code === 'unrecognized_keys') {
-    throw new ApiError(code, {
-      message: `Unknown field: ${issue.keys.join(', ').slice(0, 200)}. Leave it out.`,
-      param: issue.keys[0]!,
-    })
+    const names = issue.keys.map((key) => pathTo([...issue.path, key]))
+    const message = `Unknown field: ${names.join(', ').slice(0, maxShown)}. Leave it out.`
+    throw new ApiError(code, { message, param: names[0]! })
   }
-  const param = issue.path.join('.')
-  throw new ApiError(code, { message: `${param}: ${issue.message}.`, ...(param && { param }) })
+  const param = pathTo(issue.path)
+  throw new ApiError(code, param ? { message: `${param}: ${issue.message}.`, param } : { message: `${issue.message}.` })
 }
+
+/** A name in it may be the caller's own, and as long as a body. */
+const maxShown = 200
+const pathTo = (path: readonly PropertyKey[]) => path.join('.').slice(0, maxShown)
