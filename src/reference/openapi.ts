@@ -1,7 +1,8 @@
 /** The OpenAPI 3.1 document, made of the table of routes and of the schemas that validate. */
 import * as z from 'zod'
 import { type ErrorCode, errorTable } from '../errors.ts'
-import { numeral, truth } from '../routes/offer-filters.ts'
+import { truth } from '../routes/offer-filters.ts'
+import { numeral } from '../routes/parse.ts'
 import { glossary } from './glossary.ts'
 import { type Access, type Answer, type RouteDoc, sections } from './route.ts'
 import { routes } from './routes.ts'
@@ -294,6 +295,14 @@ export function errorCodesOf(route: RouteDoc): ErrorCode[] {
   return (Object.keys(errorTable) as ErrorCode[]).filter((code) => codes.has(code))
 }
 
+/** What a schema is made of. */
+interface Inner {
+  in?: unknown
+  out?: z.ZodType
+  innerType?: z.ZodType
+  defaultValue?: number
+}
+
 /** With the shapes that have a name of their own under `components`. */
 function jsonSchema(schema: z.ZodType, components: Record<string, JsonSchema>): JsonSchema {
   const {
@@ -305,9 +314,10 @@ function jsonSchema(schema: z.ZodType, components: Record<string, JsonSchema>): 
     io: 'input',
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
-      const { in: from, out } = zodSchema._zod.def as { in?: unknown; out?: z.ZodType }
+      const { in: from, out, innerType, defaultValue } = zodSchema._zod.def as Inner
       // In a query every value is a text; what it says is what its reader is told.
       if (from === numeral && out) replace(jsonSchema, z.toJSONSchema(out) as JsonSchema)
+      if (innerType && (innerType._zod.def as Inner).in === numeral) jsonSchema.default = defaultValue
       if (zodSchema === truth) replace(jsonSchema, { type: 'boolean' })
       // Times are checked by rules that no reader wants to see spelt out.
       if (jsonSchema.format !== undefined) delete jsonSchema.pattern

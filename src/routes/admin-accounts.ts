@@ -10,7 +10,7 @@ import type { Log } from '../ports.ts'
 import type { AccountAdmin } from '../services/account-admin.ts'
 import { accountLimitsOut } from '../services/limit-shapes.ts'
 import { accountLimitsBody, accountLimitsIn } from './limits.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 import { passwordRule, printable, respondSecret, userOut } from './sign-in.ts'
 
 export interface AdminAccountRouteOptions {
@@ -22,7 +22,7 @@ export interface AdminAccountRouteOptions {
 export const listQuery = z.strictObject({
   email: printable(z.string().min(1).max(254)).transform(normalisedEmail).optional(),
   cursor: z.uuid('must be the next_cursor of the page before').optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: count(200, 50),
 })
 export const patchBody = z
   .strictObject({

@@ -8,7 +8,7 @@ import { type AppEnv, respondJson } from '../middleware/request-context.ts'
 import type { Rentals, UsageSums } from '../ports.ts'
 import type { Instances } from '../services/instances.ts'
 import { currency, usageOut } from '../services/money-shapes.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 
 export interface AdminUsageRouteOptions {
   usageSums: Pick<UsageSums, 'read'>
@@ -26,7 +26,7 @@ export const sumsQuery = z.strictObject({
     .optional(),
 })
 export const rentalsQuery = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(50),
+  limit: count(100, 50),
   cursor: z.uuid().optional(),
 })
 

@@ -9,7 +9,7 @@ import type { BreakerRow, Breakers } from '../services/breakers.ts'
 import { type FaultInForce, type Faults, type FaultToSet, faultKinds } from '../services/faults.ts'
 import type { Live } from '../services/live.ts'
 import type { RecentRequests } from '../services/recent-requests.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 
 export interface AdminRouteOptions {
   breakers: Breakers
@@ -69,7 +69,7 @@ export const faultBody = z.strictObject({
 
 export const requestsQuery = z.strictObject({
   q: z.string().max(100).default(''),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: count(200, 50),
 })
 
 export function adminRoutes({

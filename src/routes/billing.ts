@@ -15,7 +15,7 @@ import { principalOf } from '../middleware/authenticate.ts'
 import { type AppEnv, respondJson } from '../middleware/request-context.ts'
 import type { Statements } from '../ports.ts'
 import { balanceOut, currency, transactionOut, usageOut } from '../services/money-shapes.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 
 export interface BillingRouteOptions {
   statements: Statements
@@ -26,7 +26,7 @@ export interface BillingRouteOptions {
 const defaultDays = 30
 
 export const transactionsQuery = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: count(200, 50),
   cursor: z.string().max(400).optional(),
 })
 /** A moment stands for its day. */

@@ -14,7 +14,7 @@ import type { Instances } from '../services/instances.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import { payerOf } from './instances.ts'
 import { dollars, filterFields, filterOf } from './offer-filters.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 import { printable } from './sign-in.ts'
 
@@ -44,7 +44,7 @@ export const body = z.strictObject({
 })
 export const change = z.strictObject({ replicas })
 export const page = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(50).default(20),
+  limit: count(50, 20),
   cursor: z.uuid().optional(),
 })
 

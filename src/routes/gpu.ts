@@ -8,14 +8,14 @@ import { type AppContext, type AppEnv, respond, wantsFresh } from '../middleware
 import type { OfferSearch, Offers } from '../services/offers.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import { filterOf, queryFields } from './offer-filters.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 
 export const query = z.strictObject({
   ...queryFields,
   preference: preferenceName.optional(),
   sort: z.enum(offerSorts).optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: count(200, 50),
 })
 
 /** The lists are that old themselves. */

@@ -13,7 +13,7 @@ import type { Instances } from '../services/instances.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
 import { dollars, filters } from './offer-filters.ts'
-import { nothing, parseOr400 } from './parse.ts'
+import { count, nothing, parseOr400 } from './parse.ts'
 import { preferenceName, withPreference } from './preference-filter.ts'
 
 export interface InstanceRouteOptions {
@@ -59,7 +59,7 @@ export const body = z
     },
   )
 export const page = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(100).default(50),
+  limit: count(100, 50),
   cursor: z.uuid().optional(),
 })
 

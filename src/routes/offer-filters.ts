@@ -2,13 +2,9 @@
 import * as z from 'zod'
 import { microUsd } from '../domain/money.ts'
 import { marketNames, type OfferFilter } from '../domain/offer.ts'
+import { numeral } from './parse.ts'
 import { printable } from './sign-in.ts'
 
-export const numeral = z
-  .string()
-  .max(40)
-  .regex(/^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
-  .transform(Number)
 export const truth = z.enum(['true', 'false']).transform((text) => text === 'true')
 
 /** Up to a thousand: a number, as prices of offers are, or a decimal text, as all other money is. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { ApiError } from '../errors.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 
 const schema = z
   .strictObject({
@@ -39,4 +39,20 @@ test('a name as long as a body does not come back whole', () => {
   const complaint = complaintAbout({ [long]: 1 })
   expect(complaint?.param).toHaveLength(200)
   expect(complaint?.message.length).toBeLessThan(250)
+})
+
+test.each<[string | undefined, number | undefined]>([
+  [undefined, 50],
+  ['200', 200],
+  ['5.0', 5],
+  ['201', undefined],
+  ['0', undefined],
+  ['1.5', undefined],
+  ['0x10', undefined],
+  ['0b1', undefined],
+  [' 5', undefined],
+  ['', undefined],
+])('as how many to list %j is %j', (text, number) => {
+  const parsed = count(200, 50).safeParse(text)
+  expect(parsed.data).toBe(number)
 })

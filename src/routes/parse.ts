@@ -5,6 +5,15 @@ import { ApiError } from '../errors.ts'
 /** Of bodies and queries of routes that take none. */
 export const nothing = z.strictObject({})
 
+/** In a query every value is a text. */
+export const numeral = z
+  .string()
+  .max(40)
+  .regex(/^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/i, 'must be a number')
+  .transform(Number)
+/** How many, in a query, and how many where it is not said. */
+export const count = (most: number, usual: number) => numeral.pipe(z.int().min(1).max(most)).default(usual)
+
 export function parseOr400<S extends z.ZodType>(
   schema: S,
   value: unknown,

@@ -8,7 +8,7 @@ import { type AppEnv, respondJson, wantsFresh } from '../middleware/request-cont
 import { currency } from '../services/money-shapes.ts'
 import { keptDays, type PriceLook, type Prices } from '../services/prices.ts'
 import { queryFields } from './offer-filters.ts'
-import { parseOr400 } from './parse.ts'
+import { count, parseOr400 } from './parse.ts'
 import { printable } from './sign-in.ts'
 
 export const query = z
@@ -17,7 +17,7 @@ export const query = z
     provider: queryFields.provider,
     market: queryFields.provider,
     region: printable(z.string().min(1).max(60)).optional(),
-    days: z.coerce.number().int().min(1).max(keptDays).default(30),
+    days: count(keptDays, 30),
   })
   .refine(({ provider, market }) => provider === undefined || market === undefined, {
     message: 'provider and market are one and the same; give one of them',
