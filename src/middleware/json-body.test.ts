@@ -28,6 +28,15 @@ describe('a JSON body', () => {
     expect(parse(bytes).bytes).toBe(bytes)
   })
 
+  it('leaves a byte order mark behind, which a provider may refuse', () => {
+    expect(parse('\ufeff{"model":"m"}')).toMatchObject({
+      value: { model: 'm' },
+      bytes: encoder.encode('{"model":"m"}'),
+      ambiguous: false,
+    })
+    expect(refusal('\ufeff\ufeff{"model":"m"}').code).toBe('invalid_json')
+  })
+
   it.each([
     '',
     ' ',

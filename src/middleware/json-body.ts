@@ -8,7 +8,7 @@ import type { BodyBudget } from './body-budget.ts'
 import { type AppContext, header } from './request-context.ts'
 
 export interface JsonBody {
-  /** As it came. */
+  /** As it came, but for a byte order mark. */
   bytes: Uint8Array
   value: Record<string, unknown>
   /** A key stands twice in an object: readers disagree on which counts, so the bytes must not travel on. */
@@ -24,7 +24,7 @@ const maxKeys = 50_000
 const maxContainers = 50_000
 /** Vectors and lists of tokens are long. */
 const maxValues = 500_000
-const decoder = new TextDecoder('utf-8', { fatal: true })
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function createReadJson(bodies: BodyBudget, maxBytes = maxJsonBytes): ReadJson {
   return async function readJson(c) {
@@ -41,7 +41,8 @@ export async function valueOrNone(c: AppContext, readJson: ReadJson): Promise<Re
 }
 
 /** @throws ApiError where the bytes are not one JSON object within bounds. */
-export function parseJsonBody(bytes: Uint8Array): JsonBody {
+export function parseJsonBody(received: Uint8Array): JsonBody {
+  const bytes = withoutMark(received)
   const keys = checkShape(bytes)
   let value: unknown
   try {
@@ -57,6 +58,10 @@ export function parseJsonBody(bytes: Uint8Array): JsonBody {
   const object = value as Record<string, unknown>
   return { bytes, value: object, ambiguous: keysIn(object) !== keys }
 }
+
+/** Some editors and libraries put one in front; a reader may pass over it (RFC 8259, 8.1), and many providers do not. */
+const withoutMark = (bytes: Uint8Array) =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
 
 function keysIn(value: object): number {
   let keys = 0
