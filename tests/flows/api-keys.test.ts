@@ -106,7 +106,7 @@ describe('a key', () => {
     ['no models', { name: 'k', limits: { models: [] } }, 'limits.models'],
     ['a model with a NUL', { name: 'k', limits: { models: ['a\u0000'] } }, 'limits.models.0'],
     ['a field of a principal', { name: 'k', role: 'administrator' }, 'role'],
-    ['a field of a limit', { name: 'k', limits: { unlimited: true } }, 'unlimited'],
+    ['a field of a limit', { name: 'k', limits: { unlimited: true } }, 'limits.unlimited'],
   ])('with %s is a 400 that names the field', async (_what, body, param) => {
     const { token } = await newPerson(call)
     expect(await make(token, body)).toMatchObject({ status: 400, body: { code: 'invalid_body', param } })

@@ -68,7 +68,7 @@ test('what it finds is for no cache that others share, however its name is spelt
 test.each([
   [{ models: [] }, 'models'],
   [{ models: ['H100'], prefers: 1 }, 'prefers'],
-  [{ models: ['H100'], filters: { gpu_model: 'H100' } }, 'gpu_model'],
+  [{ models: ['H100'], filters: { gpu_model: 'H100' } }, 'filters.gpu_model'],
   [{ models: ['H100'], filters: { min_vram: '24' } }, 'filters.min_vram'],
   [{ models: ['H100'], fallback_price_percent: -1 }, 'fallback_price_percent'],
   [{ models: ['H100'], name: 'another' }, 'name'],
