@@ -12,6 +12,7 @@ const vendorUrls: Record<Exclude<ProviderName, 'billing'>, string> = {
   stripe: 'https://api.stripe.com',
 }
 const sandboxed = ['openai', 'vastai', 'ionet', 'billing', 'stripe'] as const
+type SandboxedName = (typeof sandboxed)[number]
 const liveStripeKey = /^[sr]k_live_/
 
 export interface FoundProviders {
@@ -23,10 +24,11 @@ export interface FoundProviders {
   closeSandbox(): Promise<void>
 }
 
-export async function findProviders(
-  config: Config,
-  options: { clock: Clock; random: () => number },
-): Promise<FoundProviders> {
+/**
+ * Without starting anything. `sandbox`: those that it is to play.
+ * @throws ConfigError where real money would meet it.
+ */
+export function givenProviders(config: Config): Pick<FoundProviders, 'providers'> & { sandbox: SandboxedName[] } {
   const providers: FoundProviders['providers'] = {}
   for (const name of Object.keys(vendorUrls) as (keyof typeof vendorUrls)[]) {
     const variable = name.toUpperCase() as Uppercase<typeof name>
@@ -37,14 +39,21 @@ export async function findProviders(
   const { BILLING_API_KEY: apiKey, BILLING_BASE_URL: baseUrl } = config
   if (baseUrl) providers.billing = { baseUrl, apiKey }
   if (providers.stripe) providers.stripe.webhookSecret = config.STRIPE_WEBHOOK_SECRET
-  const missing = sandboxed.filter((name) => !providers[name])
-  if (config.NODE_ENV === 'production' || missing.length === 0)
-    return { providers, sandbox: [], onListening() {}, closeSandbox: async () => {} }
-  if (liveStripeKey.test(config.STRIPE_SECRET_KEY ?? '')) {
+  const sandbox = config.NODE_ENV === 'production' ? [] : sandboxed.filter((name) => !providers[name])
+  if (sandbox.length > 0 && liveStripeKey.test(config.STRIPE_SECRET_KEY ?? '')) {
     throw new ConfigError(
-      `STRIPE_SECRET_KEY is a live key, and the sandbox would play ${missing.join(', ')}: real money would buy nothing. Set their keys, or a test key`,
+      `STRIPE_SECRET_KEY is a live key, and the sandbox would play ${sandbox.join(', ')}: real money would buy nothing. Set their keys, or a test key`,
     )
   }
+  return { providers, sandbox }
+}
+
+export async function findProviders(
+  config: Config,
+  options: { clock: Clock; random: () => number },
+): Promise<FoundProviders> {
+  const { providers, sandbox: missing } = givenProviders(config)
+  if (missing.length === 0) return { providers, sandbox: [], onListening() {}, closeSandbox: async () => {} }
 
   // Loaded only here, so that a production process never even reads the code.
   const { startSandbox } = await import('../sandbox/sandbox.ts')

@@ -298,6 +298,23 @@ describe('the configuration', () => {
     })
   })
 
+  test('what a gateway would not start with is refused, too', async () => {
+    const nowhere = file(
+      'nowhere.yaml',
+      'providers: { iointelligence: { kind: openai } }\nmodels: { "*": { targets: [ { provider: iointelligence } ] } }\n',
+    )
+    // The sandbox does not play it.
+    expect(await runAdmin({ GATEWAY_CONFIG: nowhere }, '--check-config')).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('providers.iointelligence.base_url is missing'),
+    })
+    expect((await runAdmin({ GATEWAY_CONFIG: nowhere, IOINTELLIGENCE_API_KEY: 'k' }, '--check-config')).code).toBe(0)
+    expect(await runAdmin({ STRIPE_SECRET_KEY: 'sk_live_canary' }, '--check-config')).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^STRIPE_SECRET_KEY is a live key/),
+    })
+  })
+
   test('is printed with what is in force and where it is from; no secret is in it', async () => {
     const canary = 'canary-canary-canary-canary-canary-0001'
     const run = await runAdmin(

@@ -1,5 +1,6 @@
 /** What the gateway would start with, without starting it. */
 import { type Config, loadConfig, variables } from '../../../src/config.ts'
+import { givenProviders } from '../providers.ts'
 import { readRoutingFile } from '../routing-file.ts'
 import type { Report } from './report.ts'
 
@@ -7,18 +8,12 @@ type Env = Record<string, string | undefined>
 
 /** @throws ConfigError or RoutingError, one line that says what to do. */
 export async function checkConfig(env: Env, config: Config): Promise<Report> {
-  if (config.GATEWAY_CONFIG) await readRoutingFile({ path: config.GATEWAY_CONFIG, env, known: knownProviders(config) })
+  const { providers, sandbox } = givenProviders(config)
+  // Where the sandbox's are does not matter for a file that is only read.
+  const played = sandbox.map((name) => [name, { baseUrl: 'http://localhost', apiKey: undefined }] as const)
+  const known = { ...providers, ...Object.fromEntries(played) }
+  if (config.GATEWAY_CONFIG) await readRoutingFile({ path: config.GATEWAY_CONFIG, env, known })
   return { rows: [{ configuration: 'valid', node_env: config.NODE_ENV, routing_file: config.GATEWAY_CONFIG ?? null }] }
-}
-
-/** By name: where they are does not matter for a file that is only read. Outside production the sandbox plays them. */
-function knownProviders(config: Config) {
-  const there = (['OPENAI', 'IOINTELLIGENCE', 'VASTAI', 'IONET'] as const).filter(
-    (name) => config.NODE_ENV !== 'production' || config[`${name}_API_KEY`] || config[`${name}_BASE_URL`],
-  )
-  return Object.fromEntries(
-    there.map((name) => [name.toLowerCase(), { baseUrl: 'http://localhost', apiKey: undefined }]),
-  )
 }
 
 /** Every variable with what is in force; of a secret only that it is set. */
