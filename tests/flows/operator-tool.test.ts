@@ -353,3 +353,12 @@ test('with the embedded database it works beside a gateway that has it up, and a
   expect(alone).toMatchObject({ code: 0, out: expect.stringContaining('1 accounts, 1 entries') })
   removeDataDir(dataDir)
 })
+
+test('of more accounts than one list holds it is said that there are more, whatever was asked for', async () => {
+  const insert = (sql: Sql) => sql`
+    insert into accounts (account_id, name, role)
+    select gen_random_uuid(), 'one of many', 'user' from generate_series(1, 1001)`
+  await database.query('many accounts', undefined, insert)
+  const list = await admin('accounts', 'list', '--limit', '5000')
+  expect(list.out.trim().split('\n').at(-1)).toMatch(/^more: --before [\da-f-]{36}$/)
+})

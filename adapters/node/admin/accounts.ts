@@ -16,10 +16,10 @@ export const accountCommands: Command[] = [
     does: 'accounts, the newest first; those whose email begins so',
     options: { email: { type: 'string' }, limit: { type: 'string' }, before: { type: 'string' } },
     async run({ users }, args) {
-      const limit = limitOf(args, 'limit') ?? 50
+      const limit = Math.min(limitOf(args, 'limit') ?? 50, 1_000)
       const [email, before] = [args.option('email'), args.option('before')]
       const found = await users.list({
-        limit: Math.min(limit, 1_000),
+        limit,
         ...(email !== undefined && { email: normalisedEmail(email) }),
         ...(before !== undefined && { before: idOf(before, '--before') }),
       })
