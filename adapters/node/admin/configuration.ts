@@ -1,19 +1,26 @@
 /** What the gateway would start with, without starting it. */
 import { type Config, loadConfig, variables } from '../../../src/config.ts'
 import { givenProviders } from '../providers.ts'
-import { readRoutingFile } from '../routing-file.ts'
+import { type RoutingFile, readRoutingFile } from '../routing-file.ts'
 import type { Report } from './report.ts'
 
 type Env = Record<string, string | undefined>
 
 /** @throws ConfigError or RoutingError, one line that says what to do. */
 export async function checkConfig(env: Env, config: Config): Promise<Report> {
+  givenProviders(config)
+  await readRouting(env, config)
+  return { rows: [{ configuration: 'valid', node_env: config.NODE_ENV, routing_file: config.GATEWAY_CONFIG ?? null }] }
+}
+
+/** The routing file's table, where there is one. @throws ConfigError or RoutingError */
+export async function readRouting(env: Env, config: Config): Promise<RoutingFile['table'] | undefined> {
+  if (config.GATEWAY_CONFIG === undefined) return undefined
   const { providers, sandbox } = givenProviders(config)
   // Where the sandbox's are does not matter for a file that is only read.
   const played = sandbox.map((name) => [name, { baseUrl: 'http://localhost', apiKey: undefined }] as const)
   const known = { ...providers, ...Object.fromEntries(played) }
-  if (config.GATEWAY_CONFIG) await readRoutingFile({ path: config.GATEWAY_CONFIG, env, known })
-  return { rows: [{ configuration: 'valid', node_env: config.NODE_ENV, routing_file: config.GATEWAY_CONFIG ?? null }] }
+  return (await readRoutingFile({ path: config.GATEWAY_CONFIG, env, known })).table
 }
 
 /** Every variable with what is in force; of a secret only that it is set. */

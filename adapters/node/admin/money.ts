@@ -2,10 +2,12 @@
 import { grantId } from '../../../src/domain/grant.ts'
 import { formatUsd, parseUsd } from '../../../src/domain/money.ts'
 import { dayOf, daysAfter, usageGroupings } from '../../../src/domain/statement.ts'
+import { longestTry } from '../../../src/routing/table.ts'
 import { ledgerRules } from '../postgres/ledger-check.ts'
 import { findAccount } from './accounts.ts'
 import type { Arguments } from './arguments.ts'
 import type { Command } from './command.ts'
+import { readRouting } from './configuration.ts'
 import { CommandError, type Row } from './report.ts'
 
 /** Faults that are named; how many there are is told in any case. */
@@ -72,7 +74,9 @@ export const moneyCommands: Command[] = [
     async run({ ledgerCheck }, args, config) {
       // What was under way at the backup: the first gateway ends it.
       const isExpected = (rule: string) => args.has('restored') && rule === 'no_old_hold'
-      const maxHoldS = Math.ceil(config.REQUEST_TIMEOUT / 1000) + holdGraceS
+      const routing = await readRouting(process.env, config)
+      const longestMs = Math.max(config.REQUEST_TIMEOUT, routing ? longestTry(routing) : 0)
+      const maxHoldS = Math.ceil(longestMs / 1000) + holdGraceS
       const counts = new Map(Object.keys(ledgerRules).map((rule) => [rule, 0]))
       const named: Row[] = []
       let [accounts, entries] = [0, 0]
