@@ -105,8 +105,52 @@ describe('callers who ask the same at once', () => {
     expect(asked).toHaveLength(2)
     await clock.advance(10_000)
     await settled()
-    // Both who waited; the second of them led by none, since the first question is still on its way.
+    // One of the two who waited leads the other.
+    expect(asked).toHaveLength(3)
+    await clock.advance(10_000)
+    await settled()
     expect(asked).toHaveLength(4)
+  })
+
+  test('are not held up by one who never comes back', async () => {
+    const { clock, asked, get, got } = world()
+    void get().catch(() => {})
+    await settled()
+    await clock.advance(9_000)
+    const early = got(get())
+    await settled()
+    expect(asked).toHaveLength(1)
+    await clock.advance(1_000)
+    const late = got(get())
+    await settled()
+    expect(asked).toHaveLength(2)
+    asked[1]!.answer(new Response('own', { headers: { 'cache-control': 'private' } }))
+    await settled()
+    asked[2]!.answer(new Response('own', { headers: { 'cache-control': 'private' } }))
+    expect([await early, await late]).toEqual([
+      ['miss', 'own'],
+      ['miss', 'own'],
+    ])
+    // Nor is anybody after that.
+    void get().catch(() => {})
+    await settled()
+    expect(asked).toHaveLength(4)
+  })
+
+  test('are answered anew behind a stale one although a renewal never came back', async () => {
+    const { clock, asked, get, got } = world()
+    const headers = { 'cache-control': 'max-age=60, stale-while-revalidate=600' }
+    const first = got(get())
+    await settled()
+    asked[0]!.answer(new Response('page', { headers }))
+    await first
+    await clock.advance(61_000)
+    for (const renewals of [1, 1, 2]) {
+      expect(await got(get())).toEqual(['stale', 'page'])
+      await settled()
+      expect(asked).toHaveLength(1 + renewals)
+      await clock.advance(6_000)
+    }
   })
 
   test('need not wait for the one who leads to read what he is sent', async () => {

@@ -34,7 +34,7 @@ export interface HttpCacheStore {
 
 export interface HttpCacheOptions {
   store: HttpCacheStore
-  clock: Pick<Clock, 'wallNow' | 'setTimer'>
+  clock: Pick<Clock, 'now' | 'wallNow' | 'setTimer'>
   /** A longer answer is handed on and not kept. In bytes. @default 2 MiB */
   maxBodyBytes?: number
   /** Of one URL; the oldest goes. @default 8 */
@@ -43,7 +43,7 @@ export interface HttpCacheOptions {
   maxDisconnectedMs?: number
   /** Callers who wait for the answer to another's same question; more of them ask for themselves. @default 1_000 */
   maxWaiting?: number
-  /** And for how long, before they do. In ms. @default 10_000 */
+  /** How long after it was asked, before another of them asks. In ms. @default 10_000 */
   maxWaitMs?: number
   /** Where there is nothing to answer with: the caller wanted no other than a stored answer, or it must not be used unasked. */
   refuse: (request: Request, why: 'only_if_cached' | 'must_revalidate') => Response
@@ -133,10 +133,10 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   /** Nothing is stored that may be sent: alone, or behind one who asks the same. */
   async function together(inquiry: Inquiry, ask: () => Promise<Asked>, isFirst = true): Promise<Answer> {
     const { key, request } = inquiry
-    const flight = flights.get(key)
+    const flight = flightOf(key)
     if (flight && flight.waiting < maxWaiting && isShareable(request)) {
       flight.waiting++
-      const landing = await atMost(clock, maxWaitMs, flight.landing, request.signal)
+      const landing = await landingOf(flight, clock, request.signal)
       const stored = landing === 'stored' ? await find(inquiry) : undefined
       if (stored && judge(stored, request, wallNow(), { maxDisconnectedMs }).use === 'fresh') {
         return { response: send(stored, request), use: 'hit' }
@@ -157,13 +157,19 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
     }
   }
 
+  /** One that has been away for too long may never come back: nobody waits for it any more. */
+  function flightOf(key: string): Flight | undefined {
+    const flight = flights.get(key)
+    return flight && clock.now() < flight.until ? flight : undefined
+  }
+
   function takeOff(key: string): Flight {
     const { promise, resolve } = Promise.withResolvers<Landing>()
     const land = (landing: Landing) => {
-      flights.delete(key)
+      if (flights.get(key) === flight) flights.delete(key)
       resolve(landing)
     }
-    const flight: Flight = { waiting: 0, landing: promise, land }
+    const flight: Flight = { waiting: 0, until: clock.now() + maxWaitMs, landing: promise, land }
     flights.set(key, flight)
     return flight
   }
@@ -243,7 +249,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   /** Behind a stale answer that has left already. One at a time for a URL. */
   async function renew(inquiry: Inquiry): Promise<void> {
     const { key, request } = inquiry
-    if (flights.has(key)) return
+    if (flightOf(key)) return
     const own = takeOff(key)
     let landing: Landing = 'lost'
     try {
@@ -361,6 +367,8 @@ type Landing = 'stored' | 'personal' | 'lost'
 
 interface Flight {
   waiting: number
+  /** Waited for until then. */
+  until: number
   landing: Promise<Landing>
   land(landing: Landing): void
 }
@@ -488,15 +496,19 @@ function collecting(
   return new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: maxBytes }))
 }
 
-/** `lost` after that time: who leads may be held up by his own caller, or ended by the runtime without a word. */
-async function atMost(clock: Pick<Clock, 'setTimer'>, ms: number, work: Promise<Landing>, signal: AbortSignal) {
+/** `lost` after its time: who leads may be held up by the origin, or ended by the runtime without a word. */
+async function landingOf(
+  flight: Flight,
+  clock: Pick<Clock, 'now' | 'setTimer'>,
+  signal: AbortSignal,
+): Promise<Landing> {
   signal.throwIfAborted()
-  const { promise, resolve, reject } = Promise.withResolvers<Landing>()
+  const { promise, reject } = Promise.withResolvers<never>()
   const leave = () => reject(signal.reason)
-  const cancel = clock.setTimer(ms, () => resolve('lost'))
+  const cancel = clock.setTimer(flight.until - clock.now(), () => flight.land('lost'))
   signal.addEventListener('abort', leave, { once: true })
   try {
-    return await Promise.race([work, promise])
+    return await Promise.race([flight.landing, promise])
   } finally {
     cancel()
     signal.removeEventListener('abort', leave)
