@@ -167,8 +167,10 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
         throw error
       }
       permit?.report(signal.aborted ? 'neutral' : 'failure')
-      // At once: what is sent to a region that is gone may be lost. An only one has nobody to stand in for it.
-      if (!signal.aborted && regions.length > 1) region.breaker.openEarly(1)
+      // At once: what is sent to a region that is gone may be lost. An only one has nobody to stand in for it. But of one
+      // body on its way nobody knows which of its ends broke off: a caller would close a region to all others.
+      const isSure = isWhole(request) || error instanceof NotSent
+      if (!signal.aborted && isSure && regions.length > 1) region.breaker.openEarly(1)
       throw error
     }
   }

@@ -1,6 +1,7 @@
 /** What the edge promises, on Node and in the real worker runtime. */
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
+import { createServer, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -382,4 +383,30 @@ test('the edge in the worker runtime joins a WebSocket with its region', async (
   socket.terminate()
   await edge.close()
   await origin.kill()
+})
+
+// The network of the edge on Node has read a body before it sends it.
+test('the edge in the worker runtime blames no region for a caller who breaks off what he sends', async () => {
+  const [began, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const first = createServer((asked, answer) => {
+    if (asked.url === '/v1/y') return json(answer, { name: 'first' })
+    asked.once('data', () => began.resolve()).once('close', () => ended.resolve())
+  })
+  await new Promise<void>((resolve) => first.listen(0, '127.0.0.1', resolve))
+  const second = await startOrigin((_, answer) => json(answer, { name: 'second' }))
+  const edge = await startEdgeWorker({
+    ORIGINS: `http://127.0.0.1:${(first.address() as AddressInfo).port},${second.url}`,
+  })
+  const sending = request(`${edge.url}/v1/x`, { method: 'POST', headers: { 'content-length': 4_000_000 } })
+  sending.on('error', () => {}).write('x'.repeat(3_000_000))
+  await began.promise
+  sending.destroy()
+  await ended.promise
+  for (let i = 0; i < 20; i++) {
+    const answer = await fetch(`${edge.url}/v1/y`, { method: 'POST', body: '{}' })
+    expect(await answer.json()).toEqual({ name: 'first' })
+  }
+  await edge.close()
+  first.close()
+  await second.kill()
 })
