@@ -26,14 +26,18 @@ async function start(env: Record<string, unknown>): Promise<Edge> {
 
 export default {
   async fetch(request: Request, env: Record<string, unknown>, context: ExecutionContext): Promise<Response> {
-    edge ??= start(env)
+    edge ??= start(env).catch((error: unknown) => {
+      edge = undefined
+      throw error
+    })
     try {
       return await (await edge).fetch(request, {
         address: request.headers.get('cf-connecting-ip') ?? '',
         background: (work) => context.waitUntil(work),
       })
     } catch (error) {
-      edge = undefined
+      // Nobody is there to read it.
+      if (request.signal.aborted) return new Response(null, { status: 499 })
       console.error(JSON.stringify({ level: 'error', msg: 'the edge cannot answer', error: String(error) }))
       return new Response('{"title":"internal","status":500,"code":"internal"}', {
         status: 500,
