@@ -3,8 +3,8 @@
  * listens; ORIGINS, JWT_SECRET and the others of docs/edge.md are taken from the environment.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { devNull, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { edgeVariables, loadEdgeConfig } from './src/edge/config.ts'
 
@@ -16,11 +16,9 @@ try {
   process.exit(1)
 }
 
-// A file, not arguments: those every user of the machine can read.
+// Neither arguments, which every user of the machine can read, nor a file, in whose values a dollar and quotes mean something.
+const given = Object.keys(edgeVariables).flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))
 const folder = mkdtempSync(join(tmpdir(), 'gpuproxy-edge-'))
-const file = join(folder, 'vars')
-const given = Object.keys(edgeVariables).filter((name) => process.env[name])
-writeFileSync(file, given.map((name) => `${name}=${JSON.stringify(process.env[name])}\n`).join(''), { mode: 0o600 })
 
 const wrangler = join(import.meta.dirname, 'node_modules/wrangler/wrangler-dist/cli.js')
 const dev = [
@@ -33,13 +31,15 @@ const dev = [
   '--env',
   '',
   '--env-file',
-  file,
+  devNull,
   '--show-interactive-dev-session=false',
 ]
 const child = spawn(process.execPath, [wrangler, ...dev, '--persist-to', join(folder, 'state')], {
   cwd: import.meta.dirname,
   stdio: ['ignore', 'inherit', 'inherit'],
   env: {
+    ...Object.fromEntries(given),
+    CLOUDFLARE_INCLUDE_PROCESS_ENV: 'true',
     PATH,
     HOME,
     CI: '1',

@@ -410,3 +410,19 @@ test('the edge in the worker runtime blames no region for a caller who breaks of
   first.close()
   await second.kill()
 })
+
+test('the edge in the worker runtime is given a secret letter for letter', async () => {
+  const secret = `a-$HOME-\\n-"'\`-#-secret-of-the-tests\\`
+  const tokens = createAccessTokens({
+    clock: systemClock,
+    newId: () => crypto.randomUUID(),
+    secret,
+    lifetimeMs: 60_000,
+  })
+  const { token } = await tokens.issue({ accountId: crypto.randomUUID(), sessionId: crypto.randomUUID() })
+  const origin = await startOrigin((_, answer) => json(answer, {}))
+  const edge = await startEdgeWorker({ ORIGINS: origin.url, JWT_SECRET: secret })
+  expect((await fetch(`${edge.url}/v1/x`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
+  await edge.close()
+  await origin.kill()
+})
