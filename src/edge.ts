@@ -4,6 +4,7 @@
  */
 import { createHttpCache, type HttpCacheStore } from './cache/http/http-cache.ts'
 import { createCors, isPreflight } from './domain/cors.ts'
+import { parseProxiedTarget } from './domain/proxied-path.ts'
 import type { EdgeConfig } from './edge/config.ts'
 import { createDoor, type Visitor } from './edge/door.ts'
 import { createRegions, type RegionalRequest } from './edge/regions.ts'
@@ -132,7 +133,7 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
     fetch: async (request, context) => {
       const id = newId()
       const { method, headers } = request
-      if (isPreflight(method, headers.get('access-control-request-method'))) {
+      if (isPreflight(method, headers.get('access-control-request-method')) && !isForMachine(request)) {
         return finished(new Response(null, { status: 204, headers: cors.preflight(originOf(request)) }), request, id)
       }
       try {
@@ -153,7 +154,8 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
     // The origin's own, where it has answered just now; it has ours in its log.
     if (!headers.has('x-request-id') || stored.has(use ?? '')) headers.set('x-request-id', id)
     if (use !== undefined) headers.set('x-edge-cache', use)
-    for (const [name, value] of Object.entries(cors.headers(originOf(request)))) {
+    const ofPages = isForMachine(request) ? {} : cors.headers(originOf(request))
+    for (const [name, value] of Object.entries(ofPages)) {
       if (name === 'vary') headers.append(name, value)
       else headers.set(name, value)
     }
@@ -163,6 +165,9 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
 }
 
 const originOf = ({ headers }: Request) => headers.get('origin') ?? undefined
+
+/** What a rented machine serves is the machine's to open to pages (0057). */
+const isForMachine = ({ url }: Request) => parseProxiedTarget(new URL(url).pathname) !== undefined
 
 /** Short bodies are read, so that they can be sent again; a body whose length nobody tells goes through as it comes. */
 async function readBody(request: Request): Promise<{ body: RegionalRequest['body']; isWhole: boolean }> {

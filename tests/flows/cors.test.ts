@@ -62,6 +62,12 @@ it.each(['https://evil.example', 'null', 'https://app.example.com.evil.example']
   },
 )
 
+it('for what a rented machine serves no preflight is answered in its name', async () => {
+  const answer = await asks(page, `/api/v1/gpu/instances/${crypto.randomUUID()}/proxy/x`)
+  expect(answer.status).toBe(401)
+  expect([...answer.headers.keys()].filter((name) => /^(access-control|vary)/.test(name))).toEqual([])
+})
+
 it('without a list no page is told anything', async () => {
   const plain = await startTestGateway()
   try {

@@ -202,6 +202,12 @@ describe.each([
         expect(answer.headers.get('vary')).toContain('origin')
         await answer.text()
       }
+      // What a rented machine serves is the machine's to open.
+      const machine = await fetch(`${edge.url}/api/v1/gpu/instances/${crypto.randomUUID()}/proxy/x`, {
+        method: 'OPTIONS',
+        headers: { origin: pageOf, 'access-control-request-method': 'GET' },
+      })
+      expect([machine.status, machine.headers.get('access-control-allow-origin')]).toEqual([401, null])
     })
 
     test('refuses what is too large before anybody reads it', async () => {
