@@ -348,6 +348,23 @@ export function respondJson(c: AppContext, status: number, value: unknown): Resp
   return respond(c, status, { 'content-type': 'application/json' }, JSON.stringify(value))
 }
 
+/** What somebody else is asked for takes his time, not the gateway's. `isTheirs`: whether anybody was, as the answer tells. */
+export async function waitedFor<T>(c: AppContext, work: Promise<T>, isTheirs: (value: T) => boolean = always) {
+  const request = c.get('request')
+  const from = request.elapsedMs()
+  let isWaiting = true
+  try {
+    const value = await work
+    isWaiting = isTheirs(value)
+    return value
+  } finally {
+    if (isWaiting) request.trace.waitedMs += request.elapsedMs() - from
+  }
+}
+const always = () => true
+/** Of what is kept in memory, which costs nobody's time but ours. */
+export const notInMemory = ({ result }: { result: string }) => result !== 'memory'
+
 /** The handler's pattern, also where a check refused before it ran; middleware has patterns that end in a star. */
 export function routeOf(c: AppContext): string {
   return matchedRoutes(c).findLast(({ path }) => !path.endsWith('*'))?.path ?? 'unmatched'

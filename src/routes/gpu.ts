@@ -4,7 +4,14 @@ import * as z from 'zod'
 import { offerSorts } from '../domain/offer.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { forAll } from '../middleware/for-all.ts'
-import { type AppContext, type AppEnv, respond, wantsFresh } from '../middleware/request-context.ts'
+import {
+  type AppContext,
+  type AppEnv,
+  notInMemory,
+  respond,
+  waitedFor,
+  wantsFresh,
+} from '../middleware/request-context.ts'
 import type { OfferSearch, Offers } from '../services/offers.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import { filterOf, queryFields } from './offer-filters.ts'
@@ -51,7 +58,7 @@ export function gpuRoutes({ offers, preferences }: GpuRouteOptions) {
     const { url } = c.req
     const text = url.includes('?') ? url.slice(url.indexOf('?')) : ''
     const search = known.get(text) ?? (await readSearch(c, text))
-    const { body, result } = await offers.search(search, wantsFresh(c))
+    const { body, result } = await waitedFor(c, offers.search(search, wantsFresh(c)), notInMemory)
     const shared = search.isOwn ? {} : forTheEdge
     return respond(c, 200, { 'content-type': 'application/json', 'x-cache': result, ...shared }, body)
   })

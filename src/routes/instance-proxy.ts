@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { ApiError } from '../errors.ts'
 import { principalOf, type StillGood } from '../middleware/authenticate.ts'
-import { type AppContext, type AppEnv, header, respond } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, header, respond, waitedFor } from '../middleware/request-context.ts'
 import type { HttpReply, StreamBody } from '../ports.ts'
 import { headersForCaller, headersForMachine } from '../services/instance-headers.ts'
 import type { InstanceProxy } from '../services/instance-proxy.ts'
@@ -43,17 +43,6 @@ export function instanceProxyRoutes({ proxy, streamBody, stillGood }: InstancePr
     return respond(c, answer.status, headers, null)
   })
   return app
-}
-
-/** The machine's time is not the gateway's. */
-async function waitedFor<T>(c: AppContext, work: Promise<T>): Promise<T> {
-  const request = c.get('request')
-  const from = request.elapsedMs()
-  try {
-    return await work
-  } finally {
-    request.trace.waitedMs += request.elapsedMs() - from
-  }
 }
 
 function passOn(c: AppContext, { status, headers, body }: HttpReply<AsyncIterable<Uint8Array>>): Response {

@@ -8,7 +8,7 @@ import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { type Idempotent, keyedJson } from '../middleware/idempotency.ts'
 import { type ReadJson, valueOrNone } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respond, respondJson, waitedFor } from '../middleware/request-context.ts'
 import type { Instances } from '../services/instances.ts'
 import type { SavedPreferences } from '../services/preferences.ts'
 import type { Payer, RentalDesk } from '../services/rental-desk.ts'
@@ -79,7 +79,7 @@ export function instanceRoutes({ instances, desk, preferences, idempotent, readJ
       const filter = await withPreference(preferences, accountId, asked.preference, asked.filters ?? {})
       const what = { spec: specOf(asked, filter), search: { filter, spread: false }, offerId: asked.offer_id }
       const order = { id: c.get('request').id, ...what }
-      const rental = await desk.rent(payerOf(c), order)
+      const rental = await waitedFor(c, desk.rent(payerOf(c), order))
       return answer(c, rental.state === 'unknown' || rental.state === 'creating' ? 202 : 201, rental)
     }),
   )
@@ -100,15 +100,15 @@ export function instanceRoutes({ instances, desk, preferences, idempotent, readJ
   })
   app.get('/:id/logs', async (c) => {
     parseOr400(nothing, c.req.query(), 'invalid_query')
-    const logs = await instances.logs(principalOf(c).accountId, c.req.param('id'), c.req.raw.signal)
+    const logs = await waitedFor(c, instances.logs(principalOf(c).accountId, c.req.param('id'), c.req.raw.signal))
     return respond(c, 200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' }, logs)
   })
   for (const action of ['start', 'stop'] as const) {
     app.post(`/:id/${action}`, async (c) => {
       parseOr400(nothing, await valueOrNone(c, readJson))
       const { accountId } = principalOf(c)
-      const rental = await instances.setRunning(accountId, c.req.param('id'), action === 'start', c.req.raw.signal)
-      return answer(c, 202, rental)
+      const asked = instances.setRunning(accountId, c.req.param('id'), action === 'start', c.req.raw.signal)
+      return answer(c, 202, await waitedFor(c, asked))
     })
   }
   return app

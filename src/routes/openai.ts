@@ -13,8 +13,10 @@ import {
   type AppEnv,
   cacheControl,
   header,
+  notInMemory,
   respond,
   respondJson,
+  waitedFor,
   wantsFresh,
 } from '../middleware/request-context.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
@@ -119,7 +121,11 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
   }
 
   app.get('/models', async (c) => {
-    const { models: data, providers, result } = await models.list(principalOf(c).accountId, wantsFresh(c))
+    const {
+      models: data,
+      providers,
+      result,
+    } = await waitedFor(c, models.list(principalOf(c).accountId, wantsFresh(c)), notInMemory)
     c.get('request').headers['x-cache'] = result
     const allowed = principalOf(c).limits.key.models
     const shown = allowed ? data.filter(({ id }) => allowed.includes(id)) : data
@@ -129,7 +135,7 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
     const id = c.req.param('id')
     const { accountId, limits } = principalOf(c)
     if (limits.key.models?.includes(id) === false) throw new ApiError('model_not_allowed')
-    const { model, result } = await models.find(accountId, id, wantsFresh(c))
+    const { model, result } = await waitedFor(c, models.find(accountId, id, wantsFresh(c)), notInMemory)
     c.get('request').headers['x-cache'] = result
     return respondJson(c, 200, model)
   })

@@ -6,7 +6,7 @@ import { currencies, isWholeCents } from '../domain/payment.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import { markReplayed, requiredKey } from '../middleware/idempotency.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respondJson, waitedFor } from '../middleware/request-context.ts'
 import type { Payments, ShownPayment } from '../services/payments.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -40,11 +40,13 @@ export function paymentRoutes({ payments, readJson }: PaymentRouteOptions) {
     const { accountId } = principalOf(c)
     const order = parseOr400(body, (await readJson(c)).value)
     const { payment_method: paymentMethod, ...asked } = order
-    const shown = await payments.pay({ ...asked, accountId, idempotencyKey, paymentMethod }, () => markReplayed(c))
+    const paid = payments.pay({ ...asked, accountId, idempotencyKey, paymentMethod }, () => markReplayed(c))
+    const shown = await waitedFor(c, paid)
     return respondPayment(c, shown.payment.state === 'succeeded' ? 201 : 202, shown)
   })
   app.get('/payments/:id', async (c) => {
-    return respondPayment(c, 200, await payments.show(principalOf(c).accountId, c.req.param('id')))
+    const shown = payments.show(principalOf(c).accountId, c.req.param('id'))
+    return respondPayment(c, 200, await waitedFor(c, shown))
   })
   return app
 }

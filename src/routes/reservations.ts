@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { principalOf } from '../middleware/authenticate.ts'
 import { keyedJson } from '../middleware/idempotency.ts'
-import { type AppContext, type AppEnv, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, respondJson, waitedFor } from '../middleware/request-context.ts'
 import { maxReserved, type Reservation, type Reservations } from '../services/reservations.ts'
 import { configFields, type InstanceRouteOptions, instanceShape, payerOf, searchFields, specOf } from './instances.ts'
 import { parseOr400 } from './parse.ts'
@@ -49,7 +49,7 @@ export function reservationRoutes({
       const { count, filters = {}, preference, spread, config } = parseOr400(body, value)
       const filter = await withPreference(preferences, principalOf(c).accountId, preference, filters)
       const order = { id: c.get('request').id, spec: specOf(config, filter), search: { filter, spread } }
-      const reservation = await reservations.reserve(payerOf(c), order, count)
+      const reservation = await waitedFor(c, reservations.reserve(payerOf(c), order, count))
       return answer(c, reservation.status === 'pending' ? 202 : 201, reservation)
     }),
   )

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { readSamples } from '../../src/telemetry/samples.ts'
+import { eventually, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { findTool } from '../support/tools.ts'
 
 let gateway: TestGateway
@@ -53,6 +54,61 @@ test('a request is counted under its route, whose 50 ms bucket the guide’s p99
   )
   expect(page).toMatch(/gateway_overhead_seconds_count [1-9]/)
 })
+
+test('what markets and Stripe take is not the gateway’s own time', async () => {
+  const delayMs = 300
+  const slow = ['vastai', 'ionet', 'stripe', 'openai'].map((target) => ({
+    ...{ target, kind: 'slow', ms: delayMs, share: 1, expires_in: '10m' },
+  }))
+  const other = await startTestGateway({ market: { provisioningMs: 20, loadingMs: 20, paced: false } })
+  const sum = async (name: string) => readSamples(await other.metricsText()).sum(`${name}_seconds_sum`)
+  const waitedMs = async () => 1_000 * ((await sum('http_request_duration')) - (await sum('gateway_overhead')))
+  const faults = JSON.stringify({ faults: slow })
+  const keyed = (key: string) => ({ headers: { 'idempotency-key': key } })
+  const order = { filters: { provider: 'vastai' }, image: 'ubuntu:24.04' }
+  let id = ''
+  const isRunning = () =>
+    eventually(
+      async () => (await (await other.get(`/api/v1/gpu/instances/${id}`)).json()).status,
+      (status) => status === 'running',
+    )
+  const asked: [string, () => Promise<Response>][] = [
+    ['models', () => other.get('/v1/models')],
+    ['offers', () => other.get('/api/v1/gpu/offers')],
+    ['rent', () => other.post('/api/v1/gpu/instances', order, keyed('rent'))],
+    ['logs', () => isRunning().then(() => other.get(`/api/v1/gpu/instances/${id}/logs`))],
+    ['stop', () => other.post(`/api/v1/gpu/instances/${id}/stop`, {})],
+    [
+      'reserve',
+      () => {
+        const { filters, image } = order
+        return other.post('/api/v1/gpu/reservations', { count: 1, filters, config: { image } }, keyed('reserve'))
+      },
+    ],
+    [
+      'pay',
+      () => {
+        const payment = { amount: '5.00', currency: 'USD', payment_method: 'pm_card_visa' }
+        return other.post('/api/v1/billing/payments', payment, keyed('pay'))
+      },
+    ],
+  ]
+  const json = { 'content-type': 'application/json' }
+  const set = await other.get('/api/v1/admin/faults', { method: 'PUT', headers: json, body: faults })
+  expect(set.status).toBe(200)
+  for (const [what, ask] of asked) {
+    const before = await waitedMs()
+    const answer = await ask()
+    const said = await answer.text()
+    expect(answer.status, said).toBeLessThan(300)
+    if (what === 'rent') id = JSON.parse(said).id
+    expect((await waitedMs()) - before, what).toBeGreaterThanOrEqual(delayMs - 1)
+  }
+  const before = await waitedMs()
+  await (await other.get('/api/v1/gpu/offers')).text()
+  expect((await waitedMs()) - before, 'a list that is kept').toBeCloseTo(0)
+  await other.close()
+}, 60_000)
 
 test('a route inside a wider pattern is counted under its own', async () => {
   await (await gateway.get('/api/v1/health')).text()
