@@ -740,8 +740,12 @@ export interface PaymentStore {
   list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Payment[]>
   /** From `created` to `processing`; true for one caller alone. */
   resume(accountId: string, paymentId: string): Promise<boolean>
-  /** What is known of it now. One that succeeded stays as it is. Answers what it is then. */
-  move(accountId: string, paymentId: string, to: PaymentMove): Promise<Payment | undefined>
+  /** What is known of it now. One that succeeded stays as it is. Answers what it is then, and what it was until then. */
+  move(
+    accountId: string,
+    paymentId: string,
+    to: PaymentMove,
+  ): Promise<{ payment: Payment; was: PaymentState } | undefined>
   /** An operator has to look: it is not asked for any more. */
   park(accountId: string, paymentId: string, problem: string): Promise<void>
   /**

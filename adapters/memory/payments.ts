@@ -63,13 +63,14 @@ export function createMemoryPaymentStore({ clock }: { clock: Clock }): MemoryPay
     async move(accountId, id, { state, intentId, declineCode }) {
       const row = rowOf(accountId, id)
       if (!row) return undefined
+      const was = row.state
       const takenBack = state === 'created' && !(row.state === 'processing' && row.intentId === undefined)
       if (row.state !== 'succeeded' && !takenBack) {
         row.state = state
         row.intentId ??= intentId
         row.declineCode = declineCode
       }
-      return out(row)
+      return { payment: out(row), was }
     },
     async park(accountId, id, problem) {
       const row = rowOf(accountId, id)

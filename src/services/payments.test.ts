@@ -268,6 +268,18 @@ describe('a crash', () => {
   })
 })
 
+test.each(['succeeded', 'failed'] as const)('a payment that %s is counted once, whoever tells of it', async (state) => {
+  const w = world()
+  w.pay = async (payment) => {
+    const intent = intentOf(payment, { state })
+    // The webhook may overtake the answer.
+    await w.payments.hear(event(intent))
+    return { outcome: 'intent', intent }
+  }
+  await w.payments.pay(order()).catch(() => {})
+  expect(w.metrics.counted(instruments.payments, { state })).toBe(1)
+})
+
 describe('what is not what was asked for', () => {
   test.each<[string, Partial<Intent>]>([
     ['another amount', { amountCents: 2_501 }],

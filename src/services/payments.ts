@@ -68,9 +68,11 @@ export function createPayments(options: PaymentsOptions): Payments {
   }
 
   async function move(payment: Payment, to: Parameters<PaymentStore['move']>[2]): Promise<Payment> {
-    const moved = (await store.move(payment.accountId, payment.id, to)) ?? payment
-    if (moved.state !== payment.state) metrics.count(instruments.payments, { state: moved.state })
-    return moved
+    const moved = await store.move(payment.accountId, payment.id, to)
+    if (!moved) return payment
+    // By what it was then: the answer and the webhook tell of the same end.
+    if (moved.payment.state !== moved.was) metrics.count(instruments.payments, { state: moved.payment.state })
+    return moved.payment
   }
 
   async function park(payment: Payment, problem: string): Promise<Payment> {

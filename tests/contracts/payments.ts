@@ -58,17 +58,15 @@ export function paymentStoreContract(name: string, create: () => Promise<Payment
       const move = (state: 'failed' | 'succeeded' | 'canceled', intentId?: string, declineCode?: string) =>
         store.move(accountId, id, { state, intentId, declineCode })
       expect(await move('failed', 'pi_1', 'insufficient_funds')).toMatchObject({
-        state: 'failed',
-        intentId: 'pi_1',
-        declineCode: 'insufficient_funds',
+        payment: { state: 'failed', intentId: 'pi_1', declineCode: 'insufficient_funds' },
+        was: 'processing',
       })
       expect(await move('succeeded', 'pi_2')).toMatchObject({
-        state: 'succeeded',
-        intentId: 'pi_1',
-        declineCode: undefined,
+        payment: { state: 'succeeded', intentId: 'pi_1', declineCode: undefined },
+        was: 'failed',
       })
-      expect(await move('failed')).toMatchObject({ state: 'succeeded' })
-      expect(await move('canceled')).toMatchObject({ state: 'succeeded' })
+      expect(await move('failed')).toMatchObject({ payment: { state: 'succeeded' }, was: 'succeeded' })
+      expect(await move('canceled')).toMatchObject({ payment: { state: 'succeeded' } })
       expect(await store.move(accountId, randomUUID(), { state: 'failed' })).toBeUndefined()
     })
 
@@ -79,7 +77,17 @@ export function paymentStoreContract(name: string, create: () => Promise<Payment
       const resumed = await Promise.all([1, 2, 3].map(() => store.resume(accountId, id)))
       expect(resumed.filter(Boolean)).toHaveLength(1)
       await store.move(accountId, id, { state: 'requires_action', intentId: 'pi_3' })
-      expect(await store.move(accountId, id, { state: 'created' })).toMatchObject({ state: 'requires_action' })
+      const taken = await store.move(accountId, id, { state: 'created' })
+      expect(taken).toMatchObject({ payment: { state: 'requires_action' }, was: 'requires_action' })
+    })
+
+    it('lets one alone bring it to a state, however many tell of it at once', async () => {
+      for (const state of ['failed', 'succeeded'] as const) {
+        const { id, accountId } = (await store.begin(order())).payment
+        const told = await Promise.all([1, 2, 3, 4].map(() => store.move(accountId, id, { state, intentId: 'pi_5' })))
+        expect(told.map((each) => each?.payment.state)).toEqual([state, state, state, state])
+        expect(told.filter((each) => each?.was !== state)).toHaveLength(1)
+      }
     })
 
     it('begins one that is resumed anew, so that it is asked for as long as any other', async () => {

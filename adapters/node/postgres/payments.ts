@@ -54,14 +54,14 @@ export function createPaymentStore({ cluster }: { cluster: Pick<ConnectedCluster
     async move(accountId, paymentId, to) {
       const run = async (sql: Sql) => {
         const [row] = await updateState(sql, accountId, paymentId, to)
-        return row && toPayment(row)
+        return row && { payment: toPayment(row), was: row.was }
       }
       // Told again it changes nothing.
       const again = () => cluster.write('move payment again', { accountId }, run)
-      return (
-        (await cluster.write('move payment', { accountId }, run, { lookup: again })) ??
-        findOnPrimary(accountId, paymentId)
-      )
+      const moved = await cluster.write('move payment', { accountId }, run, { lookup: again })
+      if (moved) return moved
+      const payment = await findOnPrimary(accountId, paymentId)
+      return payment && { payment, was: payment.state }
     },
 
     async park(accountId, paymentId, problem) {
@@ -137,12 +137,16 @@ const updateResumed = (sql: Sql, accountId: string, paymentId: string) => sql<ob
 
 /** Its intent, once known, stays; and what a webhook has told meanwhile is not taken back to "nothing was sent". */
 const updateState = (sql: Sql, accountId: string, paymentId: string, { state, intentId, declineCode }: PaymentMove) =>
-  sql<PaymentRow[]>`
+  sql<(PaymentRow & { was: PaymentState })[]>`
+  with before as (
+    select state as was from payments where account_id = ${accountId} and payment_id = ${paymentId} for update
+  )
   update payments
   set state = ${state}, intent_id = coalesce(intent_id, ${intentId ?? null}), decline_code = ${declineCode ?? null}
+  from before
   where account_id = ${accountId} and payment_id = ${paymentId} and state <> 'succeeded'
     and (${state} <> 'created' or (state = 'processing' and intent_id is null))
-  returning ${columns(sql)}`
+  returning ${columns(sql)}, was`
 
 const updateProblem = (sql: Sql, accountId: string, paymentId: string, problem: string) => sql`
   update payments set problem = ${problem} where account_id = ${accountId} and payment_id = ${paymentId}`
