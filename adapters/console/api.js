@@ -8,7 +8,10 @@ export class ApiError extends Error {
   }
 }
 
-export async function call(method, path, body, { signal, key = crypto.randomUUID() } = {}) {
+/** Browsers have `randomUUID` where a page came over TLS or from this machine, and nowhere else. */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join('-')
+
+export async function call(method, path, body, { signal, key = newKey() } = {}) {
   const response = await fetch(path, {
     method,
     signal,
@@ -40,7 +43,7 @@ export function orders(path) {
   const keys = new Map()
   return async (body) => {
     const order = JSON.stringify(body)
-    const key = keys.get(order) ?? crypto.randomUUID()
+    const key = keys.get(order) ?? newKey()
     keys.set(order, key)
     try {
       const answer = await call('POST', path, body, { key })
@@ -62,9 +65,11 @@ export async function follow(path, { signal, onData, onState }) {
       if (!response.ok) throw new Error(String(response.status))
       onState('live')
       let rest = ''
-      for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      // Not every browser can iterate over a stream.
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
         wait = 1_000
-        const parts = (rest + text).split('\n\n')
+        const parts = (rest + read.value).split('\n\n')
         rest = parts.pop()
         for (const part of parts) if (part.startsWith('data: ')) onData(JSON.parse(part.slice(6)))
       }

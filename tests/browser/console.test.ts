@@ -157,6 +157,18 @@ describe('an operator', () => {
   }, 60_000)
 })
 
+describe('a browser that lacks something', () => {
+  test('still shows what is live: over plain HTTP there is no randomUUID, and not every stream can be iterated over', async () => {
+    const seen = await openPage(browser)
+    await seen.page.addInitScript(
+      'delete Crypto.prototype.randomUUID; delete ReadableStream.prototype[Symbol.asyncIterator]',
+    )
+    await signIn(seen, '/admin')
+    await seen.page.getByText('Reading and writing.').waitFor()
+    expect(seen.complaints).toEqual([])
+  }, 60_000)
+})
+
 describe('a page that shows much', () => {
   const megabyte = 1024 * 1024
 
