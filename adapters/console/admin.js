@@ -1,6 +1,6 @@
 // What operators see, and what they can do about it.
 import { call, follow, get } from './api.js'
-import { act, bytes, field, h, keyedTable, number, tile, time } from './dom.js'
+import { act, bytes, field, h, keyedTable, number, submits, tile, time } from './dom.js'
 import { machines, spending } from './fleet.js'
 import { waterfall } from './receipt.js'
 
@@ -38,9 +38,7 @@ function overview(context) {
   const toggle = h('button', { type: 'button' }, 'Read-only mode')
   let readOnly = false
   toggle.addEventListener('click', () =>
-    act(readOnly ? 'Writing again.' : 'Nothing is written any more.', () =>
-      call('PUT', '/api/v1/admin/mode', { read_only: !readOnly }),
-    ),
+    act('', async () => modeSet(await call('PUT', '/api/v1/admin/mode', { read_only: !readOnly }))),
   )
   const upstreams = keyedTable({
     caption: 'Upstreams of this pod',
@@ -122,6 +120,15 @@ function overview(context) {
     caches.update(now.cache)
     pools.update(now.pools)
   })
+}
+
+/** What came of it: the switch is not the only reason, and a lost primary cannot tell the other pods. */
+function modeSet({ read_only: readOnly, reason, stored }) {
+  const here = stored ? '' : ' Only this pod knows: no primary has taken it yet.'
+  if (!readOnly) return `Writing again.${here}`
+  return reason === 'operator'
+    ? `Nothing is written any more.${here}`
+    : `Still read-only, and not by the switch: ${words(reason)}.${here}`
 }
 
 function breakers(context) {
@@ -214,8 +221,7 @@ function requests({ main, signal }) {
       },
     ],
   })
-  const load = async (event) => {
-    event?.preventDefault()
+  const load = async () => {
     const { requests: found } = await get(
       `/api/v1/admin/requests?limit=100&q=${encodeURIComponent(text.value)}`,
       signal,
@@ -225,7 +231,7 @@ function requests({ main, signal }) {
   main.append(
     h(
       'form',
-      { class: 'row', role: 'search', onsubmit: load },
+      { class: 'row', role: 'search', onsubmit: submits(load) },
       field('Id, route, status, account, provider or code', text),
       h('button', { type: 'submit' }, 'Search'),
     ),
@@ -277,25 +283,23 @@ function accounts({ main, signal }) {
     rows = rows.map((each) => (each.id === id ? changed : each))
     table.update(rows)
   }
-  async function load(event) {
-    event?.preventDefault()
-    if (event) rows = []
+  async function load(after) {
     const query = new URLSearchParams({
       limit: '50',
       ...(email.value && { email: email.value }),
-      ...(!event && cursor && { cursor }),
+      ...(after && { cursor: after }),
     })
     const page = await get(`/api/v1/admin/accounts?${query}`, signal)
-    rows = [...rows, ...page.accounts]
+    rows = after ? [...rows, ...page.accounts] : page.accounts
     cursor = page.next_cursor
     more.hidden = cursor === undefined
     table.update(rows)
   }
-  more.addEventListener('click', () => act('More loaded.', () => load()))
+  more.addEventListener('click', () => act('More loaded.', () => load(cursor)))
   main.append(
     h(
       'form',
-      { class: 'row', role: 'search', onsubmit: load },
+      { class: 'row', role: 'search', onsubmit: submits(() => load()) },
       field('Email', email),
       h('button', { type: 'submit' }, 'Search'),
     ),

@@ -23,8 +23,10 @@ export async function call(method, path, body, { signal, key = newKey() } = {}) 
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
   const text = await response.text()
-  const json = text === '' ? undefined : JSON.parse(text)
-  if (response.ok) return json
+  // A proxy in front that cannot reach the gateway says so in its own words.
+  const isJson = /^application\/(\w+\+)?json\b/.test(response.headers.get('content-type') ?? '')
+  const json = isJson ? JSON.parse(text) : undefined
+  if (response.ok && (isJson || text === '')) return json
   throw new ApiError(
     response.status,
     json?.code ?? json?.error?.code,

@@ -153,6 +153,12 @@ export const time = (text) => (text ? new Date(text).toLocaleString('en', { hour
 export const bytes = (value) =>
   value < 1024 ? `${value} B` : value < 1048576 ? `${number(value / 1024, 1)} KiB` : `${number(value / 1048576, 1)} MiB`
 
+/** What a form does when it is sent; where that fails, it says so. */
+export const submits = (fn) => (event) => {
+  event.preventDefault()
+  void act('', fn)
+}
+
 /** Does what a button is for, once at a time, and says how it went: what `fn` says of it, or `what`. */
 export async function act(what, fn, button) {
   if (button) button.disabled = true
@@ -160,7 +166,8 @@ export async function act(what, fn, button) {
     const said = (await fn()) ?? what
     if (said) note(said)
   } catch (error) {
-    note(error.message, true)
+    // Whoever has left the page is not told how it went on.
+    if (error.name !== 'AbortError') note(error.message, true)
   } finally {
     if (button) button.disabled = false
   }

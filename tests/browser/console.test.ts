@@ -148,6 +148,33 @@ describe('an operator', () => {
     expect(seen.complaints).toEqual([])
   }, 120_000)
 
+  test('hears why a search failed, in whatever words', async () => {
+    const { page } = seen
+    await open(seen, 'Accounts')
+    await page.route('**/api/v1/admin/accounts?*', (route) =>
+      route.fulfill({ status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' }),
+    )
+    await page.getByRole('button', { name: 'Search' }).click()
+    await page.locator('.note.bad', { hasText: 'The gateway answered 502.' }).waitFor()
+    await page.unroute('**/api/v1/admin/accounts?*')
+  }, 60_000)
+
+  test('is told when it stays read-only for another reason than the switch', async () => {
+    const { page } = seen
+    await open(seen, 'Overview')
+    await page.getByText('Reading and writing.').waitFor()
+    await page.route('**/api/v1/admin/mode', (route) =>
+      route.request().method() === 'PUT'
+        ? route.fulfill({ json: { read_only: true, reason: 'primary_lost', since: null, stored: false } })
+        : route.continue(),
+    )
+    await page.getByRole('button', { name: 'Make it read-only' }).click()
+    const note = page.locator('.note', { hasText: 'Still read-only, and not by the switch: primary lost.' })
+    await note.waitFor()
+    expect(await note.innerText()).toContain('Only this pod knows')
+    await page.unroute('**/api/v1/admin/mode')
+  }, 60_000)
+
   test('is asked to sign in again after signing out', async () => {
     const { page } = seen
     await page.getByRole('button', { name: 'Sign out' }).click()
