@@ -20,7 +20,7 @@ function keys({ main, signal }) {
       { name: 'May', text: (row) => row.scopes.join(', ') },
       { name: 'Budget a day', text: (row) => (row.limits.budget_per_day ? `$${row.limits.budget_per_day}` : 'none') },
       { name: 'Last used', text: (row) => time(row.last_used_at) },
-      { name: 'Good until', text: (row) => (row.expires_at ? time(row.expires_at) : 'revoked') },
+      { name: 'Good until', text: (row) => (row.expires_at ? time(row.expires_at) : 'further notice') },
       {
         name: 'Do',
         actions: (row) => [
@@ -186,7 +186,17 @@ function gpus({ main, signal }) {
       },
     ],
   })
-  const loadMine = async () => mine.update((await get('/api/v1/gpu/instances', signal)).instances)
+  const more = h('button', { type: 'button', hidden: true }, 'More')
+  let rows = []
+  let cursor
+  async function loadMine(after) {
+    const page = await get(`/api/v1/gpu/instances${after ? `?cursor=${after}` : ''}`, signal)
+    rows = after ? [...rows, ...page.instances] : page.instances
+    cursor = page.next_cursor
+    more.hidden = cursor === undefined
+    mine.update(rows)
+  }
+  more.addEventListener('click', () => act('More loaded.', () => loadMine(cursor)))
   const order = orders('/api/v1/gpu/instances')
   async function rent(row) {
     if (!confirm(`Rent ${row.gpu_count} × ${row.gpu_model} for at most an hour, ${usd(row.price_per_hour)}?`)) return
@@ -216,6 +226,7 @@ function gpus({ main, signal }) {
   main.append(
     h('h2', {}, 'My machines'),
     mine.node,
+    more,
     h('h2', {}, 'Offers'),
     h(
       'form',

@@ -253,6 +253,7 @@ describe('a customer', () => {
     const key = await page.locator('[role=status] code').innerText()
     const answer = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
     expect(answer.status).toBe(200)
+    expect(await page.getByRole('row', { name: /^ci / }).innerText(), 'it has no end').not.toMatch(/revoked/)
     await shot(seen, 'console-keys-phone')
   }, 60_000)
 
@@ -288,6 +289,43 @@ describe('a customer', () => {
     await page.getByRole('button', { name: 'Pay' }).click()
     await expect.poll(() => keys.length).toBe(3)
     expect(keys[2], 'another payment').not.toBe(keys[0])
+  }, 60_000)
+
+  test('finds all machines, also those that are older than a page', async () => {
+    const { page } = seen
+    const machine = (id: string) => ({
+      ...{ id, gpu_model: 'RTX 4090', gpu_count: 1, status: 'running', price_per_hour: 0.5, cost_so_far: 1 },
+      created_at: '2026-01-01T00:00:00.000Z',
+    })
+    await page.route(/\/api\/v1\/gpu\/instances(\?|$)/, (route) =>
+      route.fulfill({
+        json: route.request().url().includes('cursor=of-new')
+          ? { instances: [machine('old')] }
+          : { instances: [machine('new')], next_cursor: 'of-new' },
+      }),
+    )
+    await open(seen, 'GPUs')
+    await page.getByRole('button', { name: 'More' }).click()
+    await page.getByRole('button', { name: 'Destroy old' }).waitFor()
+    expect(await page.getByRole('button', { name: 'Destroy new' }).count()).toBe(1)
+    await page.unroute(/\/api\/v1\/gpu\/instances(\?|$)/)
+  }, 60_000)
+
+  test('is not told of what a page left behind was still asking', async () => {
+    const { page } = seen
+    let asked: () => void
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    await page.route('**/api/v1/gpu/offers?*', () => asked())
+    await open(seen, 'Receipts')
+    await open(seen, 'GPUs')
+    await isAsked
+    await open(seen, 'Receipts')
+    await open(seen, 'Billing')
+    await page.getByText('Held for what is under way').waitFor()
+    expect(await page.locator('.note.bad', { hasText: /abort/ }).count()).toBe(0)
+    await page.unroute('**/api/v1/gpu/offers?*')
   }, 60_000)
 
   test('rents at the price that is shown, and no dearer', async () => {
