@@ -51,6 +51,28 @@ test('looks once for all who watch at the same time, and ends with the pod', asy
   expect(await Promise.all(ends)).toEqual([undefined, undefined])
 })
 
+test('looks no more often for those who came at another time, and tells them the same', async () => {
+  const { clock, metrics, live, renders } = world()
+  const seen: number[][] = [[], []]
+  const watch = async (rates: number[]) => {
+    for await (const text of live.watch(new AbortController().signal, async () => true)) {
+      rates.push(JSON.parse(text.slice('data: '.length)).requests_per_s)
+    }
+  }
+  const watching = [watch(seen[0]!)]
+  await clock.advance(100)
+  watching.push(watch(seen[1]!))
+  for (let i = 0; i < 5; i++) {
+    await clock.advance(0)
+    metrics.count(instruments.httpRequests, { method: 'GET', route: '/x', status: '200' }, 20)
+    await clock.advance(2_000)
+  }
+  expect(seen.map((rates) => rates.slice(1))).toEqual([Array(5).fill(10), Array(5).fill(10)])
+  expect(renders()).toBe(6)
+  live.stop()
+  await Promise.all(watching)
+})
+
 test('refuses to be watched by very many, until one leaves', async () => {
   const { live, read } = world()
   const watching = Array.from({ length: 32 }, () =>
