@@ -156,7 +156,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     windowLimits,
   })
   const [{ now: startedAt }] = await database.query('clock', undefined, (sql) => sql<[{ now: Date }]>`select now()`)
-  const idempotency = createIdempotency({ database, pod: podId, startedAt })
+  const idempotency = createIdempotency({ cluster, pod: podId, startedAt })
   cluster.start()
   // The switch of before is in force from the first request on.
   await cluster.watch.look()

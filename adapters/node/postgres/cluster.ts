@@ -32,7 +32,7 @@ export interface Cluster {
     run: (sql: Sql) => Promise<T>,
     options?: TransactionOptions<T>,
   ): Promise<T>
-  /** Runs one statement on the primary that changes what nobody waits to see. */
+  /** Runs one statement on the primary that changes what no replica is asked for. */
   note<T extends Rows>(label: string, run: Statement<T>): Promise<T>
 }
 

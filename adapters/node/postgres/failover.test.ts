@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../src/resilience/clock.ts'
 import { type ReplicatedPostgres, startReplicatedPostgres } from '../../../tests/support/replicated-postgres.ts'
 import { connectPostgres } from './client.ts'
 import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
+import { createIdempotency } from './idempotency.ts'
 import { migrate } from './migrations.ts'
 
 let servers: ReplicatedPostgres
@@ -100,10 +102,12 @@ test('a connection that is lost while COMMIT is under way: the outcome is unknow
 test('while the primary stands still, whoever waits is told within two seconds and whoever comes at once', async () => {
   await vi.waitFor(() => expect(cluster.pools.open()).toBeGreaterThanOrEqual(4), patiently)
   await read()
+  const keys = createIdempotency({ cluster, pod: 'a', startedAt: new Date() })
   await servers.primary.freeze()
   try {
     const since = performance.now()
-    const waiting = [read(), note('frozen')].map((each) => each.catch((error: Error) => error))
+    const claimed = keys.claim({ accountId: randomUUID(), digest: 'a key', requestId: randomUUID() }, 'a body')
+    const waiting = [read(), note('frozen'), claimed].map((each) => each.catch((error: Error) => error))
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ reason: 'unreachable' })
     expect(performance.now() - since).toBeLessThan(3_000)
     const then = performance.now()

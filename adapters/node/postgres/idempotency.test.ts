@@ -4,6 +4,7 @@ import { systemClock } from '../../../src/resilience/clock.ts'
 import { idempotencyContract } from '../../../tests/contracts/idempotency.ts'
 import { startTestPostgres, type TestPostgres } from '../../../tests/support/postgres.ts'
 import { connectPostgres, type Database } from './client.ts'
+import type { Cluster } from './cluster.ts'
 import { createIdempotency } from './idempotency.ts'
 import { migrate } from './migrations.ts'
 
@@ -25,12 +26,13 @@ afterAll(async () => {
   await server.close()
 })
 
+const of = (own: Database): Pick<Cluster, 'note'> => ({ note: (label, run) => own.query(label, undefined, run) })
 /** So that all that a test did before was a former process's. */
 const later = new Date(Date.now() + 60_000)
 const newKey = () => ({ accountId: randomUUID(), digest: randomUUID(), requestId: randomUUID() })
 
 idempotencyContract('keys in PostgreSQL', async () => ({
-  store: createIdempotency({ database, pod: 'a', startedAt: later }),
+  store: createIdempotency({ cluster: of(database), pod: 'a', startedAt: later }),
   async age(ms) {
     await database.query(
       'age',
@@ -44,13 +46,12 @@ idempotencyContract('keys in PostgreSQL', async () => ({
 
 test("a pod's former process is silent at once, another pod's is not", async () => {
   const [mine, others] = [newKey(), newKey()]
-  const [before, elsewhere] = ['a', 'b'].map((pod) => createIdempotency({ database, pod, startedAt: later })) as [
-    ReturnType<typeof createIdempotency>,
-    ReturnType<typeof createIdempotency>,
-  ]
+  const [before, elsewhere] = ['a', 'b'].map((pod) =>
+    createIdempotency({ cluster: of(database), pod, startedAt: later }),
+  ) as [ReturnType<typeof createIdempotency>, ReturnType<typeof createIdempotency>]
   await before.claim(mine, 'f')
   await elsewhere.claim(others, 'f')
-  const after = createIdempotency({ database, pod: 'a', startedAt: later })
+  const after = createIdempotency({ cluster: of(database), pod: 'a', startedAt: later })
   await after.endFormer()
   expect(await after.claim({ ...mine, requestId: randomUUID() }, 'f')).toEqual({
     state: 'silent',
@@ -64,14 +65,14 @@ test("a pod's former process is silent at once, another pod's is not", async () 
 
 test('what this process has under way is not a former one’s', async () => {
   const key = newKey()
-  const own = createIdempotency({ database, pod: 'own', startedAt: new Date(Date.now() - 60_000) })
+  const own = createIdempotency({ cluster: of(database), pod: 'own', startedAt: new Date(Date.now() - 60_000) })
   await own.claim(key, 'f')
   await own.endFormer()
   expect(await own.claim({ ...key, requestId: randomUUID() }, 'f')).toMatchObject({ state: 'running' })
 })
 
 test('more keys than one statement takes are all heard of', async () => {
-  const store = createIdempotency({ database, pod: 'a', startedAt: later })
+  const store = createIdempotency({ cluster: of(database), pod: 'a', startedAt: later })
   const keys = Array.from({ length: 1_001 }, newKey)
   await store.claim(keys[1_000]!, 'f')
   await store.endFormer()
@@ -82,7 +83,7 @@ test('more keys than one statement takes are all heard of', async () => {
 test('a database that is not there is told, whatever was asked', async () => {
   const gone = await connectPostgres({ ...server.connection, clock: systemClock, max: 1 })
   await gone.close({ timeoutS: 1 })
-  const store = createIdempotency({ database: gone, pod: 'a', startedAt: later })
+  const store = createIdempotency({ cluster: of(gone), pod: 'a', startedAt: later })
   const calls = [store.claim(newKey(), 'f'), store.release(newKey()), store.end(newKey(), { outcome: 'lost' })]
   for (const call of calls) await expect(call).rejects.toMatchObject({ reason: 'unreachable' })
 })

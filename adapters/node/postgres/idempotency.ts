@@ -9,10 +9,11 @@ import {
   silentMs,
 } from '../../../src/domain/idempotency.ts'
 import type { Idempotency } from '../../../src/ports.ts'
-import type { Database, Sql } from './client.ts'
+import type { Sql } from './client.ts'
+import type { Cluster } from './cluster.ts'
 
 export interface IdempotencyOptions {
-  database: Pick<Database, 'query'>
+  cluster: Pick<Cluster, 'note'>
   /** The same over restarts of this pod, and no other pod's. */
   pod: string
   /** When this process began, by the database's clock: what was heard of before is a former one's. */
@@ -24,14 +25,14 @@ const groupSize = 1_000
 /** A row that is there at one moment and gone at the next: released, or too old. */
 const maxLooks = 3
 
-export function createIdempotency({ database, pod, startedAt }: IdempotencyOptions): Idempotency {
+export function createIdempotency({ cluster, pod, startedAt }: IdempotencyOptions): Idempotency {
   async function claim(key: HeldKey, fingerprint: string): Promise<Claim> {
     let requestId = ''
     for (let look = 0; look < maxLooks; look++) {
-      const [row] = await database.query('claim key', undefined, (sql) => insertOrSelect(sql, key, fingerprint, pod))
+      const [row] = await cluster.note('claim key', (sql) => insertOrSelect(sql, key, fingerprint, pod))
       if (row && !row.expired) return toClaim(row)
       requestId = row?.request_id ?? requestId
-      if (row) await database.query('forget key', undefined, (sql) => deleteExpired(sql, key))
+      if (row) await cluster.note('forget key', (sql) => deleteExpired(sql, key))
     }
     return { state: 'running', requestId }
   }
@@ -39,36 +40,34 @@ export function createIdempotency({ database, pod, startedAt }: IdempotencyOptio
   return {
     claim,
     async takeOver(key, silent) {
-      const rows = await database.query('take over key', undefined, (sql) =>
-        updateSilent(sql, key, silent.requestId, pod),
-      )
+      const rows = await cluster.note('take over key', (sql) => updateSilent(sql, key, silent.requestId, pod))
       return rows.length > 0
     },
     async end(key, ending) {
-      await database.query('end key', undefined, (sql) => updateEnded(sql, key, ending))
+      await cluster.note('end key', (sql) => updateEnded(sql, key, ending))
     },
     async release(key) {
-      await database.query('release key', undefined, (sql) => deleteUnanswered(sql, key))
+      await cluster.note('release key', (sql) => deleteUnanswered(sql, key))
     },
     async beat(keys) {
       for (let from = 0; from < keys.length; from += groupSize) {
         const group = keys.slice(from, from + groupSize)
-        await database.query('beat keys', undefined, (sql) => updateHeartbeats(sql, group))
+        await cluster.note('beat keys', (sql) => updateHeartbeats(sql, group))
       }
     },
     async purge(max) {
-      const old = await database.query('find old keys', undefined, (sql) => selectOldKeys(sql, max))
-      if (old.length > 0) await database.query('purge keys', undefined, (sql) => deleteKeys(sql, old))
+      const old = await cluster.note('find old keys', (sql) => selectOldKeys(sql, max))
+      if (old.length > 0) await cluster.note('purge keys', (sql) => deleteKeys(sql, old))
       return old.length
     },
     async forget(accountId) {
       let gone: readonly object[]
       do {
-        gone = await database.query('forget keys', undefined, (sql) => deleteSome(sql, accountId, groupSize))
+        gone = await cluster.note('forget keys', (sql) => deleteSome(sql, accountId, groupSize))
       } while (gone.length === groupSize)
     },
     async endFormer() {
-      await database.query('end former keys', undefined, (sql) => updateFormer(sql, pod, startedAt))
+      await cluster.note('end former keys', (sql) => updateFormer(sql, pod, startedAt))
     },
   }
 }
