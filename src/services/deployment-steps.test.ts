@@ -21,6 +21,7 @@ function world() {
   let made = 0
   const newId = () => `0198c0de-${(++made).toString(16).padStart(4, '0')}-7000-8000-000000000000`
   let refusal: ErrorCode | undefined
+  let answers = Promise.resolve()
   const asked: { count: number; spread: boolean }[] = []
   const desk: Pick<RentalDesk, 'begin' | 'end'> = {
     async begin({ accountId, keyId, purseId }, { spec, search, deploymentId }, count) {
@@ -45,7 +46,10 @@ function world() {
     desk,
     accounts: { keyLimits: async () => undefined },
     users: { find: async (id: string) => (users.has(id) ? ({} as never) : undefined) },
-    probe: async (origin: string) => answering.has(origin),
+    async probe(origin: string) {
+      await answers
+      return answering.has(origin)
+    },
     pods: () => 1,
     mode,
     log: { debug() {}, info() {}, warn() {}, error() {} },
@@ -74,6 +78,10 @@ function world() {
     ...{ clock, deployments, rentals, rows, asked, service, steps, mode, become, answering, users },
     refuse: (code: ErrorCode | undefined) => {
       refusal = code
+    },
+    /** Machines answer no question before that. */
+    answerAfter: (when: Promise<void>) => {
+      answers = when
     },
     async pass(ms: number) {
       for (let passed = 0; passed < ms; passed += 1_000) {
@@ -221,6 +229,26 @@ it('has two pods at it begin no machine twice', async () => {
     expect(live().length).toBeLessThanOrEqual(2)
   }
   expect(live()).toHaveLength(2)
+})
+
+it('begins no machine twice where it is scaled while a pod is at it', async () => {
+  const { service, steps, rows, run, clock, live, pass, answerAfter } = world()
+  const { deployment } = await service.create(payer, order)
+  await run(...rows().map(({ id }) => id))
+  await pass(3_000)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  answerAfter(promise)
+  await service.scale('owner', deployment.id, 3)
+  await clock.advance(1_000)
+  const first = steps.round()
+  await clock.advance(1_000)
+  await service.scale('owner', deployment.id, 4)
+  await clock.advance(1_000)
+  const second = steps.round()
+  await clock.advance(1_000)
+  resolve()
+  await Promise.all([first, second])
+  expect(live()).toHaveLength(4)
 })
 
 it("does nothing while nothing may be written, and is nobody else's", async () => {
