@@ -48,6 +48,26 @@ test('no header but the one that is for it carries a credential of the gateway t
   )
 })
 
+test('who the caller is, and what stands before the gateway, is not told', () => {
+  const told = [
+    'for',
+    'host',
+    'proto',
+    'port',
+    'scheme',
+    'server',
+    'prefix',
+    'user',
+    'email',
+    'client-cert',
+    'access-token',
+  ]
+  const headers = Object.fromEntries(told.map((name) => [`x-forwarded-${name}`, 'canary']))
+  const clients = ['x-real-ip', 'x-original-forwarded-for', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip']
+  const others = Object.fromEntries(['forwarded', 'via', ...clients].map((name) => [name, 'canary']))
+  expect(headersForMachine({ ...headers, ...others, 'x-forward': 'its own' })).toEqual({ 'x-forward': 'its own' })
+})
+
 test('Connection can name away what is the caller’s, and not bring back what is kept', () => {
   const headers = {
     connection: 'close, Content-Type ,authorization',

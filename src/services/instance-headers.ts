@@ -12,7 +12,7 @@ const notForMachines = new Set([
   ...ofOneConnection,
   ...['host', 'expect', 'authorization', 'x-api-key'],
   // Who the caller is, and what stands before the gateway, is no business of a stranger's machine.
-  ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'forwarded', 'x-real-ip', 'via'],
+  ...['forwarded', 'x-real-ip', 'x-original-forwarded-for', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip', 'via'],
 ])
 const notForCallers = new Set([
   ...ofOneConnection,
@@ -23,8 +23,8 @@ const notForCallers = new Set([
   // For caches that others share (RFC 9213), which have no business with what is its owner's.
   ...['surrogate-control', 'cdn-cache-control'],
 ])
-/** What is for the gateway alone. */
-const ownPrefix = 'x-gpuproxy-'
+/** What is for the gateway alone, and what proxies before it say of the caller. */
+const keptPrefix = /^x-(?:gpuproxy|forwarded)-/
 /** Sent on as `authorization`, which is the gateway's: for machines that ask for a key of their own. */
 const theirAuthorization = 'x-gpuproxy-authorization'
 /** Cookies of such names are the gateway's (0074): a machine neither gets nor sets one. Browsers leave out an empty name's `=`. */
@@ -36,7 +36,7 @@ const sandboxed = { 'content-security-policy': 'sandbox', 'x-content-type-option
 export function headersForMachine(headers: Headers): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const [name, value] of endToEnd(headers, notForMachines)) {
-    if (name.startsWith(ownPrefix)) continue
+    if (keptPrefix.test(name)) continue
     const text = typeof value === 'string' ? value : value.join(', ')
     const kept = name === 'cookie' ? withoutOwn(text) : text
     if (kept !== '') passed[name] = kept
