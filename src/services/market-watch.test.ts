@@ -18,6 +18,39 @@ describe('what a list tells', () => {
     expect(rows()[0]!.endpoints[0]!.origin).toMatch(/^http:\/\//)
   })
 
+  it('machines that publish nothing keep no other one from being reached', async () => {
+    const { rent, watched, rows } = rentalWorld('ionet', [ionetOffer])
+    for (let n = 0; n < 6; n++) await rent({ ports: [] }, ionetOffer.id)
+    await rent({}, ionetOffer.id)
+    await watched(minuteMs)
+    expect(rows().at(-1)).toMatchObject({ state: 'running', endpoints: [{ port: undefined }] })
+  })
+
+  it('machines whose addresses do not come keep no other one from being reached', async () => {
+    const { rent, watched, rows, control } = rentalWorld('ionet', [ionetOffer])
+    for (let n = 0; n < 7; n++) await rent({}, ionetOffer.id)
+    const { show } = control
+    const last = rows().at(-1)!.marketId
+    control.show = async (id, signal) => {
+      const machine = await show(id, signal)
+      return machine && id !== last ? { ...machine, endpoints: [] } : machine
+    }
+    await watched(minuteMs)
+    expect(rows().at(-1)).toMatchObject({ state: 'running', endpoints: [{ port: undefined }] })
+  })
+
+  it('one machine that its market cannot show keeps no other one from being heard of', async () => {
+    const { rent, market, watched, rows } = rentalWorld('ionet', [ionetOffer])
+    const { marketId } = await rent({}, ionetOffer.id)
+    await rent({}, ionetOffer.id)
+    market.setFaults([{ kind: 'status', status: 500, match: { path: `/${marketId}/containers` } }])
+    await watched(3 * minuteMs)
+    expect(rows()).toMatchObject([
+      { state: 'running', endpoints: [] },
+      { state: 'running', endpoints: [{ port: undefined }] },
+    ])
+  })
+
   it('a machine whose creation nobody heard of is adopted by its label, and metered from when it began', async () => {
     const { rent, market, watched, rows, controls, metrics, desk } = rentalWorld('vastai', offers)
     market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])

@@ -65,6 +65,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
   let listedAt = Number.NEGATIVE_INFINITY
   /** This pod has the market's turn: the others need not look often. */
   let isMine = false
+  let addressTurn = 0
 
   const ending = (rental: Rental, reason: EndReason, at: Date) => endingBy(rental, reason, at, control.billing)
 
@@ -156,9 +157,23 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     await rentals.end(rental, { at, state: asked ? 'gone' : 'failed', reason, settle: 0, refund: 0 })
   }
 
-  /** Some markets' lists do not tell where a machine is reached. */
+  /** Some markets' lists do not tell where a machine is reached; one that cannot be asked for now is as it was listed. */
   async function withAddress(machine: Machine): Promise<Machine> {
-    return (await control.show(machine.id, nobody)) ?? machine
+    return (await control.show(machine.id, nobody).catch(() => undefined)) ?? machine
+  }
+
+  /** A few of them, each in its turn: some never come to have an address. */
+  function inTurn<T>(all: readonly T[]): Set<T> {
+    const from = (addressTurn++ * maxShown) % Math.max(all.length, 1)
+    return new Set([...all.slice(from), ...all.slice(0, from)].slice(0, maxShown))
+  }
+
+  async function observeAll(seen: readonly Seen[]) {
+    const asked = inTurn(seen.filter(lacksAddress))
+    for (const each of seen) {
+      const machine = asked.has(each) ? await withAddress(each.machine) : each.machine
+      await observe(each.rental, machine, new Date(clock.wallNow()))
+    }
   }
 
   async function readList(known: readonly Rental[]) {
@@ -167,7 +182,7 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     const byId = new Map(known.map((rental) => [rental.id, rental]))
     const found = new Set<string>()
     const strays: Machine[] = []
-    let shown = 0
+    const seen: Seen[] = []
     // In one order, so that of two machines with one label the same is taken whoever looks.
     for (const listed of machines.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
       const label = parseLabel(listed.label)
@@ -181,13 +196,12 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
         }
       } else if (rental && rental.marketId === listed.id) {
         found.add(rental.id)
-        const lacksAddress = listed.status === 'running' && listed.endpoints.length + rental.endpoints.length === 0
-        const machine = lacksAddress && shown++ < maxShown ? await withAddress(listed) : listed
-        await observe(rental, machine, new Date(clock.wallNow()))
+        seen.push({ rental, machine: listed })
       } else if (rental?.state !== 'creating' && rental?.state !== 'intended') {
         strays.push(listed)
       }
     }
+    await observeAll(seen)
     const lacking = known.filter(({ id }) => !found.has(id))
     await missAll(lacking, began)
     await orphans.consider(strays, new Date(began))
@@ -234,6 +248,18 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
     },
   }
 }
+
+/** A rental and its machine, as a list shows it. */
+interface Seen {
+  rental: Rental
+  machine: Machine
+}
+
+/** One that publishes nothing has none. */
+const lacksAddress = ({ rental, machine }: Seen): boolean =>
+  rental.spec.ports.length > 0 &&
+  machine.status === 'running' &&
+  machine.endpoints.length + rental.endpoints.length === 0
 
 /** Beside the machines that are seen and not accounted for: no market's id looks like it. */
 const absenceOf = (rentalId: string) => `absent:${rentalId}`
