@@ -51,6 +51,17 @@ describe('what a list tells', () => {
     ])
   })
 
+  it('a date that makes no sense is not taken for when a machine began', async () => {
+    const { rent, market, watched, rows, control, spendable } = rentalWorld('vastai', offers)
+    const { list } = control
+    control.list = async (signal) => (await list(signal)).map((each) => ({ ...each, startedAt: new Date(0) }))
+    market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])
+    const { held, createSentAt } = await rent()
+    await watched(2 * minuteMs)
+    expect(rows()).toMatchObject([{ state: 'running', hour: 0, settled: 0, startedAt: createSentAt }])
+    expect(spendable()).toBe(1e9 - held)
+  })
+
   it('a machine whose creation nobody heard of is adopted by its label, and metered from when it began', async () => {
     const { rent, market, watched, rows, controls, metrics, desk } = rentalWorld('vastai', offers)
     market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])

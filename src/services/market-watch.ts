@@ -71,7 +71,10 @@ export function createMarketWatch(options: MarketWatchOptions): MarketWatch {
 
   /** A machine whose creation nobody heard of. */
   function adoption(rental: Rental, machine: Machine, at: Date): RentalChange {
-    const startedAt = machine.startedAt ?? rental.createSentAt ?? at
+    const sentAt = rental.createSentAt ?? at
+    // Metered from then on: no date counts at which it cannot have begun.
+    const isSense = machine.startedAt && machine.startedAt >= sentAt && machine.startedAt <= at
+    const startedAt = isSense ? machine.startedAt : sentAt
     const isPrepaid = control.billing === 'hours_ahead'
     return {
       marketId: machine.id,
