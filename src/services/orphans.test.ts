@@ -67,3 +67,34 @@ test('one that its market shows and does not know is not destroyed again and aga
   expect(new Set(destroyed)).toEqual(new Set(['machine-6']))
   expect(metrics.counted(instruments.gpuOrphans, { provider: 'ionet', action: 'destroyed' })).toBe(destroyed.length)
 })
+
+test('one that its market fails to destroy keeps no other one running', async () => {
+  const clock = new FakeClock()
+  const all = Array.from({ length: 3 }, (_, n) => machine(n, 'running'))
+  const destroyed: string[] = []
+  const control = {
+    name: 'vastai',
+    show: async (id: string) => all.find((each) => each.id === id),
+    destroy: async (id: string) => {
+      if (id === 'machine-0') throw new Error('a canary')
+      destroyed.push(id)
+      return 'accepted'
+    },
+  } as unknown as MarketControl
+  const byIds = async (ids: readonly string[]) => ids.map((id) => ({ id, state: 'gone' }) as Rental)
+  const rentals = { byIds } as unknown as Rentals
+  const told: unknown[] = []
+  const tell = (message: string, fields?: object) => void told.push([message, fields])
+  const log = { debug: tell, info: tell, warn: tell, error: tell }
+  const own = { clock, control, rentals, fleet, log, metrics: new FakeMetrics(), sightings: createMemorySightings() }
+  const orphans = createOrphans(own)
+  for (let n = 0; n < 3; n++) {
+    await orphans.consider(all, new Date(clock.wallNow()))
+    await clock.advance(60_000)
+  }
+  expect(new Set(destroyed)).toEqual(new Set(['machine-1', 'machine-2']))
+  expect(told).toContainEqual([
+    'a machine that no rental accounts for could not be destroyed',
+    { provider: 'vastai', detail: 'machine-0', error: 'Error: a canary' },
+  ])
+})

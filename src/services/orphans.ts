@@ -76,6 +76,15 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
     return true
   }
 
+  /** One that its market fails at is tried again after the next list; the others need not run on for that long. */
+  async function tryToDestroy(machine: Machine): Promise<boolean> {
+    return destroy(machine).catch((error) => {
+      const fields = { provider, detail: machine.id, error: String(error) }
+      log.warn('a machine that no rental accounts for could not be destroyed', fields)
+      return false
+    })
+  }
+
   function report({ id, label }: Machine) {
     metrics.count(instruments.gpuOrphans, { provider, action: 'reported' })
     const whose = parseLabel(label)?.fleet === fleet ? 'an unknown rental' : 'another owner'
@@ -105,7 +114,7 @@ export function createOrphans({ clock, control, rentals, sightings, fleet, metri
           continue
         }
         const isOld = sighting.times >= 2 && listBegan.getTime() - sighting.firstSeenAt.getTime() >= apartMs
-        if (isOld && destroyed < maxDestroyed && (await destroy(machine))) destroyed++
+        if (isOld && destroyed < maxDestroyed && (await tryToDestroy(machine))) destroyed++
       }
     },
   }
