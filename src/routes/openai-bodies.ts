@@ -16,7 +16,7 @@ export interface Asked {
 const model = z.string().min(1).max(256).optional()
 const stream = z.boolean().nullish()
 const text = z.string().min(1)
-const list = z.array(z.unknown()).min(1)
+const textOrList = z.union([z.string(), z.array(z.unknown()).min(1)], 'must be a text, or a list that is not empty')
 
 const asked = ({ stream = false, usage = false, answers = 1 }: Partial<Asked>): Asked => ({ stream, usage, answers })
 /** Credit is held for as many. A text is read as a number, as some servers do; else it is the provider's to judge. */
@@ -32,7 +32,8 @@ const completion = {
 }
 const askedOfCompletion = ({ stream, stream_options }: z.output<z.ZodObject<typeof completion>>) =>
   asked({ stream: stream === true, usage: stream_options?.include_usage === true })
-const notStreamed = { stream: z.undefined().optional(), stream_options: z.undefined().optional() }
+/** For what has no stream: whoever says so of all his calls says it here, too. */
+const notStreamed = { stream: z.literal(false, 'must be false here, or be left out').nullish() }
 
 type Bodies = Partial<Record<InferenceEndpoint, z.ZodType<Asked>>>
 
@@ -41,13 +42,13 @@ export const jsonBodies = {
     .looseObject({ ...completion, messages: z.array(z.looseObject({ role: z.string() })).min(1) })
     .transform(askedOfCompletion),
   completions: z
-    .looseObject({ ...completion, best_of: choices, prompt: z.union([z.string(), list]) })
+    .looseObject({ ...completion, best_of: choices, prompt: textOrList.nullable() })
     .transform(askedOfCompletion),
-  embeddings: z.looseObject({ model, ...notStreamed, input: z.union([z.string(), list]) }).transform(() => asked({})),
+  embeddings: z.looseObject({ model, ...notStreamed, input: textOrList }).transform(() => asked({})),
   responses: z
-    .looseObject({ model, stream, input: z.union([z.string(), list]) })
+    .looseObject({ model, stream, input: textOrList })
     .transform(({ stream }) => asked({ stream: stream === true })),
-  moderations: z.looseObject({ model, ...notStreamed, input: z.union([z.string(), list]) }).transform(() => asked({})),
+  moderations: z.looseObject({ model, ...notStreamed, input: textOrList }).transform(() => asked({})),
   'images/generations': z
     .looseObject({ model, stream, prompt: text, n: z.int().min(1).max(maxAnswers).nullish() })
     .transform(({ stream, n }) => asked({ stream: stream === true, answers: n ?? 1 })),
@@ -55,7 +56,7 @@ export const jsonBodies = {
     .looseObject({
       model,
       input: text,
-      voice: z.union([text, z.looseObject({})]),
+      voice: z.union([text, z.looseObject({})], 'must be the name of a voice'),
       stream_format: z.enum(['audio', 'sse']).nullish(),
     })
     .transform(({ stream_format }) => asked({ stream: stream_format === 'sse' })),
