@@ -1,5 +1,5 @@
 /** OpenAI's embeddings: a unit vector that depends on nothing but the text. */
-import { countWords, invalid, isInteger, isStringList, missing, outOfRange } from './openai-request.ts'
+import { countWords, invalid, isInteger, isStringList, missing, outOfRange, textsIn } from './openai-request.ts'
 import { hash32, seededRandom } from './seeded.ts'
 import { jsonAnswer, type WholeAnswer } from './vendor.ts'
 
@@ -10,9 +10,11 @@ export function embeddings(body: Record<string, unknown>): { answer: WholeAnswer
   const { model, input, dimensions, encoding_format: format } = body
   const refuse = (answer: WholeAnswer) => ({ answer, tokens: 0 })
   if (input === undefined) return refuse(missing('input'))
-  const texts = [input].flat()
+  const texts = textsIn(input)
   if (!isStringList(texts, maxInputs) || texts.includes('')) {
-    return refuse(invalid('input', `'input' must be 1 to ${maxInputs} strings, none of them empty.`))
+    return refuse(
+      invalid('input', `'input' must be 1 to ${maxInputs} strings or arrays of tokens, none of them empty.`),
+    )
   }
   if (dimensions != null && !isInteger(dimensions, 1, maxDimensions)) {
     return refuse(outOfRange('dimensions', dimensions, 1, maxDimensions))

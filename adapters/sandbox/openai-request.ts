@@ -27,6 +27,8 @@ type Body = Record<string, unknown>
 const maxChoices = 4
 const maxPrompts = 32
 const maxTokens = 131_072
+/** What a completion without a prompt goes on from. */
+const beginning = '<|endoftext|>'
 
 export function readChatRequest(body: Body): CompletionRequest | WholeAnswer {
   const { messages } = body
@@ -52,9 +54,9 @@ export function readChatRequest(body: Body): CompletionRequest | WholeAnswer {
 export function readTextRequest(body: Body): CompletionRequest | WholeAnswer {
   const { prompt } = body
   if (prompt === undefined) return missing('prompt')
-  const prompts = [prompt].flat()
+  const prompts = textsIn(prompt ?? beginning)
   if (!isStringList(prompts, maxPrompts)) {
-    return invalid('prompt', "Invalid type for 'prompt': expected a string or an array of strings.", 'invalid_type')
+    return invalid('prompt', "Invalid type for 'prompt': expected strings or arrays of tokens.", 'invalid_type')
   }
   const request = readCommon(
     body,
@@ -121,6 +123,15 @@ export function textOf(content: unknown): string {
 export function countWords(text: string): number {
   return text.match(/\S+/g)?.length ?? 0
 }
+
+/** One or several. Each token of one that comes in tokens is as good as a word. */
+export function textsIn(given: unknown): unknown[] {
+  const texts = isTokens(given) ? [given] : [given].flat()
+  return texts.map((text) => (isTokens(text) ? text.join(' ') : text))
+}
+
+const isTokens = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length > 0 && value.every((token) => Number.isInteger(token) && token >= 0)
 
 export function isStringList(value: unknown, max: number): value is string[] {
   return (

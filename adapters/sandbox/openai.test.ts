@@ -235,6 +235,15 @@ describe('text completions', () => {
     expect(textOf(events)).toBe('w1 w2')
     expect(events.slice(0, -1).map((chunk) => chunk.choices[0].text)).toEqual(['w1', ' w2', ''])
   })
+
+  it.each([
+    [null, 1],
+    [[1, 2], 2],
+    [[[1, 2], [3]], 3],
+  ])('of the prompt %j count %i tokens', async (prompt, tokens) => {
+    const { json } = await post('/completions', { model: 'davinci-002', prompt, max_tokens: 1 })
+    expect(json.usage.prompt_tokens).toBe(tokens)
+  })
 })
 
 describe('embeddings', () => {
@@ -254,8 +263,19 @@ describe('embeddings', () => {
     expect(Array.from({ length: 8 }, (_, index) => bytes.readFloatLE(index * 4))).toEqual(first)
   })
 
+  it('takes a text in tokens, as clients send it that cut long texts themselves', async () => {
+    const embed = async (input: unknown) => (await post('/embeddings', { model: 'm', input, dimensions: 2 })).json
+    const one = await embed([1, 20, 300])
+    expect(one.data).toHaveLength(1)
+    expect(one.usage.prompt_tokens).toBe(3)
+    const two = await embed([[1, 20, 300], [4]])
+    expect(two.data.map((item: Json) => item.index)).toEqual([0, 1])
+    expect(two.data[0].embedding).toEqual(one.data[0].embedding)
+    expect(two.usage.prompt_tokens).toBe(4)
+  })
+
   it('refuses what is no list of 1 to 2048 texts', async () => {
-    for (const input of [undefined, [], '', [''], [1, 2], Array(2049).fill('x')]) {
+    for (const input of [undefined, [], '', [''], [1, 'a'], [1.5], [[]], Array(2049).fill('x')]) {
       const { status, json } = await post('/embeddings', { model: 'm', input })
       expect([status, json.error.param]).toEqual([400, 'input'])
     }
