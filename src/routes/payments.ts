@@ -20,7 +20,10 @@ const maxAmount = 999_999_990_000
 const amount = z.string().transform((text, context) => {
   const micro = parseUsd(text)
   if (micro !== undefined && micro > 0 && micro <= maxAmount && isWholeCents(micro)) return micro
-  context.addIssue({ code: 'custom', message: 'must be a whole number of cents as text, such as "25.00"' })
+  context.addIssue({
+    code: 'custom',
+    message: `must be a whole number of cents as text, at most "${formatUsd(maxAmount)}", such as "25.00"`,
+  })
   return z.NEVER
 })
 export const body = z.strictObject({

@@ -5,6 +5,6 @@ import { type MicroUsd, parseUsd } from '../domain/money.ts'
 export const usdAmount = z.string().transform((text, context): MicroUsd => {
   const amount = parseUsd(text)
   if (amount) return amount
-  context.addIssue('must be US dollars above 0 with at most six decimal places, as in "12.50"')
+  context.addIssue('must be US dollars above 0 and below a billion with at most six decimal places, as in "12.50"')
   return z.NEVER
 })

@@ -212,6 +212,11 @@ describe('a request that is none', () => {
     expect(stripe.calls).toEqual([])
   })
 
+  test('of more than Stripe takes hears how much that is', async () => {
+    const { json } = await pay({ amount: '1000000.00' })
+    expect(json.detail).toContain('at most "999999.99"')
+  })
+
   test('has no Idempotency-Key', async () => {
     const response = await gateway.post('/api/v1/billing/payments', {
       amount: '25.00',
