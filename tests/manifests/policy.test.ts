@@ -216,6 +216,15 @@ describe('the gateway', () => {
     }
   })
 
+  test('is behind an ingress that leaves to it how long an answer and how large a body may be', () => {
+    const { annotations } = find(rendered.get('components/ingress')!, 'Ingress').metadata
+    const said = (name: string) => annotations![`nginx.ingress.kubernetes.io/${name}`]
+    // A machine is sent files of any size: with a limit here the largest were nginx's to refuse, in its own words.
+    expect(said('proxy-body-size')).toBe('0')
+    expect([said('proxy-buffering'), said('proxy-request-buffering')]).toEqual(['off', 'off'])
+    expect(Number(said('proxy-read-timeout'))).toBeGreaterThan(600)
+  })
+
   test('has in each component a patch that still finds what it changes', () => {
     const changed = (name: string) => rendered.get(`components/${name}`)!
     const env = (name: string) =>

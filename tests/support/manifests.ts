@@ -8,7 +8,7 @@ import { kubectl } from './kubectl.ts'
 export interface KubernetesObject {
   apiVersion: string
   kind: string
-  metadata: { name: string; namespace?: string; labels?: Record<string, string> }
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> }
   // biome-ignore lint/suspicious/noExplicitAny: each kind has a shape of its own, which the schema checks.
   [field: string]: any
 }
