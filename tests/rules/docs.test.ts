@@ -23,6 +23,18 @@ test('every link between documents leads somewhere', () => {
   expect(broken).toEqual([])
 })
 
+test('every file of the code that documents and manifests name exists', () => {
+  const naming = [...markdown, ...globSync('manifests/**/*.yaml', { cwd: root })]
+  const missing = naming
+    .filter((file) => file !== 'CHANGELOG.md')
+    .flatMap((file) =>
+      [...readFileSync(join(root, file), 'utf8').matchAll(/\b(?:adapters|bench|src|tests)\/[\w./-]+\.(?:ts|yaml)\b/g)]
+        .filter(([path]) => globSync(join(root, path)).length === 0)
+        .map(([path]) => `${file}: ${path}`),
+    )
+  expect(missing).toEqual([])
+})
+
 test('every npm script that the documents name exists', () => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>
