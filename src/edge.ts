@@ -90,8 +90,9 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
     if (new URL(request.url).pathname === purgePath) return { response: await purge(request), use: 'bypass' as const }
     const { body, isWhole } = await readBody(request)
     const next = async (asked: Request): Promise<Response> => {
+      const askedAt = clock.now()
       const response = await regions.send(regional(asked, body, visitor, context.address, id))
-      if (visitor.isMember && response.ok && authenticates(asked)) accept(visitor.caller!)
+      if (visitor.isMember && response.ok && authenticates(asked)) accept(visitor.caller!, askedAt)
       if (visitor.isMember && response.status === 401) accepted.delete(visitor.caller!)
       return response
     }
@@ -107,9 +108,11 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
     return cache.handle(request, next, options)
   }
 
-  function accept(caller: string) {
+  /** Dated when it was asked: an answer that took minutes says who he was before them. */
+  function accept(caller: string, askedAt: number) {
+    const before = accepted.get(caller) ?? askedAt
     accepted.delete(caller)
-    accepted.set(caller, clock.now())
+    accepted.set(caller, Math.max(askedAt, before))
     const [oldest] = accepted.keys()
     if (accepted.size > maxAccepted && oldest !== undefined) accepted.delete(oldest)
   }
