@@ -49,3 +49,34 @@ describe('a body that is handed on as it comes', () => {
     expect(await answeredBy()).toBe('second.test')
   })
 })
+
+test('a slow read is asked of no second region where its caller has changed something in the first', async () => {
+  const clock = new FakeClock()
+  let slow = false
+  const asked: string[] = []
+  const regions = createRegions({
+    origins: ['https://first.test', 'https://second.test'],
+    clock,
+    random: () => 0.5,
+    ask: async ({ url }) => {
+      asked.push(new URL(url).hostname)
+      if (slow && url.startsWith('https://first.test')) return new Promise<Response>(() => {})
+      return new Response()
+    },
+  })
+  const { signal } = new AbortController()
+  const request = { path: '/api/v1/things', headers: new Headers(), body: null, signal }
+  const read = (caller: string) => regions.send({ ...request, method: 'GET', caller })
+  for (let i = 0; i < 200; i++) await read('a')
+  await regions.send({ ...request, method: 'POST', caller: 'a' })
+  slow = true
+  asked.length = 0
+  void read('a')
+  await clock.advance(1_000)
+  expect(asked).toEqual(['first.test'])
+  asked.length = 0
+  const other = read('b')
+  await clock.advance(1_000)
+  await other
+  expect(asked).toEqual(['first.test', 'second.test'])
+})

@@ -86,9 +86,13 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
   const budget = createRetryBudget({ clock })
   const wroteAt = new Map<string, { region: Region; until: number }>()
 
-  function inOrder({ method, caller }: RegionalRequest): Region[] {
-    const sticky = caller === undefined ? undefined : wroteAt.get(caller)
-    if (sticky && sticky.until > clock.now()) return first(sticky.region)
+  /** Where the caller has changed something just now. */
+  function regionWrittenTo({ caller }: RegionalRequest): Region | undefined {
+    const wrote = caller === undefined ? undefined : wroteAt.get(caller)
+    return wrote && wrote.until > clock.now() ? wrote.region : undefined
+  }
+
+  function inOrder({ method }: RegionalRequest): Region[] {
     let [best] = regions
     for (const each of regions) if (isFaster(each, best!)) best = each
     if (safe.has(method) && regions.length > 1 && random() < exploringShare) {
@@ -100,7 +104,8 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
   const first = (region: Region) => [region, ...regions.filter((each) => each !== region)]
 
   async function send(request: RegionalRequest): Promise<Response> {
-    const all = inOrder(request)
+    const own = regionWrittenTo(request)
+    const all = own ? first(own) : inOrder(request)
     if (!safe.has(request.method)) {
       // What a region that may be gone loses should be reads.
       const { response, region } = await inTurn(
@@ -110,7 +115,8 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
       stick(request, response, region)
       return response
     }
-    if (all.length === 1) return (await inTurn(all, request)).response
+    // Elsewhere he might not find what he has made.
+    if (all.length === 1 || own) return (await inTurn(all, request)).response
     const end = budget.firstTry()
     let calls = 0
     const asked = (signal: AbortSignal) => inTurn(rotated(all, calls++), { ...request, signal })
