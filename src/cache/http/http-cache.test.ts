@@ -399,3 +399,19 @@ describe('where the origin has to say something about a caller, and cannot', () 
     expect(await Promise.all(outcomes)).toEqual([wanted, wanted])
   })
 })
+
+test('a store that fails costs nobody the origin’s answer', async () => {
+  const fails = async () => Promise.reject(new Error('the store is gone'))
+  const cache = createHttpCache({
+    store: { get: fails, put: fails, delete: fails, purge: fails, purgedAt: fails },
+    clock: new FakeClock(),
+    refuse: () => new Response(null, { status: 504 }),
+  })
+  const next = async () => new Response('page', { headers: { ...fresh, 'cache-tag': 'a' } })
+  for (const method of ['GET', 'POST', 'HEAD', 'GET']) {
+    const { response } = await cache.handle(new Request(url, { method }), next, { background() {} })
+    expect([response.status, await response.text()]).toEqual([200, 'page'])
+    await settled()
+  }
+  await expect(cache.purge('a')).rejects.toThrow('the store is gone')
+})

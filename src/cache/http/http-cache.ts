@@ -83,7 +83,8 @@ const conditional = ['if-none-match', 'if-modified-since', 'if-match', 'if-unmod
 const statusesWithoutBody = new Set([204, 304])
 
 export function createHttpCache(options: HttpCacheOptions): HttpCache {
-  const { store, clock, refuse } = options
+  const { clock, refuse } = options
+  const store = sparing(options.store)
   const { wallNow } = clock
   const {
     maxBodyBytes = 2 * 1024 * 1024,
@@ -340,6 +341,18 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
   }
 
   return { handle, purge: (tag) => store.purge(tag.toLowerCase(), wallNow()) }
+}
+
+/** What cannot be read is not there, and what cannot be kept is not: the origin's answer is good without. */
+function sparing(store: HttpCacheStore): HttpCacheStore {
+  return {
+    get: (key) => store.get(key).catch(() => []),
+    put: (key, variants) => store.put(key, variants).catch(() => {}),
+    delete: (key) => store.delete(key).catch(() => {}),
+    // Who purges is told.
+    purge: store.purge,
+    purgedAt: (tags) => store.purgedAt(tags).catch(() => Number.POSITIVE_INFINITY),
+  }
 }
 
 /** What the origin was asked for. */
