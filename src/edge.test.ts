@@ -27,6 +27,9 @@ test('a long answer to a token is no word on it once it has ended', async () => 
       return new Response('offers', { headers: { 'cdn-cache-control': 'public, max-age=600' } })
     },
     store: createMemoryStore(createMemoryTier({ maxBytes: 1024 * 1024 })),
+    onUnexpected(error) {
+      throw error
+    },
   })
   const session = { accountId: newId(), sessionId: newId() }
   const { token } = await createAccessTokens({ clock, newId, secret, lifetimeMs: 3_600_000 }).issue(session)

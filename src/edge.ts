@@ -19,6 +19,8 @@ export interface EdgePorts {
   /** Asks a region; does not follow redirects. @throws NotSent where no byte has left */
   ask: (request: Request) => Promise<Response>
   store: HttpCacheStore
+  /** Of what was not foreseen: the caller is told its request's id and no more. */
+  onUnexpected: (error: unknown, requestId: string) => void
 }
 
 export interface EdgeContext {
@@ -145,8 +147,9 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts): Edge {
         return finished(response, request, id, use.toUpperCase())
       } catch (error) {
         if (!(error instanceof ApiError) && request.signal.aborted) throw error
-        const known = error instanceof ApiError ? error : new ApiError('internal', { cause: error })
-        return finished(errorResponse(request, known, id), request, id)
+        if (error instanceof ApiError) return finished(errorResponse(request, error, id), request, id)
+        ports.onUnexpected(error, id)
+        return finished(errorResponse(request, new ApiError('internal'), id), request, id)
       }
     },
   }

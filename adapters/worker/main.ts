@@ -21,7 +21,13 @@ async function start(env: Record<string, unknown>): Promise<Edge> {
     digest,
     ask: async (request) => passOrThrow(await fetch(request)),
     store: createCacheApiStore(await caches.open('aiserve-gpuproxy')),
+    onUnexpected: (error, requestId) => logError('unexpected error', error, { request_id: requestId }),
   })
+}
+
+function logError(msg: string, error: unknown, fields: Record<string, string> = {}) {
+  const text = error instanceof Error ? error.stack : undefined
+  console.error(JSON.stringify({ level: 'error', msg, ...fields, error: text ?? String(error) }))
 }
 
 export default {
@@ -38,7 +44,7 @@ export default {
     } catch (error) {
       // Nobody is there to read it.
       if (request.signal.aborted) return new Response(null, { status: 499 })
-      console.error(JSON.stringify({ level: 'error', msg: 'the edge cannot answer', error: String(error) }))
+      logError('the edge cannot answer', error)
       return new Response('{"title":"internal","status":500,"code":"internal"}', {
         status: 500,
         headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' },

@@ -22,6 +22,7 @@ export async function startEdgeNode(env: Record<string, string>): Promise<Runnin
     digest,
     ask: (asked) => ask(asked, agent),
     store: createMemoryStore(createMemoryTier({ maxBytes: 16 * 1024 * 1024 })),
+    onUnexpected: (error) => console.error(error),
   })
   const context = { address: '127.0.0.1', background: (_work: Promise<unknown>) => {} }
   const server = serve({ fetch: (asked) => edge.fetch(asked, context), hostname: '127.0.0.1', port: 0 })
