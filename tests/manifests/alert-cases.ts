@@ -54,7 +54,11 @@ export const alertCases: Record<string, AlertCase> = {
   },
   ProviderRefusesOurCredential: {
     fires: stepped('upstream_credential_rejected_total{upstream="openai"}', 1),
-    silent: constant('upstream_credential_rejected_total{upstream="openai"}', 7),
+    // What a stranger's machine answers to its own key is nothing that a new secret would mend.
+    silent: {
+      ...constant('upstream_credential_rejected_total{upstream="openai"}', 7),
+      ...stepped('upstream_credential_rejected_total{upstream="rented"}', 1),
+    },
     at: 8,
   },
   StreamsBreakOff: {
