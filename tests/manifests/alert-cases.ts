@@ -116,6 +116,11 @@ export const alertCases: Record<string, AlertCase> = {
     silent: constant('brownout_level{instance="a"}', 1),
     at: 10,
   },
+  NothingIsScraped: {
+    fires: { ...constant('up{job="aiserve-gpuproxy"}', 0), autoscaler_desired_replicas: '3x5 stale' },
+    silent: constant('autoscaler_desired_replicas{instance="a"}', 3),
+    at: 20,
+  },
   TooFewPods: {
     fires: constant('kube_deployment_status_replicas_available{deployment="aiserve-gpuproxy"}', 1),
     silent: constant('kube_deployment_status_replicas_available{deployment="aiserve-gpuproxy"}', 3),
