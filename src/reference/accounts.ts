@@ -1,5 +1,6 @@
 /** `/api/v1/auth` and `/api/v1/user`. */
 import { createKeyBody, rotateBody } from '../routes/api-keys.ts'
+import { nothing } from '../routes/parse.ts'
 import { loginBody, refreshBody, registerBody } from '../routes/sign-in.ts'
 import { changeBody, closeBody } from '../routes/user.ts'
 import type { RouteDoc } from './route.ts'
@@ -106,6 +107,7 @@ export const accountRoutes: RouteDoc[] = [
     name: 'listApiKeys',
     summary: 'List the API keys',
     access: 'keys',
+    query: nothing,
     answers: { 200: { about: 'The keys, without what is secret of them.', json: shapes.keysAnswer } },
     examples: [{ title: 'All of them', token: true }],
   },

@@ -38,8 +38,9 @@ export const administrationRoutes: RouteDoc[] = [
     path: '/api/v1/admin/live',
     name: 'watchLive',
     summary: 'Watch what goes on',
-    about: 'For the dashboard: a snapshot each second, for as long as one listens.',
+    about: 'For the dashboard: a snapshot every two seconds, for as long as one listens.',
     answers: { 200: { about: 'Server-sent events without an end.', types: ['text/event-stream'] } },
+    errors: ['overloaded'],
     examples: { none: 'It has no end: the dashboard alone listens to it.' },
   },
   {

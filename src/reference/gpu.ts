@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import { query as adviceQuery } from '../routes/advice.ts'
 import { query as offersQuery } from '../routes/gpu.ts'
 import * as instances from '../routes/instances.ts'
+import { nothing } from '../routes/parse.ts'
 import { body as preferenceBody } from '../routes/preferences.ts'
 import { query as pricesQuery } from '../routes/prices.ts'
 import { body as reservationBody } from '../routes/reservations.ts'
@@ -213,6 +214,7 @@ export const gpuRoutes: RouteDoc[] = [
     path: '/api/v1/gpu/instances/{id}/logs',
     name: 'getInstanceLogs',
     summary: 'Read a machine’s log',
+    query: nothing,
     answers: { 200: { about: 'What the container has written lately.', types: ['text/plain'] } },
     errors: ['instance_not_found', 'instance_not_running', 'instance_state', 'unsupported_by_market', ...marketErrors],
     examples: [{ title: 'One machine', params: one }],
@@ -224,6 +226,7 @@ export const gpuRoutes: RouteDoc[] = [
     name: 'stopInstance',
     summary: 'Stop a machine',
     about: 'Its disk is kept, and paid for. Not every market can do that.',
+    body: { schema: nothing, optional: true },
     writes: true,
     answers: { 202: { about: 'Being stopped.', json: shapes.instance, headers: location } },
     errors: ['instance_not_found', 'instance_state', 'unsupported_by_market', ...marketErrors],
@@ -235,6 +238,7 @@ export const gpuRoutes: RouteDoc[] = [
     path: '/api/v1/gpu/instances/{id}/start',
     name: 'startInstance',
     summary: 'Start a stopped machine',
+    body: { schema: nothing, optional: true },
     writes: true,
     answers: { 202: { about: 'Being started.', json: shapes.instance, headers: location } },
     errors: ['instance_not_found', 'instance_state', 'unsupported_by_market', ...marketErrors],

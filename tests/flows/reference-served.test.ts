@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { errorCodesOf } from '../../src/reference/openapi.ts'
+import { routes } from '../../src/reference/routes.ts'
+import { startTestGateway, type TestGateway, testAccountId } from '../support/gateway.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -42,6 +44,38 @@ test('the page may load nothing from elsewhere, run nothing, and stand in nobody
 test('it says which version answers', async () => {
   expect((await (await ask('/openapi.json')).json()).info.version).toBe('test')
 })
+
+test('whatever is wrong with a request, each route answers as its words say', async () => {
+  const busy = await startTestGateway({ env: { RATE_LIMIT_PER_MINUTE: '100000' } })
+  const anywhere: string[] = ['method_not_allowed', 'unknown_route']
+  const wrong: [query: string, init: RequestInit][] = [
+    ['?zz=1', {}],
+    ['', { headers: { 'content-type': 'text/plain' }, body: 'x' }],
+    ...['{', '[]', '{"zz":1}', '['.repeat(100) + ']'.repeat(100)].map((body): [string, RequestInit] => ['', { body }]),
+    ['', { headers: { 'content-encoding': 'br' }, body: '{}' }],
+  ]
+  const untold = new Set<string>()
+  for (const route of routes) {
+    if (route.access === 'anyone' || route.name === 'watchLive') continue
+    const { method, path } = route
+    const url = path.replace(/\{name\}/, 'openai%3Aother').replace(/\{\w+\}/g, testAccountId)
+    for (const [query, { headers, body }] of wrong) {
+      if (body !== undefined && (method === 'GET' || method === 'DELETE')) continue
+      const keyed = { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID(), ...headers }
+      const answer = await busy.get(url + query, { method, headers: keyed, ...(body !== undefined && { body }) })
+      const type = answer.headers.get('content-type') ?? ''
+      if (answer.status < 400 || !type.includes('json')) {
+        await answer.body?.cancel()
+        continue
+      }
+      const said = await answer.json()
+      const code = said.code ?? said.error?.code
+      if (!errorCodesOf(route).includes(code) && !anywhere.includes(code)) untold.add(`${method} ${path}: ${code}`)
+    }
+  }
+  expect([...untold]).toEqual([])
+  await busy.close()
+}, 60_000)
 
 test('there is no other file', async () => {
   expect((await ask('/docs/other.css')).status).toBe(404)
