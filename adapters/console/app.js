@@ -44,7 +44,7 @@ function signIn(why) {
     const body = key.value ? { api_key: key.value.trim() } : { email: email.value, password: password.value }
     try {
       await call('POST', '/console/session', body)
-      await start()
+      await start(body.api_key && 'This API key is not valid here.')
     } catch (error) {
       note(error.message, true)
     }
@@ -64,12 +64,13 @@ function signIn(why) {
   email.focus()
 }
 
-async function start() {
+/** `refused`: what to say where the credential is not good. */
+async function start(refused) {
   try {
     if (!(await get('/console/session')).signed_in) return signIn()
     await get(isAdmin ? '/api/v1/admin/mode' : '/api/v1/auth/apikeys')
   } catch (error) {
-    if (error.status === 401) return signIn()
+    if (error.status === 401) return signIn(refused)
     // A customer's key may not manage keys, and is good for the rest.
     if (error.status === 403 && isAdmin) return signIn('This account is no administrator’s.')
     if (error.status !== 403) return signIn(error.message)

@@ -39,7 +39,7 @@ function keys({ main, signal }) {
   })
   const load = async () => table.update((await get('/api/v1/auth/apikeys', signal)).apikeys)
   async function revoke(row) {
-    if (!confirm(`Revoke "${row.name}"? What uses it stops working.`)) return
+    if (!confirm(`Revoke "${row.name}"? What uses it stops working.`)) return ''
     await call('DELETE', `/api/v1/auth/apikeys/${row.id}`)
     await load()
   }
@@ -199,14 +199,14 @@ function gpus({ main, signal }) {
   more.addEventListener('click', () => act('More loaded.', () => loadMine(cursor)))
   const order = orders('/api/v1/gpu/instances')
   async function rent(row) {
-    if (!confirm(`Rent ${row.gpu_count} × ${row.gpu_model} for at most an hour, ${usd(row.price_per_hour)}?`)) return
+    if (!confirm(`Rent ${row.gpu_count} × ${row.gpu_model} for at most an hour, ${usd(row.price_per_hour)}?`)) return ''
     const { id: offer_id, price_per_hour: max_price } = row
     await order({ offer_id, image: 'ubuntu:24.04', max_hours: 1, max_price })
     await loadMine()
     return 'Rented.'
   }
   async function destroy(row) {
-    if (!confirm('Destroy it? What is on it is lost.')) return
+    if (!confirm('Destroy it? What is on it is lost.')) return ''
     await call('DELETE', `/api/v1/gpu/instances/${row.id}`)
     await loadMine()
   }

@@ -159,7 +159,7 @@ export const submits = (fn) => (event) => {
   void act('', fn)
 }
 
-/** Does what a button is for, once at a time, and says how it went: what `fn` says of it, or `what`. */
+/** Does what a button is for, once at a time, and says how it went: what `fn` says of it, or `what`; '' says nothing. */
 export async function act(what, fn, button) {
   if (button) button.disabled = true
   try {

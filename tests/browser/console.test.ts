@@ -257,6 +257,18 @@ describe('a customer', () => {
     await shot(seen, 'console-keys-phone')
   }, 60_000)
 
+  test('is told of nothing that was not done, and keeps the key', async () => {
+    const { page } = seen
+    const revoke = page.getByRole('button', { name: 'Revoke ci' })
+    page.once('dialog', (dialog) => void dialog.dismiss())
+    await revoke.click()
+    page.once('dialog', (dialog) => void dialog.accept())
+    await revoke.click()
+    await expect.poll(() => revoke.count()).toBe(0)
+    await page.locator('.note', { hasText: 'Revoked' }).waitFor()
+    expect(await page.locator('.note', { hasText: 'Revoked' }).count(), 'of two tries').toBe(1)
+  }, 60_000)
+
   test('finds every page accessible, nothing wider than the phone, and nothing to complain of', async () => {
     const { page } = seen
     for (const name of ['Keys', 'Usage', 'Receipts', 'GPUs', 'Billing']) {
@@ -388,6 +400,12 @@ describe('whoever reads the reference', () => {
 })
 
 describe('a stranger', () => {
+  test('is told that a key is not good', async () => {
+    const seen = await openPage(browser)
+    await signIn(seen, '/console', 'ak_live_0123456789abcdefghij')
+    await seen.page.getByRole('alert').getByText('This API key is not valid here.').waitFor()
+  }, 60_000)
+
   test('learns nothing from the page, and a cookie alone lets nobody in', async () => {
     const page = await fetch(`${gateway.url}/admin`)
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
