@@ -191,6 +191,17 @@ describe('by the second', () => {
     expect(Math.abs(rows()[0]!.settled - rental.offer.pricePerHour / 2)).toBeLessThan(rental.offer.pricePerHour / 50)
   })
 
+  it('charges nothing where the market gives back more than it took', async () => {
+    const { rent, live, rows, desk, control, spendable } = rentalWorld('vastai', offers)
+    await rent()
+    await live(1.5 * hourMs, 30_000)
+    control.bill = async () => -20_000
+    await desk.end(rows()[0]!, 'owner')
+    await live(10 * 60_000)
+    expect(rows()).toMatchObject([{ state: 'gone', held: 0, settled: 0 }])
+    expect(spendable()).toBe(1e9)
+  })
+
   it('waits for what the market charges, however long the end took', async () => {
     const { rent, live, rows, desk, controls, market } = rentalWorld('vastai', offers)
     const rental = await rent()

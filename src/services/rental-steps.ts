@@ -227,7 +227,7 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     }
     // Whatever the market charges us, nobody pays more than the price that was agreed.
     const agreed = priceOfTime(rental.offer.pricePerHour, endedAt - since.getTime()) + roundingMicroUsd
-    return Math.min(bill, agreed)
+    return Math.max(0, Math.min(bill, agreed))
   }
 
   /** What was asked for, on another host where there is one: a market may offer the one that was lost again. */
