@@ -28,8 +28,7 @@ export interface MarketControl {
   create(order: MachineOrder, signal: AbortSignal): Promise<CreateOutcome>
   /** `accepted`: asked for, and gone sooner or later. @throws UpstreamFailure, ApiError where it did not say */
   destroy(machineId: string, signal: AbortSignal): Promise<'accepted' | 'gone'>
-  /** `gone`: there is no such machine. `unsupported`: machines of this market cannot be stopped. */
-  setRunning(machineId: string, running: boolean, signal: AbortSignal): Promise<'accepted' | 'gone' | 'unsupported'>
+  setRunning(machineId: string, running: boolean, signal: AbortSignal): Promise<ChangeOutcome>
   /**
    * Buys more hours ahead; for `by_second` it does nothing. `unknown`: it may have been bought.
    * @throws UpstreamFailure where nothing was sent
@@ -39,7 +38,7 @@ export interface MarketControl {
   list(signal: AbortSignal): Promise<Machine[]>
   /** One machine, asked for by itself; undefined = the market knows of none. */
   show(machineId: string, signal: AbortSignal): Promise<Machine | undefined>
-  /** The last lines that it wrote, at most 1 MiB. */
+  /** The last lines that it wrote, at most 1 MiB. @throws ApiError `instance_state` where there are none yet */
   logs(machineId: string, signal: AbortSignal): Promise<string>
   /** What the market charges for it in all, so far or in the end; undefined = it does not say (yet). */
   bill(machineId: string, since: Date, signal: AbortSignal): Promise<MicroUsd | undefined>
@@ -72,6 +71,9 @@ export type CreateOutcome =
   | { outcome: 'busy'; retryAfterMs: number }
   | { outcome: 'not_sent'; retryAfterMs: number }
   | { outcome: 'unknown' }
+
+/** `gone`: there is no such machine. `unsupported`: machines of this market cannot be stopped. `refused`: why it will not. */
+export type ChangeOutcome = 'accepted' | 'gone' | 'unsupported' | { refused: string }
 
 export interface Machine {
   id: string

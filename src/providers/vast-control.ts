@@ -5,11 +5,12 @@
 import * as z from 'zod'
 import { type MicroUsd, microUsd, usd } from '../domain/money.ts'
 import type { Endpoint } from '../domain/rental.ts'
+import { ApiError } from '../errors.ts'
 import { sleep } from '../resilience/clock.ts'
 import { UpstreamFailure } from '../upstream/outcome.ts'
 import { type ControlOptions, type ControlRequest, controlCall, createCall } from './control-call.ts'
 import { readLogTail } from './log-tail.ts'
-import type { CreateOutcome, Machine, MachineOrder, MarketControl } from './market.ts'
+import type { ChangeOutcome, CreateOutcome, Machine, MachineOrder, MarketControl } from './market.ts'
 
 const createEvery = ['create', 4_500] as const
 const destroyEvery = ['destroy', 3_000] as const
@@ -108,7 +109,7 @@ export function createVastControl(options: ControlOptions): MarketControl {
       call('DELETE', `/api/v0/instances/${id}/`, { every: destroyEvery, signal, read: acceptedOrGone }),
     setRunning(id, running, signal) {
       const body = { state: running ? 'running' : 'stopped' }
-      return call('PUT', `/api/v0/instances/${id}/`, { body, every: stateEvery, signal, read: acceptedOrGone })
+      return call('PUT', `/api/v0/instances/${id}/`, { body, every: stateEvery, signal, read: readChanged })
     },
     extend: async () => 'bought',
     async list(signal) {
@@ -135,8 +136,10 @@ export function createVastControl(options: ControlOptions): MarketControl {
       }),
     async logs(id, signal) {
       const path = `/api/v0/instances/request_logs/${id}/`
-      const asked = { body: { tail: '1000' }, every: logsEvery, signal, read: expect(logsAsked) }
-      return download(new URL((await call('PUT', path, asked)).result_url), signal)
+      const how = { body: { tail: '1000' }, every: logsEvery, signal, read: readLogsAsked }
+      const asked = await call('PUT', path, how)
+      if (!asked) throw new ApiError('instance_state', { message: 'The market has no logs of the instance.' })
+      return download(new URL(asked.result_url), signal)
     },
     bill,
   }
@@ -171,6 +174,21 @@ function readCreated(status: number, json: unknown): CreateOutcome {
   }
   throw new UpstreamFailure('poison', { status })
 }
+
+/** A refusal of what a customer asks for is an answer, and says nothing against the market. */
+function refusalIn(status: number, json: unknown): string | undefined {
+  const { success, data } = failed.safeParse(json)
+  return success || (status >= 400 && status < 500) ? (data?.error ?? 'invalid_args').slice(0, 100) : undefined
+}
+
+function readChanged(status: number, json: unknown): ChangeOutcome {
+  const refused = refusalIn(status, json)
+  if (status === 404 || refused === 'no_such_instance') return 'gone'
+  return refused === undefined ? acceptedOrGone(status, json) : { refused }
+}
+
+const readLogsAsked = (status: number, json: unknown): z.output<typeof logsAsked> | undefined =>
+  refusalIn(status, json) === undefined ? expect(logsAsked)(status, json) : undefined
 
 function acceptedOrGone(status: number, json: unknown): 'accepted' | 'gone' {
   if (status === 404) return 'gone'

@@ -229,7 +229,7 @@ export const gpuRoutes: RouteDoc[] = [
     body: { schema: nothing, optional: true },
     writes: true,
     answers: { 202: { about: 'Being stopped.', json: shapes.instance, headers: location } },
-    errors: ['instance_not_found', 'instance_state', 'unsupported_by_market', ...marketErrors],
+    errors: ['instance_not_found', 'instance_state', 'unsupported_by_market', 'market_refused', ...marketErrors],
     examples: [{ title: 'One machine', params: one }],
   },
   {
@@ -241,7 +241,7 @@ export const gpuRoutes: RouteDoc[] = [
     body: { schema: nothing, optional: true },
     writes: true,
     answers: { 202: { about: 'Being started.', json: shapes.instance, headers: location } },
-    errors: ['instance_not_found', 'instance_state', 'unsupported_by_market', ...marketErrors],
+    errors: ['instance_not_found', 'instance_state', 'unsupported_by_market', 'market_refused', ...marketErrors],
     examples: [{ title: 'One machine', params: one }],
   },
   {

@@ -73,3 +73,39 @@ it('is ended once, and is there no more when the market says so', async () => {
   expect(controls.machines()).toEqual([])
   await expect(instances.end('account', id)).rejects.toMatchObject({ code: 'instance_not_found' })
 })
+
+it.each([
+  [400, 'missing_billing'],
+  [200, 'insufficient_credit'],
+])(
+  'that its market will not start (%i) is said to be refused, and is no failure of the market',
+  async (status, code) => {
+    const { rent, pass, watched, rows, instances, market, control } = world()
+    const { id } = await rent()
+    await watched(10_000)
+    market.setFaults([{ kind: 'status', status, code, match: { method: 'PUT' } }])
+    for (let n = 0; n < 12; n++) {
+      const calls = market.calls()
+      await expect(pass(instances.setRunning('account', id, false, signal))).rejects.toMatchObject({
+        code: 'market_refused',
+        message: expect.stringContaining(code),
+      })
+      expect(market.calls()).toBe(calls + 1)
+    }
+    expect(rows()).toMatchObject([{ state: 'running' }])
+    expect(await pass(control.list(signal))).toHaveLength(1)
+  },
+)
+
+it('whose market has no logs says so, and that is no failure of the market', async () => {
+  const { rent, pass, watched, instances, market, control } = world()
+  const { id } = await rent()
+  await watched(10_000)
+  for (const status of [400, 404]) {
+    market.setFaults([{ kind: 'status', status, match: { path: '/request_logs/' } }])
+    for (let n = 0; n < 12; n++) {
+      await expect(pass(instances.logs('account', id, signal))).rejects.toMatchObject({ code: 'instance_state' })
+    }
+  }
+  expect(await pass(control.list(signal))).toHaveLength(1)
+})

@@ -60,6 +60,9 @@ export function createInstances({ clock, rentals, desk, controls }: InstancesOpt
         throw toApiError(error)
       })
       if (outcome === 'unsupported') throw new ApiError('unsupported_by_market')
+      if (typeof outcome === 'object') {
+        throw new ApiError('market_refused', { message: `The market does not do that: ${outcome.refused}.` })
+      }
       // The lists will say so too, and end it.
       if (outcome === 'gone') throw new ApiError('instance_state', { message: 'The market no longer has the machine.' })
       const accrual = accruedBy(rental, new Date(clock.wallNow()), control.billing)
