@@ -223,7 +223,7 @@ function isEmpty({ state, since, rentalId }: Member, busy: Deployment['busy'], n
 }
 
 /** When it is to be looked at again, in ms: soon while something is on its way. */
-export function nextLookMs({ members, missing }: Review, replicas: number): number {
-  const isSettled = missing === 0 && members.length === replicas && members.every(({ state }) => state === 'ready')
-  return isSettled ? 15_000 : 2_000
+export function nextLookMs({ members, missing, gaveUp }: Review, replicas: number): number {
+  const isComplete = gaveUp || (missing === 0 && members.length === replicas)
+  return isComplete && members.every(({ state }) => state === 'ready') ? 15_000 : 2_000
 }

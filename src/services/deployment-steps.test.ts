@@ -194,6 +194,20 @@ it('gives up after some tries, keeps what answers, and tries again when it is sc
   expect(rows()).toHaveLength(3)
 })
 
+it('looks seldom at one that was given up', async () => {
+  const { service, live, become, pass, only } = world()
+  await service.create(payer, { ...order, replicas: 1 })
+  while (!(await only()).gaveUp) {
+    for (const { id } of live()) await become(id, 'failed', 'host_lost')
+    await pass(10_000)
+  }
+  await pass(10_000)
+  const { version } = await only()
+  await pass(60_000)
+  // Two versions a look: it is taken, and written down.
+  expect((await only()).version - version).toBeLessThanOrEqual(10)
+})
+
 it('ends all of it when its owner wants that, or is nobody any more', async () => {
   for (const ended of ['owner', 'closed'] as const) {
     const { service, rows, run, pass, become, only, users, live } = world()
