@@ -27,6 +27,7 @@ import { relayBytes } from './relay-bytes.ts'
 import { relayStream, type Source } from './relay-stream.ts'
 import { createRescue, sourceOf } from './rescue.ts'
 import type { Choice, Router } from './router.ts'
+import { refuseOtherSpellings } from './spellings.ts'
 import type { Splice } from './splice.ts'
 import { ownNames, refuseStoredState, storeNothing } from './stored-state.ts'
 import { type Transcript, TranscriptMemory } from './transcript.ts'
@@ -119,6 +120,7 @@ export function createInference(options: InferenceOptions): Inference {
   async function infer(asked: InferenceRequest): Promise<Answered> {
     const { endpoint, body } = asked
     refuseStoredState(body.value)
+    refuseOtherSpellings(body.value)
     refuseUnpriced(endpoint, body.value)
     const own = await ownNames(asked.principal.accountId, body.value)
     const request = { ...asked, body: { ...body, write: (fields: object) => body.write({ ...own, ...fields }) } }

@@ -11,6 +11,7 @@ import {
   rowsFor,
 } from '../routing/plan.ts'
 import type { ModelRow, ProviderRow, RoutingTable } from '../routing/table.ts'
+import { refuseOtherSpellings } from './spellings.ts'
 import { refuseStoredState } from './stored-state.ts'
 
 export interface Choice {
@@ -136,6 +137,7 @@ export function createRouter({
     },
     explain(body, caller) {
       refuseStoredState(body)
+      refuseOtherSpellings(body)
       const circuitName = (name: string, model: string) => upstreamOf(name).circuitName(model)
       return explainRoute(table, body, { state: now, circuitName, own: ownRows(caller) })
     },

@@ -173,6 +173,11 @@ describe('a key', () => {
         body: { error: { code: 'model_not_allowed', param: 'model' } },
       })
     }
+    // A server that reads names in any case would take the last of them.
+    expect(await chat(key, { model: 'gpt-4o', Model: 'o3' })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_body', param: 'Model' } },
+    })
     // The model that moderations have where none is named.
     const moderation = await call('POST', '/v1/moderations', { input: 'a horse' }, { token: key })
     expect(moderation.status).toBe(403)
