@@ -176,7 +176,9 @@ async function run(config: Config) {
   // The rest of the drain's time, where the database is away: the journal may go with the pod.
   await gateway.settleLedger({ timeoutMs: Math.max(settleTimeoutMs, drainEnds - clock.now()) })
   await gateway.stopMoney()
-  await closeAll(log, [http.close(), instanceHttp.close(), closeSandbox(), journal.close(), gateway.close()])
+  // Before the clients: what a market is at by then has some seconds to be answered.
+  await closeAll(log, [gateway.close()])
+  await closeAll(log, [http.close(), instanceHttp.close(), closeSandbox(), journal.close()])
   await closeAll(log, [storage.close(), shared?.close(), tracing?.close()])
   log.flush()
   process.exit(0)
