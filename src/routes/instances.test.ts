@@ -28,7 +28,7 @@ function world() {
     const respond = (status: number, own: Record<string, string>, body: BodyInit) =>
       new Response(body, { status, headers: { ...headers, ...own } })
     const principal = { accountId: 'account', keyId: 'key', limits: { key: {}, account: {} } }
-    c.set('request', { headers, respond, principal } as never)
+    c.set('request', { headers, respond, principal, trace: { waitedMs: 0 }, elapsedMs: () => 0 } as never)
     return next()
   })
   app.onError((error) =>
