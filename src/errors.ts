@@ -377,7 +377,9 @@ export class ApiError extends Error {
     this.code = code
     this.status = errorTable[code].status
     this.type = errorTable[code].type
-    this.options = options
+    // RFC 9110, 15.5.2: some HTTP clients fail on a 401 that does not say by what it would be another answer.
+    const headers = { 'www-authenticate': 'Bearer', ...options.headers }
+    this.options = this.status === 401 ? { ...options, headers } : options
   }
 }
 

@@ -290,6 +290,7 @@ describe('bad input is a 4xx that says what to do', () => {
         })
       }
       if (status === 405) expect(response.headers.get('allow')).toBe('POST')
+      expect(response.headers.get('www-authenticate')).toBe(status === 401 ? 'Bearer' : null)
     },
   )
 
