@@ -47,6 +47,13 @@ it('waits between half and all of 1 s, doubling to 20 s, after a throttle withou
   expect(retries.map(longest.afterThrottle)).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000])
 })
 
+it('spreads what ended late over twice as long as it was late, and leaves what was nearly in time', () => {
+  expect(createBackoff({ random: () => 0.99 }).afterStall(19)).toBe(0)
+  const longest = createBackoff({ random: () => 1 })
+  expect([20, 300].map(longest.afterStall)).toEqual([40, 600])
+  expect(createBackoff({ random: () => 0 }).afterStall(300)).toBe(0)
+})
+
 it('never waits less than a hint, and at most a tenth longer', () => {
   const backoff = createBackoff({ random: seededRandom(1) })
   for (let i = 0; i < 1_000; i++) {

@@ -16,7 +16,15 @@ export interface Backoff {
   afterThrottle(retry: number): number
   /** The wait for a Retry-After hint: never shorter than it, and up to a tenth longer, so that waiters do not return together. */
   afterHint(hintMs: number): number
+  /**
+   * What is waited besides where the event loop stood still and ended the wait so late. All waits that ended meanwhile end
+   * at once then: over twice the time, they make half as much again of what comes in that time anyway.
+   */
+  afterStall(lateMs: number): number
 }
+
+/** A timer that is later than that had others fall due beside it. */
+const leastStallMs = 20
 
 export function createBackoff({ random, initialMs = 100, maxMs = 10_000, multiplier = 2 }: BackoffOptions): Backoff {
   if (!(initialMs >= 0)) throw new TypeError(`initialMs must be at least 0, got ${initialMs}`)
@@ -28,6 +36,7 @@ export function createBackoff({ random, initialMs = 100, maxMs = 10_000, multipl
       return cap / 2 + random() * (cap / 2)
     },
     afterHint: (hintMs) => hintMs * (1 + 0.1 * random()),
+    afterStall: (lateMs) => (lateMs < leastStallMs ? 0 : random() * 2 * lateMs),
   }
 }
 

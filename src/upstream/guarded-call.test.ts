@@ -268,6 +268,47 @@ describe('tries', () => {
     for (const [i, gap] of gapsOf(up.sentAt).entries()) expect(gap).toBeCloseTo(99.9 * 2 ** i, 5)
   })
 
+  it('that fell due while the event loop stood still do not all come at its end', async () => {
+    const { clock, guardedCall, target } = world({ random: seededRandom(3) })
+    const up = target('up', () => fails('server', { status: 503 }))
+    const crowd = Array.from({ length: 3 }, () =>
+      guardedCall([up], {
+        deadline: createDeadline(clock, { limitMs: 600_000 }),
+        signal: new AbortController().signal,
+        repeat: 'idempotent',
+        trace: { attempts: 0, waitedMs: 0 },
+      }).catch(() => {}),
+    )
+    await settled()
+    const since = clock.now()
+    await clock.stall(150)
+    expect(up.sentAt.length, 'none at once').toBe(3)
+    await clock.advance(300)
+    const second = up.sentAt.slice(3, 6)
+    expect(new Set(second).size).toBe(3)
+    expect(Math.max(...second) - since).toBeLessThanOrEqual(150 + 2 * 150)
+    await clock.advance(2_000)
+    await Promise.all(crowd)
+  })
+
+  it('that wait late near the deadline leave half of its time to the try', async () => {
+    const { clock, guardedCall, target } = world({ random: () => 0.999 })
+    const up = target(
+      'up',
+      inTurn(() => fails('server', { status: 503 }), answers),
+    )
+    const call = guardedCall([up], {
+      deadline: createDeadline(clock, { limitMs: 1_000 }),
+      signal: new AbortController().signal,
+      repeat: 'idempotent',
+      trace: { attempts: 0, waitedMs: 0 },
+    })
+    await settled()
+    await clock.stall(800)
+    await clock.advance(200)
+    expect((await call).value).toBe('answer')
+  })
+
   it('that never reach the network count as none', async () => {
     const { target, run } = world()
     const closed = Array.from({ length: 5 }, (_, i) => target(`closed ${i}`, answers))

@@ -241,15 +241,17 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         return gateMs > 0 ? local('throttle_gate', gateMs) : outOfTime(deadline)
       if (ms === 0) return undefined
       if (gateMs > 0) gateWait.waitedMs += ms
-      await pause(ms, signal, trace)
+      await pause(ms, deadline, signal, trace)
     }
   }
 
-  async function pause(ms: number, signal: AbortSignal, trace: CallTrace) {
+  async function pause(ms: number, deadline: Deadline, signal: AbortSignal, trace: CallTrace) {
     const since = clock.now()
     const span = trace.span?.child('wait', 'internal')
     try {
       await sleep(clock, ms, signal)
+      const besidesMs = Math.min(backoff.afterStall(clock.now() - since - ms), deadline.remainingMs() / 2)
+      if (besidesMs > 0) await sleep(clock, besidesMs, signal)
     } catch {
       throw new UpstreamFailure('client')
     } finally {

@@ -40,6 +40,12 @@ export class FakeClock implements Clock {
     this.#nowMs = end
   }
 
+  /** The event loop stands still: what came due meanwhile runs late, and all of it at once. */
+  async stall(ms: number): Promise<void> {
+    this.#nowMs += ms
+    await this.advance(0)
+  }
+
   /** Somebody sets the machine's date. */
   stepWall(ms: number): void {
     this.#wallAheadMs += ms
