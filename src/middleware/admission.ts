@@ -69,7 +69,7 @@ const maxTurnedAway = 10_000
 
 export function createAdmission({ clock, random, metrics, load }: AdmissionOptions): Admission {
   const brownout = createBrownout({ clock })
-  const loadLimit = createLoadLimit()
+  const loadLimit = createLoadLimit({ clock })
   const bulkhead = createBulkhead({ clock, limit: loadLimit.limit, maxQueue, reserve, standing })
   let sampledAt = clock.now()
   let peak = 0

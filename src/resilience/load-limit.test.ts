@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { seededRandom } from '../../tests/support/seeded-random.ts'
-import { createLoadLimit } from './load-limit.ts'
+import { createLoadLimit as create, type LoadLimitOptions } from './load-limit.ts'
 
 const load = (utilisation: number, delayP50Ms: number) => ({
   utilisation,
@@ -13,9 +14,11 @@ const overloaded = load(1, 13)
 const calm = load(0.9, 3)
 const requests = (inFlight: number) => ({ inFlight, peak: inFlight })
 
+const createLoadLimit = (options: Partial<LoadLimitOptions> = {}) => create({ clock: new FakeClock(), ...options })
+
 /** At 950, of 1,000 in flight. */
-function limited() {
-  const limit = createLoadLimit()
+function limited(clock = new FakeClock()) {
+  const limit = createLoadLimit({ clock })
   limit.sample(overloaded, requests(1_000))
   limit.sample(overloaded, requests(1_000))
   return limit
@@ -77,6 +80,21 @@ describe('a load limit', () => {
     expect(limit.sample(load(1, 3), requests(950))).toBe(1_007)
     expect(limit.sample(load(1, 1), requests(1_007)), 'hardly late').toBe(1_159)
     expect(limit.sample(load(0.5, 3), { inFlight: 10, peak: 1_159 }), 'with much time to spare').toBe(1_449)
+  })
+
+  it('is forgotten by a loop with nothing to do, ten seconds after it was last overloaded', () => {
+    const clock = new FakeClock()
+    const limit = limited(clock)
+    clock.tick(5_000)
+    limit.sample(overloaded, requests(900))
+    clock.tick(9_999)
+    expect(limit.sample(load(0.1, 0), requests(10)), 'too soon').toBe(855)
+    clock.tick(1)
+    expect(limit.sample(load(0.7, 0), requests(10)), 'much to do').toBe(855)
+    expect(limit.sample(load(0.1, 7), requests(10)), 'not in time').toBe(855)
+    expect(limit.sample(load(0.1, 6), requests(10))).toBe(Infinity)
+    limit.sample(overloaded, requests(1_000))
+    expect(limit.limit, 'once is chance again').toBe(Infinity)
   })
 
   it('takes neither 95 % of the core nor 12 ms for too much', () => {

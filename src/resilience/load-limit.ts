@@ -3,11 +3,14 @@
  * find the loop both busy and late. Then it falls, from what is in flight, the further the later the loop is, and grows
  * again while the loop is in time and the limit is felt. Busy alone is no overload: a core that is used up to the last
  * percent and answers in time is a good thing. Late alone is none either: another process may have had the core. And the
- * median counts: one long turn, which collecting garbage takes now and then, is no evidence.
+ * median counts: one long turn, which collecting garbage takes now and then, is no evidence. What an overload has taught
+ * is forgotten when it is long over: a pod that warmed up with a few requests must not turn a crowd away an hour later.
  */
 import type { Load } from './brownout.ts'
+import type { Clock } from './clock.ts'
 
 export interface LoadLimitOptions {
+  clock: Pick<Clock, 'now'>
   /** Requests at once, at least. Few, for an answer may cost the core 3 ms as well as 0.1 ms. @default 8 */
   minLimit?: number
 }
@@ -36,15 +39,19 @@ const feltShare = 0.9
 const increase = { busy: 1.06, prompt: 1.15, idle: 1.25 }
 const promptDelayMs = 2
 const idleUtilisation = 0.7
+/** How long after the last look that found overload a loop with nothing to do has no limit any more. */
+const forgottenAfterMs = 10_000
 
-export function createLoadLimit({ minLimit = 8 }: LoadLimitOptions = {}): LoadLimit {
+export function createLoadLimit({ clock, minLimit = 8 }: LoadLimitOptions): LoadLimit {
   if (!(minLimit >= 1)) throw new TypeError(`minLimit must be at least 1, got ${minLimit}`)
   let limit = Infinity
   /** Looks in a row that found overload. */
   let found = 0
+  let foundAt = -Infinity
   return {
     sample({ utilisation, delayP50Ms }, { inFlight, peak }) {
       if (utilisation > overloaded.utilisation && delayP50Ms > overloaded.delayMs) {
+        foundAt = clock.now()
         if (++found < 2 && limit === Infinity) return limit
         // A lower limit shows when it is reached, as answers end: until then a still lower one would do nothing more.
         if (inFlight > limit) return limit
@@ -53,8 +60,10 @@ export function createLoadLimit({ minLimit = 8 }: LoadLimitOptions = {}): LoadLi
         return limit
       }
       found = 0
-      if (delayP50Ms < calmDelayMs && peak >= limit * feltShare) {
-        const pace = utilisation < idleUtilisation ? 'idle' : delayP50Ms < promptDelayMs ? 'prompt' : 'busy'
+      const isIdle = utilisation < idleUtilisation && delayP50Ms < calmDelayMs
+      if (isIdle && clock.now() - foundAt >= forgottenAfterMs) limit = Infinity
+      else if (delayP50Ms < calmDelayMs && peak >= limit * feltShare) {
+        const pace = isIdle ? 'idle' : delayP50Ms < promptDelayMs ? 'prompt' : 'busy'
         limit = Math.ceil(limit * increase[pace])
       }
       return limit
