@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { stringify } from 'yaml'
 import type { StormRow } from './bars.ts'
+import { podNodeOptions } from './bundle.ts'
 import { type Server, supervise } from './processes.ts'
 import { createProgress } from './progress.ts'
 import { table } from './rows.ts'
@@ -24,8 +25,8 @@ const outages = (['unavailable', 'refused'] as const).flatMap((how) =>
   (['off', 'on'] as const).map((breaker) => ({ how, breaker, name: `${how}-${breaker}` })),
 )
 const herdStatuses = [503, 429] as const
-/** Upstreams for each of the two: a routing file holds 64 of them. */
-const herdNames = (status: number) => Array.from({ length: 28 }, (_, i) => `herd-${status}-${i + 1}`)
+/** Almost as many as a routing file holds: the budget of each lets three retries at a time through, or a fifth of its calls. */
+const herdNames = Array.from({ length: 60 }, (_, i) => `herd-${i + 1}`)
 
 const { values } = parseArgs({
   options: {
@@ -59,12 +60,12 @@ async function run(): Promise<StormRow[]> {
     rows.push(row)
     progress.show(`${row.storm}: ${row.bars.every(({ met }) => met) ? 'met' : 'MISSED'}`)
   }
-  const routing = await writeRoutingFile(provider.url)
+  const routing = await writeRoutingFile(provider.url, [...outages.map(({ name }) => name), 'flaky'])
   const gateway = await startGateway({ folder, env: { GATEWAY_CONFIG: routing } })
   try {
     if (wanted.has('outage')) for (const each of outages) done(await stormOfOutage(each, gateway, provider))
     if (wanted.has('flaky')) done(await stormOfFlaky(gateway, routing, provider))
-    if (wanted.has('herd')) for (const row of await stormsOfHerds(routing, provider)) done(row)
+    if (wanted.has('herd')) for (const row of await stormsOfHerds(provider)) done(row)
   } finally {
     await gateway.stop()
     await provider.close()
@@ -77,9 +78,8 @@ async function run(): Promise<StormRow[]> {
   return rows
 }
 
-async function writeRoutingFile(url: string): Promise<string> {
-  const names = [...outages.map(({ name }) => name), 'flaky', ...herdStatuses.flatMap(herdNames)]
-  const file = join(folder, 'routing.yaml')
+async function writeRoutingFile(url: string, names: readonly string[]): Promise<string> {
+  const file = join(folder, `routing-${names[0]}.yaml`)
   const document = {
     providers: Object.fromEntries(names.map((name) => [name, { kind: 'openai', base_url: `${url}/${name}/v1` }])),
     models: Object.fromEntries(names.map((name) => [`${name}-model`, { targets: [{ provider: name }] }])),
@@ -103,22 +103,24 @@ async function stormOfOutage(
 }
 
 /** The retry budget is as wide as it goes: with its usual width it stops most of these tries, which would show nothing. */
-async function stormsOfHerds(routing: string, provider: StormProvider): Promise<StormRow[]> {
-  const gateway = await startGateway({
-    folder: join(folder, 'herd'),
-    env: { GATEWAY_CONFIG: routing, RETRY_BUDGET_RATIO: '1' },
-  })
-  try {
-    const rows: StormRow[] = []
-    for (const status of herdStatuses) {
-      progress.show(`${herdSize} callers at once, ${status} …`)
-      const models = herdNames(status).map((name) => `${name}-model`)
+async function stormsOfHerds(provider: StormProvider): Promise<StormRow[]> {
+  const routing = await writeRoutingFile(provider.url, herdNames)
+  const models = herdNames.map((name) => `${name}-model`)
+  const rows: StormRow[] = []
+  for (const status of herdStatuses) {
+    progress.show(`${herdSize} callers at once, ${status} …`)
+    // Each its own: the circuits that one herd opens would stop the next.
+    const gateway = await startGateway({
+      folder: join(folder, `herd-${status}`),
+      env: { GATEWAY_CONFIG: routing, RETRY_BUDGET_RATIO: '1', NODE_OPTIONS: podNodeOptions },
+    })
+    try {
       rows.push(await withCaller(gateway, herdSize, (caller) => herd({ status, provider, caller, models })))
+    } finally {
+      await gateway.stop()
     }
-    return rows
-  } finally {
-    await gateway.stop()
   }
+  return rows
 }
 
 /** With three tries by the gateway that is running, then with one by another. */

@@ -1,4 +1,5 @@
 /** A thousand callers fail at the same moment: their later tries must not come together again. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { atLeast, atMost, type StormRow, told } from '../bars.ts'
 import { type Caller, failuresOf } from './load.ts'
 import { type Arrival, type StormProvider, wallNow } from './provider.ts'
@@ -8,6 +9,8 @@ const binMs = 50
 const maxPeakOverMean = 3
 /** First calls that save up the retry budget for the storm. */
 const savingCalls = 100
+/** A pod has forgotten by then that it was at its limit. */
+const calmMs = 11_000
 /** Fewer would show nothing. */
 const minThirdTries = 100
 
@@ -26,10 +29,11 @@ export async function herd(options: {
 }): Promise<StormRow> {
   const { status, provider, caller, models } = options
   await provider.set({ kind: 'well' })
-  // Opens all connections, so that only answers are waited for.
-  await Promise.all(Array.from({ length: herdSize }, (_, i) => caller.send(models[i % models.length]!)))
-  // Calmly: a gateway that has just been driven to its limit would shed half of the herd.
+  await caller.connect()
   for (let i = 0; i < savingCalls; i++) await Promise.all(models.map((model) => caller.send(model)))
+  // A gateway that has just been driven to its limit would shed most of the herd. The question is the first look after it.
+  await sleep(calmMs)
+  await caller.send(models[0]!)
 
   await provider.set({ kind: 'fail_first', tries: 2, status })
   await provider.take()

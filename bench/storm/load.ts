@@ -20,6 +20,8 @@ export interface Sent {
 }
 
 export interface Caller {
+  /** Opens all connections with what costs the gateway least, so that later only answers are waited for. */
+  connect(): Promise<void>
   send(model: string, options?: { user?: string; stream?: boolean }): Promise<Sent>
   /** `rate` a second for so long; answers once all have ended. */
   sendFor(seconds: number, rate: number, model: string, options?: { streamEvery?: number }): Promise<Sent[]>
@@ -71,7 +73,10 @@ export function createCaller(url: string, connections: number): Caller {
     }
   }
 
+  const ask = async () => (await pool.request({ method: 'GET', path: '/livez' })).body.dump()
+
   return {
+    connect: async () => void (await Promise.all(Array.from({ length: connections }, ask))),
     send,
     async sendFor(seconds, rate, model, { streamEvery = Infinity } = {}) {
       const since = performance.now()

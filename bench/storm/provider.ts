@@ -18,7 +18,10 @@ export type Mode =
   | { kind: 'refused' }
   /** This share of the calls fails by chance, half of them with a 503 and half with an RST. */
   | { kind: 'flaky'; share: number; seed: number }
-  /** The first so many tries of each client get this status, without a hint when to come back. */
+  /**
+   * The first so many tries of each client get this status, without a hint when to come back. All first ones get it at one
+   * moment, once no more of them come: however fast they are sent, the clients are then in step.
+   */
   | { kind: 'fail_first'; tries: number; status: number }
 
 /** One call. `at` is in ms since 1970. */
@@ -74,6 +77,7 @@ async function serve() {
   let records = nothing()
   let random = seededRandom(0)
   const triesOf = new Map<string, number>()
+  const herd = createHerd()
 
   async function answer(req: IncomingMessage, res: ServerResponse) {
     const at = wallNow()
@@ -93,7 +97,9 @@ async function serve() {
       case 'fail_first': {
         const tries = (triesOf.get(client) ?? 0) + 1
         triesOf.set(client, tries)
-        if (tries <= mode.tries) return refuse(res, mode.status)
+        const { status } = mode
+        if (tries === 1) return herd.join(() => refuse(res, status))
+        if (tries <= mode.tries) return refuse(res, status)
       }
     }
     if (stream) res.writeHead(200, { 'content-type': 'text/event-stream' }).end(streamEvents.join(''))
@@ -128,6 +134,24 @@ async function serve() {
     parentPort?.postMessage(undefined)
   })
   parentPort?.postMessage(`http://127.0.0.1:${port}`)
+}
+
+/** Holds what joins until nothing has joined for a while, and then lets all of it go. */
+function createHerd() {
+  const quietMs = 2_000
+  let waiting: (() => void)[] = []
+  let timer: NodeJS.Timeout | undefined
+  return {
+    join(go: () => void) {
+      waiting.push(go)
+      clearTimeout(timer)
+      timer = setTimeout(() => {
+        const all = waiting
+        waiting = []
+        for (const go of all) go()
+      }, quietMs)
+    },
+  }
 }
 
 const refuse = (res: ServerResponse, status: number) =>
