@@ -1,4 +1,5 @@
 /** The last of what a machine wrote. Some markets end a log, others write on for as long as one listens. */
+import { joined } from '../domain/joined.ts'
 import type { Clock, HttpCall, HttpClient } from '../ports.ts'
 import { failureFrom, first, UpstreamFailure } from '../upstream/outcome.ts'
 
@@ -62,20 +63,10 @@ function createTail() {
       for (; size > maxBytes; cut = true) size -= pieces.shift()!.length
     },
     text(): string {
-      const text = decoder.decode(joined(pieces, size))
+      const text = decoder.decode(joined(pieces))
       return cut ? text.slice(text.indexOf('\n') + 1) : text
     },
   }
-}
-
-function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
-  const all = new Uint8Array(size)
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
-  }
-  return all
 }
 
 /** Of server-sent events, a line each. */

@@ -2,7 +2,9 @@
  * A provider that speaks OpenAI's API: OpenAI itself, IO Intelligence, vLLM, and most others.
  * Facts: platform.openai.com/docs/api-reference; the model list of IO Intelligence has a shape of its own.
  */
+
 import * as z from 'zod'
+import { joined } from '../domain/joined.ts'
 import type { Clock, HttpCall, HttpClient, HttpReply, Metrics } from '../ports.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
@@ -550,13 +552,7 @@ async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promi
     if (size > maxBytes) throw new UpstreamFailure('oversized')
     chunks.push(chunk)
   }
-  const all = new Uint8Array(size)
-  let offset = 0
-  for (const chunk of chunks) {
-    all.set(chunk, offset)
-    offset += chunk.length
-  }
-  return all
+  return joined(chunks)
 }
 
 const modelList = z.object({ data: z.array(z.unknown()) })

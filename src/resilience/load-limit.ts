@@ -4,7 +4,7 @@
  * again while the loop is in time and the limit is felt. Busy alone is no overload: a core that is used up to the last
  * percent and answers in time is a good thing. Late alone is none either: another process may have had the core. And the
  * median counts: one long turn, which collecting garbage takes now and then, is no evidence. What an overload has taught
- * is forgotten when it is long over: a pod that warmed up with a few requests must not turn a crowd away an hour later.
+ * is forgotten when it is over: a pod that warmed up with a few requests must not turn a crowd away an hour later.
  */
 import type { Load } from './brownout.ts'
 import type { Clock } from './clock.ts'

@@ -1,4 +1,5 @@
 /** What goes by of answers that are to be given again: each up to a bound, and all that are under way together. */
+import { joined } from '../domain/joined.ts'
 
 export interface RecordingBounds {
   /** Characters or bytes of one. */
@@ -53,14 +54,7 @@ export class Recording {
   /** Undefined: it is not kept. */
   bytes(): Uint8Array | undefined {
     if (!this.pieces) return undefined
-    const encoded = this.pieces.map((piece) => (typeof piece === 'string' ? encoder.encode(piece) : piece))
-    const all = new Uint8Array(encoded.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const piece of encoded) {
-      all.set(piece, at)
-      at += piece.length
-    }
-    return all
+    return joined(this.pieces.map((piece) => (typeof piece === 'string' ? encoder.encode(piece) : piece)))
   }
 
   /** Forgets it and gives its room back. */

@@ -1,4 +1,5 @@
 /** Changes top-level fields of a JSON body, touching no more of its bytes than it must. */
+import { joined } from '../domain/joined.ts'
 import { membersOf } from '../domain/json-bytes.ts'
 
 const encoder = new TextEncoder()
@@ -43,14 +44,4 @@ export function rewriteBody({ bytes, value, ambiguous }: JsonText, fields: Recor
     ...(isFollowed ? [comma] : []),
     bytes.subarray(end),
   ])
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
 }
