@@ -855,6 +855,27 @@ describe('credit that the books and a purse do not agree on', () => {
     expect(await refused).toBe('insufficient_credit')
   })
 
+  test.each<[string, (purses: Purses) => unknown]>([
+    ['as not needed', () => clock.advance(2_000)],
+    ['near the end of the credit', (purses) => purses.entered(1, new Map([[accountId, 300]]))],
+  ])('what was not secured is not given back, neither %s', async (_, pass) => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal())
+    await take(purses, 100)
+    mode.readOnly = true
+    await take(purses, 50)
+    purses.spend(purse, 50, 10)
+    // The hold of the first waits in the journal, and is still to be taken from the slice.
+    purse.lastEvent = 2
+    purse.largest = 40
+    purse.spendable = 0
+    mode.readOnly = false
+    await pass(purses)
+    await settled()
+    expect(books.of(accountId).leased).toBe(100)
+  })
+
   test('a slice that is granted while the mode changes is a slice', async () => {
     await grant(1_000)
     gate = Promise.withResolvers()

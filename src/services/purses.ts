@@ -199,8 +199,9 @@ export function createPurses(options: PursesOptions): Purses {
   }
 
   /**
-   * What is left of it is no slice that the books know of: others may have leased it by now. What was taken of it and is
-   * not in the books yet will be taken from the next slice, when it is; what is there already was taken from none.
+   * What is left of it is no slice that the books know of: others may have leased it by now, and given back it would be
+   * taken off what requests under way were admitted from. What was taken of it and is not in the books yet will be taken
+   * from the next slice, when it is; what is there already was taken from none.
    */
   function forgetUnsecured(purse: Purse) {
     const { free, unsecured } = purse
@@ -348,6 +349,7 @@ export function createPurses(options: PursesOptions): Purses {
       purse.spentSinceTick = 0
       purse.largest = Math.floor(purse.largest * largestKept)
       if (mode.readOnly) continue
+      if (purse.unsecured > 0) forgetUnsecured(purse)
       const atRest = purse.open === 0 && !purse.leasing
       const idle = atRest && now - purse.usedAt >= idleMs
       // What only the books know of comes back with all of it. Callers who are refused for want of it keep it in use.
@@ -359,7 +361,6 @@ export function createPurses(options: PursesOptions): Purses {
         }
         purse.leased = false
         purse.uncertain = false
-        purse.unsecured = 0
         purse.free = 0
         purse.lowest = 0
         if (now - purse.usedAt >= forgetMs) purses.delete(purse.id)
@@ -493,6 +494,7 @@ export function createPurses(options: PursesOptions): Purses {
         const left = spendable.get(purse.accountId)
         if (left === undefined) continue
         purse.spendable = left
+        if (purse.unsecured > 0 && !mode.readOnly) forgetUnsecured(purse)
         // Near the end nobody keeps what another pod may be asked for.
         if (left < 8 * purse.largest && purse.free > 0 && purse.waiting.length === 0) {
           slices.push(giveUp(purse, purse.free))
