@@ -990,6 +990,36 @@ describe('credit that the books and a purse do not agree on', () => {
     expect([purse.free, books.of(accountId).leased]).toEqual([500, 500])
   })
 
+  test('all that could not be given back is tried again', async () => {
+    await grant(1_000)
+    const purses = create()
+    const purse = purses.of(principal(900))
+    await take(purses, 200, purse)
+    const { giveBack } = store
+    store.giveBack = () => Promise.reject(new StorageUnavailable('away'))
+    purses.spend(purse, 200, 0)
+    await clock.advance(15_000)
+    store.giveBack = giveBack
+    await clock.advance(1_000)
+    expect(books.of(accountId).leased).toBe(0)
+  })
+
+  test('a slice whose answer was lost with the primary comes back when there is one', async () => {
+    await grant(1_000)
+    const purses = create()
+    const { lease } = store
+    store.lease = async (ask) => {
+      await lease(ask)
+      mode.readOnly = true
+      throw new StorageUnavailable('lost', { mayHaveRun: true })
+    }
+    await take(purses, 100)
+    purses.spend(purses.of(principal()), 100, 0)
+    mode.readOnly = false
+    await clock.advance(1_000)
+    expect(books.of(accountId).leased).toBe(0)
+  })
+
   test('a slice whose answer was lost comes back between two calls, though callers keep asking', async () => {
     await grant(1_000)
     const purses = create()

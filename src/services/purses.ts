@@ -231,12 +231,12 @@ export function createPurses(options: PursesOptions): Purses {
         const answer = !secured
           ? await unsecured(purse, need, want)
           : await store.lease({ accountId, purseId, processId, podId, budgets, need, want }).catch((error) => {
+              noteUncertain(purse, error)
               // The primary was lost meanwhile: whoever waits is served as those are who come now.
               if (mode.readOnly) {
                 secured = false
                 return unsecured(purse, need, want)
               }
-              noteUncertain(purse, error)
               failingSince ??= clock.now()
               const mayBeLost = error instanceof StorageUnavailable && clock.now() - failingSince < knownWithinMs
               if (!mayBeLost) throw error
@@ -452,7 +452,12 @@ export function createPurses(options: PursesOptions): Purses {
     } catch (error) {
       log.warn('credit could not be given back', { error: String(error) })
       // It may be back already, for others to lease. Where it is not, it is found when all of the purse is given back.
-      for (const { purseId } of slices) noteUncertain(purses.get(purseId), error)
+      for (const { purseId, amount } of slices) {
+        const purse = purses.get(purseId)
+        // All of it is tried again: nobody here knows of any more, and until it is found to be nobody's others lack it.
+        if (purse && amount === 'all') purse.uncertain = true
+        else noteUncertain(purse, error)
+      }
       if (error instanceof StorageUnavailable && error.mayHaveRun) return
       // While the books are away, what this pod has is all that its callers can use.
       for (const { purseId, amount } of slices) {
