@@ -108,6 +108,13 @@ describe('a typed stream', () => {
     expect(told.usage).toEqual([{ inputTokens: 3, cachedInputTokens: 1, outputTokens: 2 }])
   })
 
+  it('whose end is told twice was used once', async () => {
+    const told = await relay(
+      streamOf([created, delta(1), completed(2), completed(3)].map((e) => eventText(e)).join('')),
+    )
+    expect(told).toMatchObject({ ...whole, usage: [{ outputTokens: 2 }] })
+  })
+
   it.each(['response.incomplete', 'response.failed'])('that ends with %s is whole', async (type) => {
     const last = { type, sequence_number: 2, response: { error: { code: 'invalid_prompt' } } }
     const told = await relay(streamOf(created, delta(1), last))

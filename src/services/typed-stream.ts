@@ -155,7 +155,8 @@ function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) 
             if (!isTerminal(event)) break
             finished++
             seen = false
-            const usage = usageOf(event)
+            // One that is told twice is one answer.
+            const usage = finished > answers ? undefined : usageOf(event)
             if (usage) onUsage?.(usage)
           }
         }
