@@ -23,6 +23,19 @@ test.each<[string, object, object | undefined]>([
   ['no word of the output', { prompt_tokens: 12, total_tokens: 8012 }, counted(12, 8000)],
   ['a total that is less', { prompt_tokens: 12, total_tokens: 5 }, counted(12, 0)],
   ['a total of nonsense', { prompt_tokens: 12, total_tokens: '80' }, counted(12, 0)],
+  [
+    'thoughts beside what was written',
+    {
+      ...{ prompt_tokens: 32, completion_tokens: 9, total_tokens: 135 },
+      completion_tokens_details: { reasoning_tokens: 94 },
+    },
+    counted(32, 103),
+  ],
+  [
+    'thoughts within it',
+    { input_tokens: 32, output_tokens: 103, total_tokens: 135, output_tokens_details: { reasoning_tokens: 94 } },
+    counted(32, 103),
+  ],
   ['texts', { prompt_tokens: '3', completion_tokens: '2' }, undefined],
   ['parts', { prompt_tokens: 3, completion_tokens: 2.5 }, undefined],
   ['null', { prompt_tokens: null, completion_tokens: null }, undefined],

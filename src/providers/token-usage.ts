@@ -13,12 +13,13 @@ export function tokenUsage(usage: unknown): TokenUsage | undefined {
   if (typeof usage !== 'object' || usage === null) return undefined
   const said = usage as Record<string, unknown>
   const input = either(said.input_tokens, said.prompt_tokens)
-  const output = either(said.output_tokens, said.completion_tokens) ?? restOf(said.total_tokens, input)
+  const written = either(said.output_tokens, said.completion_tokens) ?? restOf(said.total_tokens, input)
   const details = (said.input_tokens_details ??
     said.input_token_details ??
     said.prompt_tokens_details) as Details | null
-  if (!isCount(input) || !isCount(output)) return duration(said)
+  if (!isCount(input) || !isCount(written)) return duration(said)
   const { cached_tokens: cached, audio_tokens: audio } = details ?? {}
+  const output = written + thoughtBeside(said, input, written)
   return {
     inputTokens: input,
     cachedInputTokens: isCount(cached) ? Math.min(cached, input) : 0,
@@ -30,6 +31,7 @@ export function tokenUsage(usage: unknown): TokenUsage | undefined {
 interface Details {
   cached_tokens?: unknown
   audio_tokens?: unknown
+  reasoning_tokens?: unknown
 }
 
 /** https://platform.openai.com/docs/guides/realtime-costs: a token is 100 ms of what a user says. */
@@ -40,6 +42,13 @@ const either = (a: unknown, b: unknown) => (isCount(a) && isCount(b) ? Math.max(
 
 /** Without a word of the output it is what the total has beside the input. */
 const restOf = (total: unknown, input: unknown) => (isCount(total) && isCount(input) ? Math.max(total - input, 0) : 0)
+
+/** xAI counts thoughts beside what was written, others within it: it is beside where the total has all three. */
+function thoughtBeside(said: Record<string, unknown>, input: number, written: number): number {
+  const details = (said.output_tokens_details ?? said.completion_tokens_details) as Details | null | undefined
+  const thought = details?.reasoning_tokens
+  return isCount(thought) && said.total_tokens === input + written + thought ? thought : 0
+}
 
 /** https://platform.openai.com/docs/api-reference/audio/json-object */
 function duration({ type, seconds }: Record<string, unknown>): TokenUsage | undefined {
