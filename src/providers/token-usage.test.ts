@@ -23,6 +23,7 @@ test.each<[string, object, object | undefined]>([
   ['no word of the output', { prompt_tokens: 12, total_tokens: 8012 }, counted(12, 8000)],
   ['a total that is less', { prompt_tokens: 12, total_tokens: 5 }, counted(12, 0)],
   ['a total of nonsense', { prompt_tokens: 12, total_tokens: '80' }, counted(12, 0)],
+  ['noughts', { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }, undefined],
   [
     'thoughts beside what was written',
     {

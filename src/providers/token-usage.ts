@@ -20,6 +20,7 @@ export function tokenUsage(usage: unknown): TokenUsage | undefined {
   if (!isCount(input) || !isCount(written)) return duration(said)
   const { cached_tokens: cached, audio_tokens: audio } = details ?? {}
   const output = written + thoughtBeside(said, input, written)
+  if (input + output === 0 && !audio) return duration(said)
   return {
     inputTokens: input,
     cachedInputTokens: isCount(cached) ? Math.min(cached, input) : 0,
