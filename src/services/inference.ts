@@ -285,9 +285,9 @@ export function createInference(options: InferenceOptions): Inference {
         return source
       },
       onTaken: () => meter.answeredBy(sellerOf(choices[at]!)),
-      onUsage(usage) {
-        if (former) meter.usage(ofBothParts(usage, former), true)
-        else meter.usage(usage)
+      onUsage(usage, early) {
+        if (former) meter.usage(ofBothParts(usage, former), { counted: true, early })
+        else meter.usage(usage, { early })
       },
       onText: (tokens) => meter.reached(tokens),
       onWaitingForUsage: () => leaving.waitForUsage(),

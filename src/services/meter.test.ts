@@ -171,6 +171,33 @@ describe('without the provider’s word', () => {
     expect(await theEnd()).toMatchObject({ amount: 100 + 70, facts: { source: 'estimated' } })
   })
 
+  test('beyond what some tell all along the pieces that were delivered are paid for', async () => {
+    const { meter, end, metered } = await start()
+    meter.answeredBy(seller('first'))
+    void meter.reached(1)
+    meter.usage({ inputTokens: 90, cachedInputTokens: 0, outputTokens: 1 }, { early: true })
+    void meter.reached(1)
+    expect(meter.cost).toBe(90 + 10)
+    void meter.reached(7)
+    end(499)
+    expect(await theEnd()).toMatchObject({
+      ...{ amount: 90 + 70, inputTokens: 90, outputTokens: 7 },
+      facts: { source: 'estimated' },
+    })
+    expect(metered.tokensUsed).toBe(97)
+  })
+
+  test('but not where the last word comes', async () => {
+    const { meter, end } = await start()
+    meter.answeredBy(seller('first'))
+    meter.usage({ inputTokens: 90, cachedInputTokens: 0, outputTokens: 1 }, { early: true })
+    void meter.reached(7)
+    meter.usage({ inputTokens: 90, cachedInputTokens: 0, outputTokens: 5 })
+    void meter.reached(7)
+    end(200)
+    expect(await theEnd()).toMatchObject({ amount: 90 + 50, outputTokens: 5, facts: { source: 'provider' } })
+  })
+
   test('a whole answer is paid for by its length', async () => {
     const { meter, end, metered } = await start()
     meter.answeredBy(seller('first'))

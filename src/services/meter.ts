@@ -107,6 +107,8 @@ export class Meter {
   private readonly stream: boolean
   private answered = false
   private counted = false
+  /** The usage was told before the end. */
+  private early = false
   /** By its length. */
   private readonly promptTokens: number
   constructor(request: MeteredRequest, job: Job, seller: Seller, operation: Operation, stream: boolean) {
@@ -152,18 +154,26 @@ export class Meter {
 
   /** Noughts, or a prompt alone, where a text was delivered: as good as nothing said, whichever came first. */
   private deliver(outputTokens: number) {
-    this.delivered.outputTokens = outputTokens
-    if (outputTokens > 0 && isOfPrompt(this.delivered.usage)) this.delivered.usage = undefined
+    const { delivered, early } = this
+    const { usage } = delivered
+    delivered.outputTokens = outputTokens
+    if (!usage || outputTokens === 0) return
+    if (early && usage.outputTokens < outputTokens) this.usage({ ...usage, outputTokens }, { counted: true, early })
+    else if (isOfPrompt(usage)) delivered.usage = undefined
   }
 
   images(count: number) {
     this.delivered.images = count
   }
 
-  /** `counted`: a part of it was counted here, not said by the provider. */
-  usage(usage: TokenUsage, counted = false) {
+  /**
+   * `counted`: a part of it was counted here, not said by the provider. `early`: the answer goes on, and what is delivered
+   * beyond what this tells of is counted.
+   */
+  usage(usage: TokenUsage, { counted = false, early = false } = {}) {
     if (isOfPrompt(usage) && this.delivered.outputTokens > 0) return
     this.counted = counted
+    this.early = early
     this.delivered.usage = usage
     this.request.tokensUsed = usage.inputTokens + usage.outputTokens
   }

@@ -39,6 +39,7 @@ async function relay(
     rescue = (async () => undefined) as RelayOptions['rescue'],
     clock = new FakeClock(),
     onLast = () => {},
+    onUsage = (() => {}) as NonNullable<RelayOptions['onUsage']>,
   } = {},
 ): Promise<Told> {
   const told: Told = { text: '', failed: 0, released: 0, malformed: 0, interrupted: 0, ended: 0, closed: false }
@@ -65,6 +66,7 @@ async function relay(
     async onLast() {
       onLast()
     },
+    onUsage,
     onMalformed: () => void told.malformed++,
     onInterrupted: () => void told.interrupted++,
     onEnd: () => void told.ended++,
@@ -333,6 +335,14 @@ describe('usage', () => {
       onLast: () => void said.push(wordsOf(soFar)),
     })
     expect(new Set(said)).toEqual(new Set(['Hello']))
+  })
+
+  it('is told as early while the answer goes on', async () => {
+    const said: boolean[] = []
+    await relay(streamOf({ ...word('Hel'), usage: usage.usage }, word('lo'), finish(), usage, done), {
+      onUsage: (_, early) => void said.push(early),
+    })
+    expect(said).toEqual([true, false])
   })
 
   it('asked for is relayed as it came', async () => {

@@ -41,8 +41,8 @@ export interface RelayOptions {
   rescue(transcript: Transcript, broken: UpstreamFailure | 'mismatch'): Promise<Source | undefined>
   /** The source that goes on has said something that fits: from here on the answer is its own. */
   onTaken?(): void
-  /** What the answer cost, where the provider says so; the last word counts. */
-  onUsage?(usage: TokenUsage): void
+  /** What the answer cost, where the provider says so; the last word counts. `early`: the answer goes on. */
+  onUsage?(usage: TokenUsage, early: boolean): void
   /** So many pieces of text are about to have gone out, in all. A promise is waited for before they do. */
   onText?(tokens: number): Promise<void> | undefined
   /** All of the answer is out, and what it cost is still to come: that is read also where the caller leaves now. */
@@ -81,8 +81,9 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
       // Of an answer that nobody was given.
       if (!taken) return
       // What some tell all along is not the last word.
-      usageTold ||= transcript.isWhole(false)
-      options.onUsage?.(usage)
+      const isLast = transcript.isWhole(false)
+      usageTold ||= isLast
+      options.onUsage?.(usage, !isLast)
     },
   }
   /** As far as it comes within a moment; else the caller who has left pays for what was delivered. */
@@ -253,7 +254,7 @@ const countOf = (events: readonly StreamEvent[]) =>
 
 function tellUsage(said: unknown, { onUsage }: RelayOptions) {
   const usage = tokenUsage(said)
-  if (usage) onUsage?.(usage)
+  if (usage) onUsage?.(usage, false)
 }
 
 /** The event for the caller, as it came where that will do, without usage nobody asked for. */
