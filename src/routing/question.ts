@@ -49,16 +49,28 @@ function needsOf(body: Body): Capability[] {
   // The Responses API says the same with other words.
   if (isObject(body.text) && typeOf(body.text.format) === 'json_schema') needs.add('json_schema')
   if (listOf(body.modalities).includes('audio')) needs.add('audio')
-  for (const message of listOf(body.messages ?? body.input)) {
-    // What a function gave, in the Responses API, may be a picture, too.
-    for (const part of isObject(message) ? [...listOf(message.content), ...listOf(message.output)] : []) {
-      const type = typeOf(part)
-      if (type === 'image_url' || type === 'input_image') needs.add('images')
-      if (type === 'input_audio') needs.add('audio')
-    }
+  for (const part of partsOf(body)) {
+    if (isPicture(part)) needs.add('images')
+    if (typeOf(part) === 'input_audio') needs.add('audio')
   }
   return capabilities.filter((capability) => needs.has(capability))
 }
+
+/** What the messages are made of that are not one text. */
+function partsOf(body: Body): unknown[] {
+  // What a function gave, in the Responses API, may be a picture, too.
+  const parts = ({ content, output }: Body) => [...listOf(content), ...listOf(output)]
+  return listOf(body.messages ?? body.input).flatMap((message) => (isObject(message) ? parts(message) : []))
+}
+
+const isPicture = (part: unknown): part is Body => typeOf(part) === 'image_url' || typeOf(part) === 'input_image'
+
+/** Where the pictures in the messages are, or what they are: most are in the body itself. */
+export const picturesIn = (body: Body): string[] =>
+  partsOf(body)
+    .filter(isPicture)
+    .map(({ image_url: image }) => (isObject(image) ? image.url : image))
+    .filter((url) => typeof url === 'string')
 
 const isObject = (value: unknown): value is Body => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isFilled = (value: unknown) => Array.isArray(value) && value.length > 0

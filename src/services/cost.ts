@@ -5,6 +5,7 @@
 import type { MicroUsd } from '../domain/money.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
+import { picturesIn } from '../routing/question.ts'
 import type { Price } from '../routing/table.ts'
 
 /** A request, as far as its cost goes by it. */
@@ -13,10 +14,14 @@ export interface Job {
   body: Readonly<Record<string, unknown>>
   /** Length of the body; of a form, about that of its file. */
   bytes: number
+  /** What its prompt is estimated by. @default all of them */
+  promptBytes?: number
 }
 
 /** Of a prompt in JSON, roughly. */
 const bytesPerToken = 4
+/** Of a picture in a prompt, about. Its bytes would be hundreds of times as many. */
+const pictureTokens = 1_000
 /** Choices or pictures of one request; credit is held for as many at most, and more are refused. */
 export const maxAnswers = 128
 /** Where the caller sets no bound. */
@@ -94,8 +99,16 @@ function amountOf(job: Job, price: Price, delivered: Delivered): number {
 }
 
 /** Without the provider's word. */
-export const estimatedInput = ({ endpoint, bytes }: Job): number =>
-  unitOf(endpoint) === 'tokens' ? Math.ceil(bytes / bytesPerToken) : 0
+export const estimatedInput = ({ endpoint, bytes, promptBytes = bytes }: Job): number =>
+  unitOf(endpoint) === 'tokens' ? Math.ceil(promptBytes / bytesPerToken) : 0
+
+/** A picture is no text, and no prompt is longer than the model's window. */
+export function promptBytesOf({ endpoint, body, bytes }: Job, contextWindow: number | undefined): number {
+  const ofPicture = pictureTokens * bytesPerToken
+  let counted = bytes
+  if (bytes > ofPicture) for (const { length } of picturesIn(body)) counted -= Math.max(0, length - ofPicture)
+  return Math.min(counted, (contextWindow ?? maxTokens) * textsIn({ endpoint, body }) * bytesPerToken)
+}
 
 /** Whether the provider has said all that the cost goes by. */
 export function isExact({ endpoint }: Job, { usage }: Delivered): boolean {

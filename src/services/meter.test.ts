@@ -198,6 +198,47 @@ describe('without the provider’s word', () => {
     expect(await theEnd()).toMatchObject({ amount: 90 + 50, outputTokens: 5, facts: { source: 'provider' } })
   })
 
+  const picture = `data:image/png;base64,${'A'.repeat(300_000)}`
+  const shown = (part: object) => ({
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'What is it?' }, part] }],
+  })
+  test.each<[string, object, number, number | undefined, number]>([
+    [
+      'a picture is a thousand tokens',
+      shown({ type: 'image_url', image_url: { url: picture } }),
+      300_200,
+      undefined,
+      1_045,
+    ],
+    [
+      'so is one of a response',
+      { input: shown({ type: 'input_image', image_url: picture }).messages },
+      300_200,
+      undefined,
+      1_045,
+    ],
+    [
+      'a small one is as long as it is',
+      shown({ type: 'image_url', image_url: { url: 'data:,A' } }),
+      5_000,
+      undefined,
+      1_250,
+    ],
+    ['a text that begins so is a text', { messages: [{ role: 'user', content: picture }] }, 300_200, undefined, 75_050],
+    ['no prompt is longer than the window', { messages: [] }, 300_200, 2_000, 2_000],
+    ['of each text of a list', { input: ['a', 'b'] }, 300_200, 2_000, 4_000],
+  ])('%s', async (_, body, bytes, contextWindow, inputTokens) => {
+    const endpoint = 'input' in body && Array.isArray(body.input) && body.input.length > 1 ? 'embeddings' : job.endpoint
+    const { metered, end } = request()
+    const signal = new AbortController().signal
+    const asked: Job = { endpoint, body: { ...body, max_tokens: 50 }, bytes }
+    const sellers = [{ ...seller('first'), contextWindow }]
+    const meter = await startMeter({ ledger }, metered, principal, asked, sellers, { stream: true, signal })
+    meter.answeredBy(sellers[0]!)
+    end(499)
+    expect(await theEnd()).toMatchObject({ amount: inputTokens, inputTokens })
+  })
+
   test('a whole answer is paid for by its length', async () => {
     const { meter, end, metered } = await start()
     meter.answeredBy(seller('first'))

@@ -10,7 +10,17 @@ import type { InferenceEndpoint } from '../providers/endpoints.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Price } from '../routing/table.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
-import { costOf, type Delivered, estimatedInput, isExact, type Job, mostItCosts, providerCostOf, rule } from './cost.ts'
+import {
+  costOf,
+  type Delivered,
+  estimatedInput,
+  isExact,
+  type Job,
+  mostItCosts,
+  promptBytesOf,
+  providerCostOf,
+  rule,
+} from './cost.ts'
 import type { Ledger, Operation } from './ledger.ts'
 
 /** Who answers, or would. */
@@ -75,13 +85,18 @@ export async function startMeter(
   { ledger }: MeterOptions,
   request: MeteredRequest,
   principal: Principal,
-  job: Job,
+  asked: Job,
   sellers: readonly Seller[],
   { stream, signal }: { stream: boolean; signal: AbortSignal },
 ): Promise<Meter> {
   const first = sellers[0]!
   let amount = 0
-  for (const { price, contextWindow } of sellers) amount = Math.max(amount, mostItCosts(job, price, contextWindow))
+  let promptBytes = 0
+  for (const { price, contextWindow } of sellers) {
+    amount = Math.max(amount, mostItCosts(asked, price, contextWindow))
+    promptBytes = Math.max(promptBytes, promptBytesOf(asked, contextWindow))
+  }
+  const job = { ...asked, promptBytes }
   const terms: Terms = {
     endpoint: job.endpoint,
     model: storable(first.model),
