@@ -1003,6 +1003,68 @@ it('waits for a trial as long as it says that it may take', async () => {
   expect(stateOf(breaker)).toBe('open')
 })
 
+describe('a trial that takes long', () => {
+  const minutes = 60_000
+  /** Half-open, with as many trials as may be, none of which is heard of. */
+  const hanging = () => {
+    const { clock, breaker } = world()
+    trip(breaker)
+    clock.tick(30_000)
+    return { clock, breaker, trials: [1, 2, 3].map(() => admit(breaker, 10 * minutes)) }
+  }
+
+  it('gives its place to another after the wait of an open circuit', () => {
+    const { clock, breaker } = hanging()
+    clock.tick(29_999)
+    expect(refusal(breaker)).toBe('trials_busy')
+    expect(breaker.refusesForMs()).toBe(1_000)
+    clock.tick(1)
+    expect(breaker.refusesForMs()).toBe(0)
+    expect(breaker.placesTaken()).toBe(0)
+    report(breaker, 'success', 3)
+    expect(stateOf(breaker)).toBe('closed')
+  })
+
+  it('counts all the same when it is heard of, for and against', () => {
+    const { clock, breaker, trials } = hanging()
+    clock.tick(60_000)
+    trials[0]!.report('success')
+    report(breaker, 'success')
+    expect(stateOf(breaker)).toBe('half_open')
+    trials[1]!.report('success')
+    expect(stateOf(breaker)).toBe('closed')
+    trials[2]!.report('failure')
+    expect(breaker.status()).toMatchObject({ state: 'closed', calls: 0 })
+
+    const other = hanging()
+    other.clock.tick(60_000)
+    admit(other.breaker)
+    other.trials[0]!.report('failure')
+    expect(stateOf(other.breaker)).toBe('open')
+  })
+
+  it('is followed by no more than if each round had failed', () => {
+    const { clock, breaker } = hanging()
+    const begun: number[] = []
+    for (let second = 1; second < 570; second++) {
+      clock.tick(1_000)
+      while ('permit' in breaker.acquire(20 * minutes)) begun.push(second)
+    }
+    expect(stateOf(breaker)).toBe('half_open')
+    expect(begun).toEqual([30, 90, 210, 450].flatMap((second) => [second, second, second]))
+  })
+
+  it('still counts as a failure when it is never heard of', () => {
+    const { clock, breaker } = hanging()
+    clock.tick(5 * minutes)
+    admit(breaker, 10 * minutes)
+    clock.tick(5 * minutes - 1)
+    expect(stateOf(breaker)).toBe('half_open')
+    clock.tick(1)
+    expect(stateOf(breaker)).toBe('open')
+  })
+})
+
 it('keeps a trial’s lease timer no longer than the trial', async () => {
   const { clock, breaker } = world()
   trip(breaker)

@@ -8,6 +8,8 @@
  * closed -> open: the window's failure or slow share is too high, or it fails so often in a row that this is no chance.
  * open -> half-open: when the wait is over, on the next call, or earlier when an active probe succeeded.
  * half-open -> closed: after `trialCalls` successes; -> open again on any failure, or when a trial is never heard of.
+ * One that takes long gives its place to another, as late as an open circuit would try again, and still counts when it
+ * is heard of.
  * After a close, calls return in steps, so that a fleet does not stampede what has just recovered.
  *
  * What other pods know comes in from outside (fleet-breaker.ts): whose turn it is to try, and their word to open, to stay
@@ -88,7 +90,8 @@ export interface CircuitBreaker {
   /** Until a call may be let through; 0 = now. Asking changes nothing. */
   refusesForMs(): number
   state(): BreakerState
-  trialsUnderWay(): number
+  /** Trials under way that others wait for. */
+  placesTaken(): number
   /** An active probe succeeded: an open circuit takes trial calls from now on. */
   probeSucceeded(): void
   /** An open circuit has waited long enough: the next call asks for its turn. */
@@ -116,9 +119,16 @@ type State =
       stepCalls: number
     }
   | { name: 'open'; until: number }
-  | { name: 'half_open'; successes: number; leases: Map<Permit, number>; cancelTimer: () => void }
+  | { name: 'half_open'; successes: number; leases: Map<Permit, Lease>; cancelTimer: () => void }
   | { name: 'forced_open' }
   | { name: 'forced_closed' }
+
+interface Lease {
+  /** A trial that is not heard of by then counts as a failure. */
+  end: number
+  /** Until then nobody else has its place. */
+  placeEnd: number
+}
 
 const windowBuckets = 20
 const windowBucketMs = 3_000
@@ -190,7 +200,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   function expireLeases() {
     if (state.name !== 'half_open') return
     const now = clock.now()
-    for (const end of state.leases.values()) if (end <= now) return open(0)
+    for (const { end } of state.leases.values()) if (end <= now) return open(0)
   }
 
   /** One timer, for the lease that ends first. */
@@ -199,7 +209,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     state.cancelTimer()
     state.cancelTimer = () => {}
     if (state.leases.size === 0) return
-    const first = Math.min(...state.leases.values())
+    const first = Math.min(...Array.from(state.leases.values(), ({ end }) => end))
     state.cancelTimer = clock.setTimer(Math.max(first - clock.now(), 0), () => {
       expireLeases()
       watchLeases() // Again, where the platform's timer was a little early.
@@ -274,7 +284,20 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     watchLeases()
   }
 
-  const hasRoom = (current: State & { name: 'half_open' }) => current.leases.size + current.successes < trialCalls
+  const hasRoom = (current: State & { name: 'half_open' }) => placesTaken(current) + current.successes < trialCalls
+
+  function placesTaken({ leases }: State & { name: 'half_open' }): number {
+    const now = clock.now()
+    let taken = 0
+    for (const { placeEnd } of leases.values()) if (placeEnd > now) taken++
+    return taken
+  }
+
+  /** Whatever hangs there, no more are sent after it than if each round of trials had failed. */
+  function placeMs(current: State & { name: 'half_open' }): number {
+    const overdue = current.leases.size - placesTaken(current)
+    return Math.min(openMs * 2 ** Math.floor(overdue / trialCalls), maxOpenMs)
+  }
 
   /** While traffic returns: a floor of calls for quiet upstreams, which is the whole fleet's, a growing share of the rest. */
   function admitReturning(current: State & { name: 'closed' }): boolean {
@@ -304,7 +327,8 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
         case 'half_open': {
           if (!hasRoom(state)) return { refused: 'trials_busy', retryAfterMs: trialsBusyMs }
           const trial = permit()
-          state.leases.set(trial, clock.now() + leaseMs)
+          const now = clock.now()
+          state.leases.set(trial, { end: now + leaseMs, placeEnd: now + placeMs(state) })
           watchLeases()
           return { permit: trial }
         }
@@ -320,7 +344,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       return state.name === 'forced_open' ? openMs : 0
     },
     state: () => state.name,
-    trialsUnderWay: () => (state.name === 'half_open' ? state.leases.size : 0),
+    placesTaken: () => (state.name === 'half_open' ? placesTaken(state) : 0),
     probeSucceeded() {
       if (state.name === 'open') halfOpen()
     },

@@ -228,7 +228,7 @@ describe('trying', () => {
     expect('permit' in breaker.acquire()).toBe(true)
     expect('permit' in breaker.acquire()).toBe(true)
     expect(breaker.acquire()).toEqual({ refused: 'trials_busy', retryAfterMs: 1_000 })
-    expect(breaker.trialsUnderWay()).toBe(3)
+    expect(breaker.placesTaken()).toBe(3)
   })
 
   it('lets as many calls wait for the answer as may try, and asks once for them', () => {
@@ -304,6 +304,26 @@ describe('trying', () => {
     await settled()
     expect(breaker.refusesForMs()).toBe(1_000)
     expect(breaker.state()).toBe('half_open')
+  })
+
+  it('leaves the next turn to others where its trials hang, and closes with them', async () => {
+    const { clock, board, breaker, trip, say, beginTrial } = world({ trialLeaseMs: 600_000 })
+    trip()
+    clock.tick(30_000)
+    const trial = await beginTrial()
+    for (let second = 0; second < 40; second++) {
+      clock.tick(1_000)
+      await settled()
+    }
+    const claims = board.claims.length
+    clock.tick(60_000)
+    await settled()
+    expect(board.claims).toHaveLength(claims)
+    expect(breaker.acquire()).toMatchObject({ turn: expect.any(Promise) })
+    say(1, { state: 'closed', byTrials: true })
+    expect(breaker.state()).toBe('closed')
+    trial.report('failure')
+    expect(breaker.status()).toMatchObject({ state: 'closed', calls: 0 })
   })
 
   it('leaves no timer and no claim behind when its trials are over', async () => {

@@ -5,8 +5,8 @@
  * - Open early: a quorum of the others (2, or 30 % of the live pods if that is more) are open by their own calls, and
  *   the latest call here failed as well. One pod that always fails, or the calls of one that is well, open nothing.
  * - Try in turn: a pod whose wait is over asks for the circuit's claim when a call is at hand, and that call waits for
- *   the answer. The holder alone is half-open, with its `trialCalls`. It renews the claim while trials are under way,
- *   so a pod that dies is followed by another within `claimMs`.
+ *   the answer. The holder alone lets calls through, its `trialCalls`. It renews the claim while one of them has its
+ *   place, so a pod that dies, or whose trials hang, is followed by another within `claimMs`.
  * - Close together: the holder's success closes all that opened before it; each returns in its own steps.
  * - Stay open: a failed trial keeps the claim taken for the rest of `claimMs`, and then another pod tries. Only when two
  *   pods have failed do all wait anew, longer: the network of one may be what is broken.
@@ -171,9 +171,9 @@ export function createFleetBreaker({ fleet, circuit, name, ...options }: FleetBr
     }
   }
 
-  /** Not without a trial under way: others may have calls to try with. */
+  /** Not without a trial that is waited for: others may have calls to try with. */
   function renew() {
-    const trying = breaker.trialsUnderWay() > 0
+    const trying = breaker.placesTaken() > 0
     if (!trying && clock.now() >= claimedUntil) return
     stopRenewing = clock.setTimer(renewMs, renew)
     if (trying) void claim()
