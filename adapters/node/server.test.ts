@@ -279,7 +279,7 @@ describe('a drain', () => {
   const large = () => reply(200, {}, 'x'.repeat(size))
 
   /** What arrives at one who reads no faster than some tens of megabytes a second, from his first piece on. */
-  async function slowReader() {
+  async function slowReader(pauseMs = 2) {
     const socket = caller()
     const reader = { socket, got: 0 }
     socket.write(get('/'))
@@ -287,7 +287,7 @@ describe('a drain', () => {
     socket.on('data', (data) => {
       reader.got += data.length
       socket.pause()
-      setTimeout(() => socket.resume(), 2)
+      setTimeout(() => socket.resume(), pauseMs)
     })
     await first
     return reader
@@ -309,6 +309,27 @@ describe('a drain', () => {
     await server.drain({ delayMs: 0, timeoutMs: 100 })
     await expect.poll(connections).toBe(0)
     socket.destroy()
+  })
+
+  test('cuts one who takes nothing sooner, whichever socket of the port he came in on', async () => {
+    await start(large)
+    const sockets = Array.from({ length: 4 }, caller)
+    for (const socket of sockets) {
+      socket.write(get('/'))
+      await once(socket, 'data')
+      socket.pause()
+    }
+    await server.drain({ delayMs: 0, timeoutMs: 3_600_000, readerTimeoutMs: 100 })
+    for (const socket of sockets) socket.destroy()
+  })
+
+  test('lets one who takes something go on, for many looks at one answer', async () => {
+    await start(large)
+    const reader = await slowReader(10)
+    const closed = once(reader.socket, 'close')
+    await server.drain({ delayMs: 0, timeoutMs: 3_600_000, readerTimeoutMs: 800 })
+    await closed
+    expect(reader.got).toBeGreaterThan(size)
   })
 
   test('closes what is idle while an answer is still leaving', async () => {

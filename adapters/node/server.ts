@@ -31,10 +31,17 @@ export interface ServerOptions {
   readerTimeoutMs?: number
 }
 
+export interface DrainOptions {
+  delayMs: number
+  timeoutMs: number
+  /** As `readerTimeoutMs`, from the listener's closing on, where that one is longer. @default 30_000 */
+  readerTimeoutMs?: number
+}
+
 export interface NodeServer {
   url: string
   /** Resolves when nothing is left to answer. */
-  drain(options: { delayMs: number; timeoutMs: number }): Promise<void>
+  drain(options: DrainOptions): Promise<void>
 }
 
 const connectionLimits = {
@@ -133,7 +140,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && goesOn(socket, requestTimeoutMs)) return
     answerClientError(error, socket)
   })
-  cutStuckReaders(server, readerTimeoutMs)
+  const stuckReaders = cutStuckReaders(server, readerTimeoutMs)
   const unsent = keepUnsent(server)
   const listeners = await listen(server, { host, port }).catch((cause: Error & { code?: string }) => {
     if (cause.code === 'EADDRINUSE')
@@ -146,10 +153,11 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
 
   return {
     url: `http://${shownHost}:${listeners.port}`,
-    async drain({ delayMs, timeoutMs }) {
+    async drain({ delayMs, timeoutMs, readerTimeoutMs: drainReaderMs = 30_000 }) {
       gateway.beginDrain()
       await sleep(delayMs)
       const closed = listeners.close()
+      stuckReaders.cutAfter(Math.min(drainReaderMs, readerTimeoutMs))
       const busy = () => Math.max(gateway.inFlight(), unsent().length)
       if (!(await emptied(server, busy, Math.max(timeoutMs - farewellMs, 0)))) {
         log.warn('requests outlast the drain and are cut', { detail: String(busy()) })
@@ -157,6 +165,7 @@ export async function startServer(options: ServerOptions): Promise<NodeServer> {
         await emptied(server, busy, Math.min(timeoutMs, farewellMs))
       }
       server.closeAllConnections()
+      stuckReaders.stop()
       // What was joined with a machine is no connection of the server's any more, and is ended by whoever joined it.
       await Promise.race([closed, sleep(closeMs, undefined, { ref: false })])
     },
