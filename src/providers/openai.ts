@@ -69,12 +69,16 @@ export interface StreamedAnswer {
   kind: 'stream'
   begun: StreamEvent[]
   rest: AsyncGenerator<StreamEvent[], void, void>
+  /** Longest wait for an event, whatever else keeps the connection alive. */
+  maxSilenceMs: number
 }
 
 export interface TypedAnswer {
   kind: 'typed'
   begun: TypedStreamEvent[]
   rest: AsyncGenerator<TypedStreamEvent[], void, void>
+  /** As in `StreamedAnswer`. */
+  maxSilenceMs: number
 }
 
 /** Bytes as they come, of the type that the provider says. The first ones are already here. */
@@ -226,7 +230,10 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
   async function sendStream(call: InferenceCall, signal: AbortSignal, attempt: Attempt): Promise<InferenceAnswer> {
     const sentAt = clock.now()
     const reply = await open(call, signal, attempt, limitsOfStream(call, attempt))
-    const { events, mayNotStream } = endpoints[call.endpoint] as Endpoint
+    const { events, mayNotStream, worksBeforeItSpeaks } = endpoints[call.endpoint] as Endpoint
+    const { totalMs, lastSilenceMs } = call.timeouts
+    // A comment is a word of whoever stands in between, and not of the model: it buys the patience of a last target.
+    const maxSilenceMs = worksBeforeItSpeaks ? totalMs : lastSilenceMs
     const isStream = first(reply.headers['content-type'])?.startsWith('text/event-stream')
     if (reply.status >= 400 || (!isStream && mayNotStream)) {
       const body = await collect(reply.body, reply.status >= 400 ? maxErrorBytes : maxAnswerBytes)
@@ -238,11 +245,11 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     if (events === 'typed') {
       const rest = readTypedEvents(reply.body)
       const begun = await begin(call, rest, (event) => event.kind === 'typed' && isFirstToken(event.type))
-      answer = Array.isArray(begun) ? { kind: 'typed', begun, rest } : begun
+      answer = Array.isArray(begun) ? { kind: 'typed', begun, rest, maxSilenceMs } : begun
     } else {
       const rest = readStreamEvents(reply.body)
       const begun = await begin(call, rest, (event) => event.kind === 'chunk' && hasToken(event.chunk))
-      answer = Array.isArray(begun) ? { kind: 'stream', begun, rest } : begun
+      answer = Array.isArray(begun) ? { kind: 'stream', begun, rest, maxSilenceMs } : begun
     }
     if (answer.kind !== 'whole') {
       metrics.observe(instruments.timeToFirstToken, { provider: name }, (clock.now() - sentAt) / 1000)

@@ -86,6 +86,7 @@ const sourceOf = (rest: Events, { hold, begun = [] }: { hold: Hold; begun?: Stre
   splice: undefined,
   rescuedBy: undefined,
   minTokensPerSecond: undefined,
+  maxSilenceMs: 120_000,
 })
 
 const options = () => ({
@@ -603,7 +604,7 @@ describe('the first event', () => {
   it('makes a stream an answer', async () => {
     const { answer, metrics } = send(': hello\n\n', 'data: {broken\n\n', event(word('Hi')), event(finish()), done)
     const streamed = (await answer) as StreamedAnswer
-    expect(streamed).toMatchObject({ kind: 'stream', begun: [{ kind: 'chunk' }] })
+    expect(streamed).toMatchObject({ kind: 'stream', begun: [{ kind: 'chunk' }], maxSilenceMs: 120_000 })
     expect(metrics.counted(instruments.malformedEvents, { provider: 'openai' })).toBe(1)
     expect(wordsOf((await relay(streamed.rest, { begun: streamed.begun })).text)).toBe('Hi')
   })

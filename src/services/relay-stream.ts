@@ -27,6 +27,8 @@ export interface Source {
   rescuedBy: 'prefill' | 'restart' | undefined
   /** Fewer tokens per second than this are a break; undefined = any pace will do. */
   minTokensPerSecond: number | undefined
+  /** So long without an event is one, too. */
+  maxSilenceMs: number
 }
 
 export interface RelayOptions {
@@ -139,7 +141,13 @@ export async function* relayStream(first: Source, options: RelayOptions): AsyncG
           const askedAt = clock.now()
           const next = source.rest.next()
           let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
-          for (; result === 'late' && !finished; result = await waits.upTo(heartbeatMs, next)) yield heartbeat
+          for (; result === 'late' && !finished; result = await waits.upTo(heartbeatMs, next)) {
+            if (clock.now() - askedAt >= source.maxSilenceMs) {
+              source.hold.abort(ended)
+              throw new UpstreamFailure('silent', { phase: 'idle' })
+            }
+            yield heartbeat
+          }
           pace?.waited(clock.now() - askedAt)
           if (result === 'late') {
             // Only the usage or `[DONE]` was still to come. Aborted: closing would wait for the event that is awaited.

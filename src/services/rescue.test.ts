@@ -22,7 +22,7 @@ const whole = { kind: 'whole', status: 400, contentType: 'application/json', bod
 
 /** Targets in order; each is given its plays, one for each time it is asked. */
 function world(
-  targets: { plays: Play[]; prefill?: Body; pace?: number; delayMs?: number }[],
+  targets: { plays: Play[]; prefill?: Body; pace?: number; delayMs?: number; maxSilenceMs?: number }[],
   { body = { messages: [] } as Body, readMs = 0 } = {},
 ) {
   const clock = new FakeClock()
@@ -66,7 +66,7 @@ function world(
       target,
       attempt: { number, last: at === targets.length - 1 },
       value: Array.isArray(play)
-        ? { kind: 'stream', begun: [], rest: stream(play) }
+        ? { kind: 'stream', begun: [], rest: stream(play), maxSilenceMs: targets[at]!.maxSilenceMs ?? 120_000 }
         : { ...whole, status: play.status },
       hold: {
         release: () => void held.delete(id),
@@ -344,6 +344,20 @@ describe('a stream that is slow', () => {
   it('keeps its connection open with a comment every fifteen seconds', async () => {
     const w = world([{ plays: [[...begun, 50_000, word(' three'), finish, '[DONE]']] }])
     expect(await w.read()).toMatchObject({ ...good, beats: 3 })
+  })
+
+  it('and keeps its connection open without an event is gone on with by another in the end', async () => {
+    const hanging = [...begun, 90_000, word(' late')]
+    const w = world([{ plays: [hanging], maxSilenceMs: 30_000 }, { plays: [again] }])
+    expect(await w.read()).toMatchObject({ ...good, beats: 1 })
+    expect(w.told).toEqual(['p0 restart', 'end'])
+    expect(w.strikes).toEqual(['0#1'])
+    expect(w.aborted).toEqual(['0#1'])
+  })
+
+  it('says so where it is silent and nobody goes on with it', async () => {
+    const w = world([{ plays: [[...begun, 90_000]], maxSilenceMs: 30_000 }])
+    expect(await w.read()).toMatchObject({ text: 'one two', done: false, error: 'stream_idle_timeout' })
   })
 
   it('ends two seconds after its last word where the provider forgets to say so', async () => {

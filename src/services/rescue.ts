@@ -93,7 +93,7 @@ export function createRescue(options: RescueOptions) {
 /** One provider's part of an answer. `rescuedBy`: how it joins on to what others have sent. */
 export function sourceOf(
   { provider, planned }: Choice,
-  { begun, rest }: StreamedAnswer,
+  { begun, rest, maxSilenceMs }: StreamedAnswer,
   { hold, attempt }: Pick<Answer<unknown>, 'hold' | 'attempt'>,
   splice?: Source['splice'],
   rescuedBy?: Source['rescuedBy'],
@@ -108,5 +108,6 @@ export function sourceOf(
     splice,
     rescuedBy,
     minTokensPerSecond: attempt.last ? undefined : pace,
+    maxSilenceMs,
   }
 }

@@ -48,7 +48,7 @@ async function relay(
     return closing(value)
   }
   const out = relayTypedStream(
-    { begun, rest },
+    { begun, rest, maxSilenceMs: 60_000 },
     {
       clock,
       hold: { release: () => void told.released++, failed: () => void told.failed++, abort: onAbort },
@@ -287,6 +287,19 @@ describe('waiting', () => {
     expect(told).toMatchObject(whole)
   })
 
+  it('ends where only comments come for too long', async () => {
+    const clock = new FakeClock()
+    const { rest, onAbort, aborted } = silentAfter(created)
+    const relaying = relay(rest, { clock, onAbort })
+    await clock.advance(59_999)
+    expect(aborted()).toBe(false)
+    await clock.advance(1)
+    expect(aborted()).toBe(true)
+    const told = await relaying
+    expect(told).toMatchObject(broken)
+    expect(lastOf(told.text)).toMatchObject({ type: 'error', code: 'stream_idle_timeout' })
+  })
+
   it('ends 2 s after the last event, and the provider’s call with it', async () => {
     const clock = new FakeClock()
     const { rest, onAbort, aborted } = silentAfter(created, completed(1))
@@ -325,7 +338,8 @@ describe('waiting', () => {
     const clock = new FakeClock()
     const hold = { release() {}, failed() {}, abort() {} }
     const quiet = { onMalformed() {}, onInterrupted() {}, onEnd() {} }
-    const out = relayTypedStream({ begun: [], rest }, { clock, hold, signal: new AbortController().signal, ...quiet })
+    const answer = { begun: [], rest, maxSilenceMs: 60_000 }
+    const out = relayTypedStream(answer, { clock, hold, signal: new AbortController().signal, ...quiet })
     await out.next()
     expect(pulled).toBe(1)
     await out.next()

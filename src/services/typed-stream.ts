@@ -16,6 +16,8 @@ export interface TypedAnswer {
   /** The first events, already here. */
   begun: TypedStreamEvent[]
   rest: AsyncGenerator<TypedStreamEvent[], void, void>
+  /** Longest wait for an event. */
+  maxSilenceMs: number
 }
 
 export interface TypedRelayOptions {
@@ -40,7 +42,7 @@ export interface TypedRelayOptions {
 }
 
 export async function* relayTypedStream(
-  { begun, rest }: TypedAnswer,
+  { begun, rest, maxSilenceMs }: TypedAnswer,
   options: TypedRelayOptions,
 ): AsyncGenerator<string> {
   const { clock, hold, signal, onInterrupted, onEnd } = options
@@ -57,11 +59,13 @@ export async function* relayTypedStream(
         if (ending === 'whole' || answer.isWhole()) await options.onLast?.()
         if (text) yield text
         if (ending) return ending === 'whole' ? undefined : ending
+        const askedAt = clock.now()
         const next = rest.next()
         const finished = answer.isWhole()
         let result = await waits.upTo(finished ? tailMs : heartbeatMs, next)
         for (; result === 'late'; result = await waits.upTo(heartbeatMs, next)) {
           if (finished) return undefined
+          if (clock.now() - askedAt >= maxSilenceMs) return new UpstreamFailure('silent', { phase: 'idle' })
           yield heartbeat
         }
         if (result.done) return finished ? undefined : new UpstreamFailure('poison')
