@@ -55,6 +55,7 @@ const facts = fc.record<RequestFacts>({
   source: fc.constantFrom<UsageSource>('provider', 'estimated', 'cache', 'none'),
   price: fc.dictionary(word, number),
   held: number,
+  toolCalls: fc.option(number, { nil: undefined }),
   cache: word,
   limits: fc.dictionary(word, word),
   sandbox,

@@ -24,8 +24,11 @@ function endLine(end: EndEvent): string {
 
 function factsText(facts: RequestFacts): string {
   const { endpoint, status, streamed, provider, tries, totalMs, providerMs, source, price, held, cache, limits } = facts
-  return `{"endpoint":${text(endpoint)},"status":${number(status)},"streamed":${streamed},"provider":${text(provider)},"tries":[${tries.length === 1 ? tryText(tries[0]!) : tries.map(tryText).join(',')}],"totalMs":${number(totalMs)},"providerMs":${number(providerMs)},"source":"${source}","price":${priceText(price)},"held":${number(held)},"cache":${text(cache)},"limits":${recordText(limits)}${facts.sandbox ? marked : ''}}`
+  return `{"endpoint":${text(endpoint)},"status":${number(status)},"streamed":${streamed},"provider":${text(provider)},"tries":[${tries.length === 1 ? tryText(tries[0]!) : tries.map(tryText).join(',')}],"totalMs":${number(totalMs)},"providerMs":${number(providerMs)},"source":"${source}","price":${priceText(price)},"held":${number(held)}${toolCallsText(facts)},"cache":${text(cache)},"limits":${recordText(limits)}${facts.sandbox ? marked : ''}}`
 }
+
+const toolCallsText = ({ toolCalls }: RequestFacts) =>
+  toolCalls === undefined ? '' : `,"toolCalls":${number(toolCalls)}`
 
 const tryText = ({ provider, model, outcome, reason, ms }: ReceiptTry) =>
   `{"provider":${text(provider)},"model":${text(model)},"outcome":${text(outcome)},"reason":${text(reason)},"ms":${number(ms)}}`

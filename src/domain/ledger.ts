@@ -84,6 +84,8 @@ export interface RequestFacts {
   /** Micro-dollars, by the name of the rate. */
   price: Readonly<Record<string, MicroUsd>>
   held: MicroUsd
+  /** Of tools that the provider ran. */
+  toolCalls?: number | undefined
   cache: string
   limits: Readonly<Record<string, string>>
   /** The sandbox played the provider. */

@@ -20,6 +20,8 @@ export interface Receipt {
     input_tokens: number
     cached_input_tokens: number
     output_tokens: number
+    /** Of tools that the provider ran. */
+    tool_calls?: number
     source: UsageSource
   }
   /** Decimal strings in US dollars: the rule by which `cost` follows from `usage`. */
@@ -51,6 +53,7 @@ export function receiptOf(end: EndEvent): Receipt | undefined {
   const { facts } = end
   if (!facts) return undefined
   const { endpoint, status, streamed, provider, tries, totalMs, providerMs, source, price, held, cache, limits } = facts
+  const { toolCalls } = facts
   return {
     ...{
       request_id: end.operationId,
@@ -65,6 +68,7 @@ export function receiptOf(end: EndEvent): Receipt | undefined {
       input_tokens: end.inputTokens,
       cached_input_tokens: end.cachedInputTokens,
       output_tokens: end.outputTokens,
+      ...(toolCalls !== undefined && { tool_calls: toolCalls }),
       source,
     },
     price: Object.fromEntries(Object.entries(price).map(([name, rate]) => [snakeCase(name), formatUsd(rate)])),

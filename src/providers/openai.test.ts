@@ -106,6 +106,11 @@ describe('an answer in one piece', () => {
     expect((await complete()).outputTokens).toBe(expected)
   })
 
+  it('of responses tells how many tools the provider ran', async () => {
+    const { complete } = world({ body: { output: [{ type: 'web_search_call' }, { type: 'function_call' }] } })
+    expect((await complete('responses')).toolCalls).toBe(1)
+  })
+
   it.each([400, 404, 409, 413, 422])('is also an error %i that is the caller’s own', async (status) => {
     const { complete } = world({ status, body: { error: { message: 'yours' } } })
     const { body, ...rest } = await complete()

@@ -15,6 +15,7 @@ import type { ProviderLimit } from '../upstream/provider-limit.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { type CredentialsOptions, createCredentials } from './credentials.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint, isAnswerType } from './endpoints.ts'
+import { hostedCallsIn } from './hosted-tools.ts'
 import { parseRows } from './market.ts'
 import { hasToken, isPolicyRefusal, type ProviderError, readStreamEvents, type StreamEvent } from './openai-stream.ts'
 import { type TokenUsage, tokenUsage } from './token-usage.ts'
@@ -62,6 +63,8 @@ export interface WholeAnswer {
   count?: number | undefined
   /** By the length of its text, where the usage counts none of it. */
   outputTokens?: number | undefined
+  /** Of tools that the provider ran. */
+  toolCalls?: number | undefined
 }
 
 /** The first events are already here. */
@@ -431,6 +434,7 @@ function whole(
   const written = parsed && !usage?.outputTokens ? textIn(parsed.choices ?? parsed.output) : 0
   if (written > 0) answer.outputTokens = Math.ceil(written / charsPerToken)
   if (endpoint === 'images/generations' && Array.isArray(parsed?.data)) answer.count = parsed.data.length
+  if (endpoint === 'responses') answer.toolCalls = hostedCallsIn(parsed?.output)
   if (status === 400 && isTooLong(parsed?.error)) {
     throw new UpstreamFailure('too_long', { status, contextWindow, answer })
   }

@@ -3,6 +3,7 @@
  * of its own; `[DONE]` follows it in some and says nothing more.
  */
 import { readEvents, type SseEvent } from '../upstream/sse.ts'
+import { hostedCallsIn, isHostedCall } from './hosted-tools.ts'
 import type { ProviderError } from './openai-stream.ts'
 import { type TokenUsage, tokenUsage } from './token-usage.ts'
 
@@ -72,6 +73,14 @@ export const isFirstToken = (type: string): boolean =>
 /** What the event that ends an answer says of it; undefined where it counts no tokens. */
 export const usageOf = ({ data }: TypedEvent): TokenUsage | undefined =>
   tokenUsage((asObject(data.response) ?? data).usage)
+
+/** The provider begins to run a tool of its own. */
+export const beginsHostedCall = ({ type, data }: TypedEvent): boolean =>
+  type === 'response.output_item.added' && isHostedCall(data.item)
+
+/** How often it did, by the event that ends an answer; undefined where it does not say. */
+export const hostedCallsOf = ({ data }: TypedEvent): number | undefined =>
+  hostedCallsIn(asObject(data.response)?.output)
 
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {

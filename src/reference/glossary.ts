@@ -260,6 +260,7 @@ export const glossary: Record<string, string> = {
   tokens: 'What one signs in with.',
   tokens_per_hour: 'Tokens in an hour.',
   tokens_per_minute: 'Tokens a minute.',
+  tool_calls: 'Calls of tools that the provider ran, where there were any.',
   tokens_per_month: 'Tokens in a month.',
   total: 'In all.',
   transactions: 'What moved the credit; below zero where it was spent.',

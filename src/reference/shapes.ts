@@ -359,6 +359,7 @@ export const receipt = z
       input_tokens: count,
       cached_input_tokens: count,
       output_tokens: count,
+      tool_calls: count.optional(),
       source: z.enum(['provider', 'estimated', 'cache', 'none']),
     }),
     price: z.record(z.string(), z.string()),

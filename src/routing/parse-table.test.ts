@@ -63,6 +63,7 @@ describe('the routing table', () => {
         perImage: undefined,
         perMinute: undefined,
         perMillionCharacters: undefined,
+        perToolCall: undefined,
       },
       contextWindow: 128_000,
       capabilities: ['tools', 'images'],

@@ -159,6 +159,7 @@ const price = strict({
   per_image: dollars.optional(),
   per_minute: dollars.optional(),
   per_million_characters: dollars.optional(),
+  per_tool_call: dollars.optional(),
 })
 
 const timeouts = strict({
@@ -306,6 +307,7 @@ function saidPrice(price: GivenModel['price'] = {}): Partial<Price> {
     perImage: micro(price.per_image),
     perMinute: micro(price.per_minute),
     perMillionCharacters: micro(price.per_million_characters),
+    perToolCall: micro(price.per_tool_call),
   })
 }
 

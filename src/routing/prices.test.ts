@@ -3,7 +3,9 @@ import { parseRoutingTable } from './parse-table.ts'
 import { contextWindowOf, priceOf } from './prices.ts'
 import { defaultTable, rowFor } from './table.ts'
 
-const tokens = { perImage: undefined, perMinute: undefined, perMillionCharacters: undefined }
+const tokens = {
+  ...{ perImage: undefined, perMinute: undefined, perMillionCharacters: undefined, perToolCall: undefined },
+}
 
 describe('a price', () => {
   it('is that of the built-in table, in millionths of a dollar', () => {

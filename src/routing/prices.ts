@@ -29,6 +29,7 @@ export function priceOf(said: Partial<Price>, names: readonly string[]): Price {
     perImage: said.perImage ?? known.perImage,
     perMinute: said.perMinute ?? known.perMinute,
     perMillionCharacters: said.perMillionCharacters ?? known.perMillionCharacters,
+    perToolCall: said.perToolCall,
   }
 }
 
@@ -68,6 +69,7 @@ function price(input: number, cachedInput: number, output: number, pieces: Piece
     perImage: micro(pieces.perImage),
     perMinute: micro(pieces.perMinute),
     perMillionCharacters: micro(pieces.perMillionCharacters),
+    perToolCall: undefined,
   }
 }
 

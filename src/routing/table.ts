@@ -89,6 +89,8 @@ export interface Price {
   perImage: number | undefined
   perMinute: number | undefined
   perMillionCharacters: number | undefined
+  /** Of a tool that the provider runs, beside the tokens. */
+  perToolCall: number | undefined
 }
 
 export const noTimeouts: TargetTimeouts = {

@@ -6,14 +6,14 @@ import { costOf, type Delivered, estimatedInput, isExact, type Job, mostItCosts,
 
 const price = (own: Partial<Price> = {}): Price => ({
   ...{ inputPerMillion: 0, cachedInputPerMillion: 0, outputPerMillion: 0 },
-  ...{ perImage: undefined, perMinute: undefined, perMillionCharacters: undefined },
+  ...{ perImage: undefined, perMinute: undefined, perMillionCharacters: undefined, perToolCall: undefined },
   ...own,
 })
 const job = (endpoint: InferenceEndpoint, body: Record<string, unknown> = {}, bytes = 1_000): Job => ({
   ...{ endpoint, body, bytes },
 })
 const delivered = (own: Partial<Delivered> = {}): Delivered => ({
-  ...{ usage: undefined, outputTokens: 0, images: 0 },
+  ...{ usage: undefined, outputTokens: 0, images: 0, toolCalls: 0 },
   ...own,
 })
 const usage = (inputTokens: number, outputTokens: number, cachedInputTokens = 0) => ({
@@ -49,6 +49,17 @@ describe('a cost', () => {
     expect(costOf(job('audio/transcriptions', {}, 32_000), heard, delivered())).toBe(2)
     const told = delivered({ usage: { ...usage(0, 0), seconds: 7.5 } })
     expect(costOf(job('audio/translations', {}, 32_000), heard, told)).toBe(8)
+  })
+
+  test('has each call of a tool that the provider ran beside the tokens', () => {
+    const rates = price({ inputPerMillion: 1e6, outputPerMillion: 1e6, perToolCall: 10_000 })
+    expect(costOf(job('responses'), rates, delivered({ usage: usage(5, 1), toolCalls: 3 }))).toBe(30_006)
+    expect(costOf(job('responses', {}, 40), rates, delivered({ outputTokens: 1, toolCalls: 1 }))).toBe(10_011)
+    expect(rule(job('responses'), rates)).toMatchObject({ perToolCall: 10_000 })
+    expect(providerCostOf(job('responses'), rates, delivered({ usage: usage(5, 1), toolCalls: 3 }))).toBe(30_006)
+    const { perToolCall: _, ...unknown } = rates
+    expect(providerCostOf(job('responses'), unknown, delivered({ usage: usage(5, 1), toolCalls: 3 }))).toBeUndefined()
+    expect(providerCostOf(job('responses'), unknown, delivered({ usage: usage(5, 1) }))).toBe(6)
   })
 
   test('is exact where the provider has said what it goes by', () => {
@@ -94,6 +105,20 @@ describe('what the provider bills', () => {
     expect(providerCostOf(chat, { perImage: 1 }, some)).toBeUndefined()
     expect(providerCostOf(job('images/generations'), { inputPerMillion: 1 }, some)).toBeUndefined()
   })
+})
+
+test('credit is held for calls of tools that the provider runs', () => {
+  const rates = price({ perToolCall: 10_000 })
+  const tools = [{ type: 'web_search' }]
+  const most = (endpoint: InferenceEndpoint, body: Record<string, unknown>, model = 'm') =>
+    mostItCosts(job(endpoint, body), rates, undefined, model)
+  expect(most('responses', { tools })).toBe(160_000)
+  expect(most('responses', { tools, max_tool_calls: 2 })).toBe(20_000)
+  expect(most('responses', { tools, max_tool_calls: 1e9 })).toBe(1_280_000)
+  expect(most('responses', { tools: [{ type: 'function' }] })).toBe(0)
+  expect(most('chat/completions', { web_search_options: {} })).toBe(10_000)
+  expect(most('chat/completions', {}, 'gpt-4o-search-preview')).toBe(10_000)
+  expect(most('chat/completions', {})).toBe(0)
 })
 
 describe('the most that may come out', () => {
@@ -167,7 +192,7 @@ describe('no usage that keeps the bounds costs more than is held:', () => {
   const rate = fc.nat({ max: 200_000_000 })
   const rates = fc.record({
     ...{ inputPerMillion: rate, cachedInputPerMillion: rate, outputPerMillion: rate },
-    ...{ perImage: rate, perMinute: rate, perMillionCharacters: rate },
+    ...{ perImage: rate, perMinute: rate, perMillionCharacters: rate, perToolCall: rate },
   })
   const window = fc.option(fc.integer({ min: 1, max: 300_000 }), { nil: undefined })
   /** A part of the whole, for each of several. */

@@ -4,6 +4,7 @@
  */
 import type { MicroUsd } from '../domain/money.ts'
 import type { InferenceEndpoint } from '../providers/endpoints.ts'
+import { hostedTool, searchesIn } from '../providers/hosted-tools.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import { picturesIn } from '../routing/question.ts'
 import type { Price } from '../routing/table.ts'
@@ -26,6 +27,9 @@ const pictureTokens = 1_000
 export const maxAnswers = 128
 /** Where the caller sets no bound. */
 const usualMaxOutput = 16_384
+/** Where the caller sets no bound on calls of the provider's tools, and the most that he may set. */
+const usualMaxToolCalls = 16
+const maxToolCalls = 128
 /** More than any model gives. */
 const maxTokens = 2_000_000
 /** Speech of 8 kbit/s is the longest that a file can hold; that of 128 kbit/s is usual. */
@@ -48,10 +52,20 @@ export interface Delivered {
   outputTokens: number
   /** Of images, those that reached the caller. */
   images: number
+  /** Of tools that the provider ran. */
+  toolCalls: number
+}
+
+/** Those that show nowhere in the answer. */
+export const hiddenToolCalls = ({ body }: Job, model: string): number => (searchesIn(body, model) ? 1 : 0)
+
+function mostToolCalls({ endpoint, body }: Job, model: string): number {
+  if (!hostedTool(body, model)) return 0
+  return endpoint === 'responses' ? countOf(body.max_tool_calls, usualMaxToolCalls, maxToolCalls) : 1
 }
 
 /** A token is a byte of the prompt at the least, so there are no more of them than bytes. */
-export function mostItCosts(job: Job, price: Price, contextWindow: number | undefined): MicroUsd {
+export function mostItCosts(job: Job, price: Price, contextWindow: number | undefined, model = ''): MicroUsd {
   const window = contextWindow ?? maxTokens
   switch (unitOf(job.endpoint)) {
     case 'images':
@@ -68,7 +82,7 @@ export function mostItCosts(job: Job, price: Price, contextWindow: number | unde
           Math.min(job.bytes, window * textsIn(job)),
           0,
           price.outputPerMillion > 0 ? mostOutput(job, window) : 0,
-        ),
+        ) + (price.perToolCall ? mostToolCalls(job, model) * price.perToolCall : 0),
       )
   }
 }
@@ -79,6 +93,7 @@ export const costOf = (job: Job, price: Price, delivered: Delivered): MicroUsd =
 /** What the provider bills for it, in micro-dollars and parts of them; undefined where it needs a rate that is not known. */
 export function providerCostOf(job: Job, rates: Partial<Price>, delivered: Delivered): number | undefined {
   for (const rate of ratesOf[unitOf(job.endpoint)]) if (rates[rate] === undefined) return undefined
+  if (delivered.toolCalls > 0 && rates.perToolCall === undefined) return undefined
   return amountOf(job, rates as Price, delivered)
 }
 
@@ -92,9 +107,12 @@ function amountOf(job: Job, price: Price, delivered: Delivered): number {
     case 'minutes':
       return perMinute(price, usage?.seconds ?? job.bytes / bytesPerSecond.usual)
     case 'tokens':
-      return usage
-        ? tokens(price, usage.inputTokens, usage.cachedInputTokens, usage.outputTokens)
-        : tokens(price, estimatedInput(job), 0, delivered.outputTokens)
+      return (
+        (usage
+          ? tokens(price, usage.inputTokens, usage.cachedInputTokens, usage.outputTokens)
+          : tokens(price, estimatedInput(job), 0, delivered.outputTokens)) +
+        delivered.toolCalls * (price.perToolCall ?? 0)
+      )
   }
 }
 
@@ -186,5 +204,7 @@ const ratesOf: Record<Sold, readonly (keyof Price)[]> = {
 
 const rules = new WeakMap<Price, Partial<Record<Sold, Readonly<Record<string, MicroUsd>>>>>()
 
-const ruleOf = (unit: Sold, price: Price): Record<string, MicroUsd> =>
-  Object.fromEntries(ratesOf[unit].map((rate) => [rate, price[rate] ?? 0]))
+const ruleOf = (unit: Sold, price: Price): Record<string, MicroUsd> => ({
+  ...Object.fromEntries(ratesOf[unit].map((rate) => [rate, price[rate] ?? 0])),
+  ...(unit === 'tokens' && price.perToolCall !== undefined && { perToolCall: price.perToolCall }),
+})

@@ -10,12 +10,12 @@ import { thinks } from '../domain/thinking.ts'
 import { ApiError } from '../errors.ts'
 import type { Clock, Metrics, ReplyBody } from '../ports.ts'
 import { type Endpoint, endpoints, type InferenceEndpoint } from '../providers/endpoints.ts'
+import { hostedTool } from '../providers/hosted-tools.ts'
 import type { Payload, StreamedAnswer, WholeAnswer } from '../providers/openai.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
 import type { Priority } from '../resilience/bulkhead.ts'
 import { createDeadline, type Limits } from '../resilience/deadline.ts'
 import { questionOf } from '../routing/question.ts'
-import type { Price } from '../routing/table.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { LogFields } from '../telemetry/log-fields.ts'
 import type { Answer, CallTrace, GuardedCall, GuardedCallOptions, Hold } from '../upstream/guarded-call.ts'
@@ -126,10 +126,9 @@ export function createInference(options: InferenceOptions): Inference {
     const request = { ...asked, body: { ...body, write: (fields: object) => body.write({ ...own, ...fields }) } }
     const question = questionOf(withModel(endpoint, body.value))
     request.log.model = question.models[0]
-    const choices = router
-      .choose(question, callerOf(asked))
-      .filter(({ planned }) => isSold(endpoint, planned.row.price))
-    if (choices.length === 0) throw new ApiError('model_not_priced', { param: 'model' })
+    const found = router.choose(question, callerOf(asked))
+    const choices = found.filter((choice) => isSold(endpoint, choice, body.value))
+    if (choices.length === 0) throw notSold(found[0]!, body.value)
     const { metered, principal } = request
     const { trace } = metered
     const job = { endpoint, body: body.value, bytes: body.bytes }
@@ -177,10 +176,11 @@ export function createInference(options: InferenceOptions): Inference {
       }
       case 'whole': {
         hold.release()
-        const { status, contentType, body, usage, count, outputTokens } = value
+        const { status, contentType, body, usage, count, outputTokens, toolCalls } = value
         if (outputTokens !== undefined) meter.measured(outputTokens)
         if (usage) meter.usage(usage)
         if (count !== undefined) meter.images(count)
+        if (toolCalls) meter.toolCalls(toolCalls)
         await meter.end(status)
         return { ...named, status, contentType, body, cost: meter.cost }
       }
@@ -197,6 +197,7 @@ export function createInference(options: InferenceOptions): Inference {
       onMalformed: () => metrics.count(instruments.malformedEvents, { provider }),
       onInterrupted: () => metrics.count(instruments.streamInterrupted, { provider, rescued: 'no' }),
       onUsage: (usage: TokenUsage) => meter.addUsage(usage),
+      onToolCalls: (count: number) => meter.toolCalls(count),
       onDelivered(pieces: number, answers: number) {
         meter.images(answers)
         return meter.reached(pieces)
@@ -347,7 +348,8 @@ export function refuseOtherModels({ endpoint, body, allowedModels }: InferenceRe
 }
 
 /** What is not counted in tokens needs a price of its own. */
-function isSold(endpoint: InferenceEndpoint, price: Price): boolean {
+function isSold(endpoint: InferenceEndpoint, { planned }: Choice, body: RequestBody['value']): boolean {
+  const { price } = planned.row
   switch (endpoint) {
     case 'images/generations':
       return price.perImage !== undefined
@@ -357,9 +359,19 @@ function isSold(endpoint: InferenceEndpoint, price: Price): boolean {
     case 'audio/translations':
       return price.perMinute !== undefined
     default:
-      return true
+      return price.perToolCall !== undefined || !hostedTool(body, planned.model)
   }
 }
+
+function notSold({ planned }: Choice, body: RequestBody['value']): ApiError {
+  const hosted = hostedTool(body, planned.model)
+  if (!hosted) return new ApiError('model_not_priced', { param: 'model' })
+  const { param, tool } = hosted
+  const what = tool === undefined ? `${param}: what the provider searches` : `tools: ${tool.slice(0, maxShownChars)}`
+  const message = `${what} has no price here (price.per_tool_call), so it is not sold.`
+  return new ApiError('model_not_priced', { message, param })
+}
+const maxShownChars = 64
 
 const callerOf = ({ principal, allowedModels }: InferenceRequest) => ({ accountId: principal.accountId, allowedModels })
 

@@ -6,6 +6,7 @@ import { FakeClock } from '../../tests/support/fake-clock.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import type { HoldEvent } from '../domain/ledger.ts'
 import type { Principal } from '../domain/principal.ts'
+import { receiptOf } from '../domain/receipt.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import type { CallTrace } from '../upstream/guarded-call.ts'
 import type { Job } from './cost.ts'
@@ -23,7 +24,7 @@ const seller = (provider: string, dearer = 1): Seller => ({
   ...{ provider, model: `${provider}-model`, contextWindow: undefined },
   price: {
     ...{ inputPerMillion: 1e6 * dearer, cachedInputPerMillion: 5e5 * dearer, outputPerMillion: 1e7 * dearer },
-    ...{ perImage: undefined, perMinute: undefined, perMillionCharacters: undefined },
+    ...{ perImage: undefined, perMinute: undefined, perMillionCharacters: undefined, perToolCall: 1_000 * dearer },
   },
 })
 
@@ -104,6 +105,23 @@ test('what is said of an answer is what it costs, under whoever gave it', async 
     },
   })
   expect(metered.tokensUsed).toBe(110)
+})
+
+test('tools that the provider ran are paid for beside the tokens, and are in the receipt', async () => {
+  const { meter } = await start()
+  meter.answeredBy(seller('first'))
+  meter.toolCalls(2)
+  meter.usage({ inputTokens: 100, cachedInputTokens: 0, outputTokens: 1 })
+  await Promise.all([meter.end(200), theEnd()])
+  expect(store.ends[0]).toMatchObject({ amount: 2_110, facts: { toolCalls: 2, price: { perToolCall: 1_000 } } })
+  expect(receiptOf(store.ends[0]!)).toMatchObject({ usage: { tool_calls: 2 }, price: { per_tool_call: '0.001' } })
+})
+
+test('a model that searches for each answer has searched for this one, whoever leaves', async () => {
+  const { meter, end } = await start()
+  meter.answeredBy({ ...seller('first'), model: 'gpt-4o-search-preview-2025-03-11' })
+  await Promise.all([meter.reached(1), end(499), theEnd()])
+  expect(store.ends[0]).toMatchObject({ amount: 1_110, facts: { toolCalls: 1 } })
 })
 
 test('the first end counts', async () => {

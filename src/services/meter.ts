@@ -14,6 +14,7 @@ import {
   costOf,
   type Delivered,
   estimatedInput,
+  hiddenToolCalls,
   isExact,
   type Job,
   mostItCosts,
@@ -92,17 +93,18 @@ export async function startMeter(
   const first = sellers[0]!
   let amount = 0
   let promptBytes = 0
-  for (const { price, contextWindow } of sellers) {
-    amount = Math.max(amount, mostItCosts(asked, price, contextWindow))
+  for (const { price, contextWindow, model } of sellers) {
+    amount = Math.max(amount, mostItCosts(asked, price, contextWindow, model))
     promptBytes = Math.max(promptBytes, promptBytesOf(asked, contextWindow))
   }
   const job = { ...asked, promptBytes }
+  const leastDelivered = { usage: undefined, outputTokens: 0, images: 0, toolCalls: hiddenToolCalls(job, first.model) }
   const terms: Terms = {
     endpoint: job.endpoint,
     model: storable(first.model),
     provider: first.provider,
     streamed: stream,
-    base: Math.min(amount, costOf(job, first.price, { usage: undefined, outputTokens: 0, images: 0 })),
+    base: Math.min(amount, costOf(job, first.price, leastDelivered)),
     outputPerMillion: first.price.outputPerMillion,
     inputTokens: estimatedInput(job),
     sandbox: first.sandbox || undefined,
@@ -114,7 +116,7 @@ export async function startMeter(
 }
 
 export class Meter {
-  private readonly delivered: Delivered = { usage: undefined, outputTokens: 0, images: 0 }
+  private readonly delivered: Delivered = { usage: undefined, outputTokens: 0, images: 0, toolCalls: 0 }
   private readonly request: MeteredRequest
   private readonly job: Job
   private seller: Seller
@@ -137,16 +139,21 @@ export class Meter {
 
   /** Who is asked now: until somebody answers, it is the one whom a caller leaves, or whose refusal he gets. */
   asking(seller: Seller) {
-    if (!this.answered) this.seller = seller
+    if (!this.answered) this.soldBy(seller)
   }
 
   /** Who has begun to answer, or to go on with an answer. */
   answeredBy(seller: Seller) {
-    this.seller = seller
+    this.soldBy(seller)
     this.answered = true
     this.delivered.usage = undefined
     // Until the provider says what it was; whoever leaves before has used it all the same.
     if (this.promptTokens > 0) this.request.tokensUsed = this.promptTokens
+  }
+
+  private soldBy(seller: Seller) {
+    this.seller = seller
+    this.delivered.toolCalls = hiddenToolCalls(this.job, seller.model)
   }
 
   /** What has been delivered is good for nothing. */
@@ -179,6 +186,11 @@ export class Meter {
 
   images(count: number) {
     this.delivered.images = count
+  }
+
+  /** Of those that the provider runs, so many show in the answer. */
+  toolCalls(count: number) {
+    this.delivered.toolCalls = hiddenToolCalls(this.job, this.seller.model) + count
   }
 
   /**
@@ -238,6 +250,7 @@ export class Meter {
         source: !spent ? 'none' : isExact(job, delivered) && !this.counted ? 'provider' : 'estimated',
         price: rule(job, seller.price),
         held: operation.held,
+        toolCalls: (spent && delivered.toolCalls) || undefined,
         cache: request.headers['x-cache'] ?? 'bypass',
         sandbox: seller.sandbox || undefined,
       }),

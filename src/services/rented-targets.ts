@@ -56,6 +56,7 @@ const free: Price = {
   perImage: undefined,
   perMinute: undefined,
   perMillionCharacters: undefined,
+  perToolCall: 0,
 }
 /** As vLLM wants to be told to go on with an answer. */
 const prefill = { continue_final_message: true, add_generation_prompt: false }

@@ -7,15 +7,8 @@ import { ApiError } from '../errors.ts'
 /** By which price and credit go, what a key may ask for, and whose a name is at the provider. */
 const goneBy = new Set([
   ...['model', 'models', 'fallbacks', 'service_tier', 'tools', 'input', 'prompt', 'n', 'best_of', 'stream'],
-  ...[
-    'stream_options',
-    'max_tokens',
-    'max_completion_tokens',
-    'max_output_tokens',
-    'prompt_cache_key',
-    'safety_identifier',
-    'user',
-  ],
+  ...['stream_options', 'max_tool_calls', 'web_search_options', 'plugins', 'search_parameters'],
+  ...['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'prompt_cache_key', 'safety_identifier', 'user'],
 ])
 /** Twice: `ſ` and the Kelvin sign are letters then. */
 const folded = (name: string) => name.toUpperCase().toLowerCase()

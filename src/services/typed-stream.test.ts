@@ -42,6 +42,7 @@ async function relay(
     unfinished: 0,
   }
   const usage: TokenUsage[] = []
+  const toolCalls: number[] = []
   const closing = rest.return.bind(rest)
   rest.return = (value) => {
     told.closed = true
@@ -55,6 +56,7 @@ async function relay(
       signal,
       answers,
       onUsage: (used) => usage.push(used),
+      onToolCalls: (count) => toolCalls.push(count),
       onDelivered(_pieces, delivered) {
         told.delivered = delivered
         return undefined
@@ -69,7 +71,7 @@ async function relay(
     told.text += text
     onText(text)
   }
-  return { ...told, usage, timers: clock.pendingTimers }
+  return { ...told, usage, toolCalls, timers: clock.pendingTimers }
 }
 
 const created = { type: 'response.created', sequence_number: 0, response: {} }
@@ -260,6 +262,34 @@ describe('an event that cannot be read', () => {
     const told = await relay(streamOf(sound, noise, sound, soundDone, done))
     expect(told).toMatchObject({ ...broken, malformed: 1 })
     expect(lastOf(told.text)).toMatchObject(interrupted)
+  })
+})
+
+describe('tools that the provider runs', () => {
+  const begins = (number: number, item: object) => ({
+    ...{ type: 'response.output_item.added', sequence_number: number, item },
+  })
+  const search = { type: 'web_search_call', id: 'ws' }
+  const ends = (number: number, output?: object[]) => ({
+    ...{ type: 'response.completed', sequence_number: number, response: { output } },
+  })
+  const both = [begins(1, search), begins(2, search), begins(3, { type: 'function_call' })]
+
+  it('are counted as they begin: whoever leaves then has had them run', async () => {
+    const told = await relay(streamOf(created, ...both, new HttpFailure('cut')))
+    expect(told.toolCalls).toEqual([1, 2])
+  })
+
+  it('are counted by the end, which knows what was only read', async () => {
+    const read = { ...search, action: { type: 'open_page' } }
+    const told = await relay(streamOf(created, ...both, ends(4, [{ ...search, action: { type: 'search' } }, read])))
+    expect(told.toolCalls.at(-1)).toBe(1)
+    expect((await relay(streamOf(created, ends(1, [search])))).toolCalls.at(-1)).toBe(1)
+  })
+
+  it('are not forgotten where the end does not list them', async () => {
+    expect((await relay(streamOf(created, ...both, ends(4)))).toolCalls.at(-1)).toBe(2)
+    expect((await relay(streamOf(created, ...both, ends(4, [])))).toolCalls.at(-1)).toBe(2)
   })
 })
 

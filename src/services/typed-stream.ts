@@ -6,7 +6,14 @@ import { ApiError, openAiError } from '../errors.ts'
 import type { Clock } from '../ports.ts'
 import { isPolicyRefusal } from '../providers/openai-stream.ts'
 import type { TokenUsage } from '../providers/token-usage.ts'
-import { isTerminal, type TypedEvent, type TypedStreamEvent, usageOf } from '../providers/typed-events.ts'
+import {
+  beginsHostedCall,
+  hostedCallsOf,
+  isTerminal,
+  type TypedEvent,
+  type TypedStreamEvent,
+  usageOf,
+} from '../providers/typed-events.ts'
 import { codeOf } from '../upstream/api-error.ts'
 import type { Hold } from '../upstream/guarded-call.ts'
 import { failureFrom, UpstreamFailure } from '../upstream/outcome.ts'
@@ -29,6 +36,8 @@ export interface TypedRelayOptions {
   answers?: number
   /** For each of them, where the provider says it. */
   onUsage?(usage: TokenUsage): void
+  /** Of tools that the provider runs, so many have been begun, in all. */
+  onToolCalls?(count: number): void
   /** So many pieces of text, and answers, are about to have gone out, in all. A promise is waited for before. */
   onDelivered?(pieces: number, answers: number): Promise<void> | undefined
   /** Before what makes the answer complete goes out. */
@@ -107,11 +116,12 @@ const ended = new ApiError('stream_interrupted')
 /** `passOn`: the provider's own event, which the caller is to see. */
 type Broken = UpstreamFailure | ApiError | { passOn: string }
 
-function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) {
+function createAnswer({ answers = 1, onUsage, onToolCalls, onMalformed }: TypedRelayOptions) {
   let finished = 0
   /** A picture that is not finished has been seen. */
   let seen = false
   let pieces = 0
+  let toolCalls = 0
   let lastNumber: number | undefined
   let skipped = false
 
@@ -156,8 +166,11 @@ function createAnswer({ answers = 1, onUsage, onMalformed }: TypedRelayOptions) 
             text += event.text
             if (event.type.endsWith('.delta')) pieces++
             if (event.type === 'image_generation.partial_image') seen = true
+            if (beginsHostedCall(event)) onToolCalls?.(++toolCalls)
             if (!isTerminal(event)) break
             finished++
+            // The end knows what was searched for and what was only read.
+            onToolCalls?.(hostedCallsOf(event) ?? toolCalls)
             seen = false
             // One that is told twice is one answer.
             const usage = finished > answers ? undefined : usageOf(event)

@@ -119,7 +119,16 @@ describe('from providers that are told what to do', () => {
     gateway = await startTestGateway({
       routing: () => ({
         providers: { first: at('first'), second: at('second') },
-        models: { cheaper: soldAs(1_000, 1), dearer: soldAs(1, 1_000) },
+        models: {
+          cheaper: soldAs(1_000, 1),
+          dearer: soldAs(1, 1_000),
+          tooled: {
+            targets: [
+              { provider: 'first', price: price(1) },
+              { provider: 'second', price: { ...price(1), per_tool_call: 0.001 } },
+            ],
+          },
+        },
       }),
     })
     return gateway.ledger
@@ -197,6 +206,30 @@ describe('from providers that are told what to do', () => {
     expect(await text).toContain('[DONE]')
     expect(await theEnd()).toMatchObject({ amount: 16_000, outputTokens: 11, facts: { provider: 'second' } })
   })
+
+  test.each(['whole', 'streamed', 'broken off'])(
+    'a tool that the provider runs is paid for by the call, where it has a price: an answer that is %s',
+    async (how) => {
+      await startTwo()
+      const asked = { model: 'tooled', input: 'hi', stream: how !== 'whole', tools: [{ type: 'web_search' }] }
+      const text = gateway.post('/v1/responses', asked).then((response) => response.text())
+      const call = await provider.next()
+      expect(call.name).toBe('second')
+      const search = { type: 'web_search_call', action: { type: 'search' } }
+      const response = { output: [search, { type: 'message' }], usage: { input_tokens: 7, output_tokens: 1 } }
+      if (how === 'whole') call.answer(200, {}, response)
+      else {
+        call.send({ type: 'response.output_item.added', sequence_number: 0, item: search })
+        call.send({ type: 'response.output_text.delta', sequence_number: 1, delta: 'x' })
+        if (how === 'streamed') call.send({ type: 'response.completed', sequence_number: 2, response })
+        call.cut()
+      }
+      await text
+      const { amount, inputTokens, facts } = await theEnd()
+      expect(amount).toBe(1_000 + inputTokens + 1)
+      expect(facts).toMatchObject({ toolCalls: 1, price: { perToolCall: 1_000 } })
+    },
+  )
 
   test.each([
     ['breaks off', 0],

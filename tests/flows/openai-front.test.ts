@@ -293,6 +293,19 @@ describe('what the provider bills beside the price of a model', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'model_not_priced', param: 'tools' } })
     expect(gateway.sandbox.openai.calls).toHaveLength(calls)
   })
+
+  test.each([
+    ['responses', { input: 'hi', tools: [{ type: 'web_search' }] }, 'tools'],
+    ['responses', { input: 'hi', tools: [{ type: 'code_interpreter', container: { type: 'auto' } }] }, 'tools'],
+    ['chat/completions', { messages, web_search_options: {} }, 'web_search_options'],
+    ['chat/completions', { messages, model: 'gpt-4o-search-preview' }, 'model'],
+  ])('what the provider bills by the call is not sold without a price: %s with %j', async (endpoint, body, param) => {
+    const calls = gateway.sandbox.openai.calls.length
+    const response = await gateway.post(`/v1/${endpoint}`, { model: 'gpt-4o', ...body })
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ error: { code: 'model_not_priced', param } })
+    expect(gateway.sandbox.openai.calls).toHaveLength(calls)
+  })
 })
 
 describe('state kept at the provider', () => {
