@@ -228,6 +228,20 @@ describe('an error that comes with a success', () => {
     expect(failure.class).toBe('poison')
   })
 
+  it.each(['complete', 'stream'] as const)(
+    'and says that there is no such model may be served elsewhere: %s',
+    async (how) => {
+      const error = { code: 'model_not_found', type: 'invalid_request_error' }
+      const inSuccess = await failureOf(world({ body: { error }, ...asJson })[how]())
+      const in404 = await failureOf(world({ status: 404, body: { error }, ...asJson })[how]())
+      for (const failure of [inSuccess, in404]) {
+        expect(failure).toMatchObject({ class: 'unserved', details: { answer: { kind: 'whole', status: 404 } } })
+      }
+      const vllm = { status: 404, body: { error: { type: 'NotFoundError', code: 404 } }, ...asJson }
+      expect((await failureOf(world(vllm)[how]())).class).toBe('unserved')
+    },
+  )
+
   const failed = (error: object) => ({ body: { object: 'response', status: 'failed', error, output: [] }, ...asJson })
   it('of a response that was given up for what was asked is in it', async () => {
     const { complete } = world(failed({ code: 'invalid_prompt', message: 'no' }))

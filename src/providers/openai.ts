@@ -438,6 +438,7 @@ function whole(
   if (status === 400 && isTooLong(parsed?.error)) {
     throw new UpstreamFailure('too_long', { status, contextWindow, answer })
   }
+  if (status >= 400 && isUnserved(parsed?.error)) throw new UpstreamFailure('unserved', { status, answer })
   return answer
 }
 
@@ -478,6 +479,12 @@ function isTooLong(error: unknown): boolean {
   return code === 'context_length_exceeded' || /maximum context length/i.test(String(message))
 }
 
+/** OpenAI's code, and vLLM's type. */
+function isUnserved(error: unknown): boolean {
+  const { code, type } = (typeof error === 'object' && error !== null ? error : {}) as ProviderError
+  return code === 'model_not_found' || type === 'NotFoundError'
+}
+
 /** A response that a provider gave up for what was asked; the rest it has failed at. */
 const isJudgedResponse = (endpoint: InferenceEndpoint, { status, error }: Record<string, unknown>) =>
   endpoint === 'responses' && status === 'failed' && !isProviderFault(error as ProviderError)
@@ -505,9 +512,11 @@ const isChoice = (choice: { message?: unknown; text?: unknown } | null) =>
 
 /** What an error that came with a success says: about the request, or that the provider has failed. */
 function verdict(error: ProviderError, contextWindow: number | undefined, check: Check): WholeAnswer {
-  if (!isAboutRequest(error)) throw new UpstreamFailure('server')
-  const answer = refusal(error)
+  const unserved = isUnserved(error)
+  if (!unserved && !isAboutRequest(error)) throw new UpstreamFailure('server')
+  const answer = refusal(error, unserved ? 404 : 400)
   check(answer)
+  if (unserved) throw new UpstreamFailure('unserved', { status: answer.status, answer })
   if (isTooLong(error)) throw new UpstreamFailure('too_long', { status: answer.status, contextWindow, answer })
   return answer
 }
@@ -515,15 +524,14 @@ function verdict(error: ProviderError, contextWindow: number | undefined, check:
 /** Of errors that come with a success, those of which another provider would say the same. */
 function isAboutRequest(error: ProviderError): boolean {
   if (isPolicyRefusal(error) || isTooLong(error)) return true
-  return error.type === 'invalid_request_error' && !ours.has(String(error.code))
+  // What OpenAI calls an invalid request, too, and is the operator's fault.
+  return error.type === 'invalid_request_error' && error.code !== 'invalid_api_key'
 }
-/** What OpenAI calls an invalid request, too, and is the operator's fault. */
-const ours = new Set(['invalid_api_key', 'model_not_found'])
 
 /** A verdict on the request that came as an event of a stream. */
-const refusal = (error: ProviderError): WholeAnswer => ({
+const refusal = (error: ProviderError, status: number): WholeAnswer => ({
   kind: 'whole',
-  status: 400,
+  status,
   contentType: json,
   body: encoder.encode(JSON.stringify({ error })),
 })

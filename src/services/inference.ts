@@ -386,15 +386,15 @@ const sellerOf = ({ provider, planned }: Choice): Seller => ({
 
 const nameOf = ({ provider, planned }: Choice) => ({ provider: provider.name, model: planned.model })
 
-/** Who said that it fits nowhere; of very many tries only the first are known. */
+/** Who said that it fits nowhere, or that nobody serves it; of very many tries only the first are known. */
 function sayerOf({ tries }: CallTrace) {
-  const said = tries?.findLast(({ outcome }) => outcome === 'too_long')
+  const said = tries?.findLast(({ outcome }) => outcome === 'too_long' || outcome === 'unserved')
   return said && { provider: said.provider, model: said.model }
 }
 
-/** A prompt that fits nowhere: the provider's own words, since only the caller can shorten it. */
+/** A prompt that fits nowhere, or a model that nobody serves: the provider's own words, since only the caller can help it. */
 function theirsToSee(error: unknown): WholeAnswer {
-  if (error instanceof UpstreamFailure && error.class === 'too_long') return error.details.answer as WholeAnswer
+  if (error instanceof UpstreamFailure && error.details.answer) return error.details.answer as WholeAnswer
   throw error
 }
 

@@ -14,6 +14,7 @@ const codes: Record<Exclude<FailureClass, 'local'>, ErrorCode> = {
   poison: 'upstream_invalid',
   oversized: 'upstream_invalid',
   too_long: 'upstream_invalid',
+  unserved: 'upstream_invalid',
   client: 'client_closed',
   deadline: 'deadline_exceeded',
 }

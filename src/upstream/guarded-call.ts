@@ -458,10 +458,14 @@ function local(reason: 'circuit_open' | 'overloaded' | 'throttle_gate' | 'provid
   return new UpstreamFailure('local', { reason, retryAfterMs })
 }
 
-/** What to tell the caller at the end: what an upstream said says more than what our own guards did. */
+/**
+ * What to tell the caller at the end: what an upstream said says more than what our own guards did, and more than that
+ * another one does not serve the model.
+ */
 function worse(known: UpstreamFailure | undefined, latest: UpstreamFailure): UpstreamFailure {
-  return known && (latest.class === 'local' || latest.class === 'deadline') ? known : latest
+  return known && saysLess.has(latest.class) ? known : latest
 }
+const saysLess: ReadonlySet<FailureClass> = new Set(['local', 'deadline', 'unserved'])
 
 /** Where one request has failed already, a second failure would say nothing new. */
 function isFirstStrike(trace: CallTrace, breaker: CircuitBreaker): boolean {

@@ -108,6 +108,7 @@ describe('what the caller is told', () => {
     ['silent', { phase: 'total' }, 504, 'upstream_timeout', false],
     ['silent', {}, 504, 'upstream_timeout', false],
     ['too_long', { status: 400 }, 502, 'upstream_invalid', false],
+    ['unserved', { status: 404 }, 502, 'upstream_invalid', false],
     ['throttled', { status: 429 }, 429, 'upstream_throttled', true],
     ['throttled', { status: 529 }, 429, 'upstream_throttled', true],
     ['throttled', { status: 503 }, 503, 'upstream_unavailable', false],

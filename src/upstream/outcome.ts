@@ -38,6 +38,8 @@ export const failureClasses = {
   config: { verdict: 'neutral', retry: 'elsewhere' },
   /** The prompt does not fit: the caller's own 400, unless a target with more room is left. */
   too_long: { verdict: 'success', retry: 'elsewhere' },
+  /** It does not serve the model: the operator's fault, unless nobody does. */
+  unserved: { verdict: 'success', retry: 'elsewhere' },
   /** The caller left. */
   client: { verdict: 'neutral', retry: 'never' },
   /** The caller's own deadline passed. */
@@ -62,8 +64,9 @@ export interface FailureDetails {
   phase?: Phase
   /** For `config`: another credential of the same provider is left to try. */
   otherCredential?: boolean
-  /** For `too_long`: the room there was, in tokens, and the provider's answer, which is the caller's to see. */
+  /** For `too_long`: the room there was, in tokens. */
   contextWindow?: number | undefined
+  /** For `too_long` and `unserved`: the provider's, which is the caller's to see where nobody else can help. */
   answer?: unknown
   cause?: unknown
 }

@@ -72,6 +72,19 @@ describe.each([{ stream: false }, { stream: true }])('a model with two targets (
     expect(await errorOf(response)).toMatchObject({ code: 'context_length_exceeded' })
   })
 
+  test('leads a request for a model that the first does not serve (any more) to the other, and tells of it where none does', async () => {
+    const gone = { kind: 'status', status: 404, code: 'model_not_found' }
+    gateway.sandbox.openai.setFaults([broken('primary', gone)])
+    expect((await ask({ stream })).headers.get('x-gpuproxy-model')).toBe('backup')
+    expect(asked()).toEqual(['primary', 'backup'])
+    gateway.sandbox.openai.setFaults([broken('primary', gone), broken('backup', gone)])
+    const response = await ask({ stream })
+    expect(response.status).toBe(404)
+    expect(await errorOf(response)).toMatchObject({ code: 'model_not_found' })
+    gateway.sandbox.openai.setFaults([broken('primary'), broken('backup', gone)])
+    expect((await ask({ stream })).status).toBe(503)
+  })
+
   test('does not lead a request that the first refuses to another', async () => {
     gateway.sandbox.openai.setFaults([
       broken('primary', { kind: 'status', status: 400, code: 'content_policy_violation' }),
