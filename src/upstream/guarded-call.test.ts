@@ -246,6 +246,14 @@ describe('tries', () => {
     expect(failure?.class).toBe(failed)
   })
 
+  it('are no evidence where the answer is longer than any may be: that is what was asked for', async () => {
+    const { target, run } = world()
+    const up = target('up', () => fails('oversized'))
+    for (let i = 0; i < 20; i++) await run([up])
+    expect(up.sentAt).toHaveLength(20)
+    expect(up.circuit.breaker.status()).toMatchObject({ state: 'closed', calls: 0 })
+  })
+
   it('repeat at once what was not sent, and then with backoff', async () => {
     const { target, run } = world()
     const up = target('up', () => fails('not_sent'))

@@ -31,12 +31,13 @@ describe('a status', () => {
     [401, 'config'],
     [402, 'config'],
     [403, 'config'],
+    [408, 'server'],
     [429, 'throttled'],
     [529, 'throttled'],
   ])
   const all = Array.from({ length: 500 }, (_, i) => 100 + i)
 
-  it('of 500 and above is the upstream’s failure, three above 400 the operator’s, and the rest an answer', () => {
+  it('of 500 and above, and 408, is the upstream’s failure, three above 400 the operator’s, and the rest an answer', () => {
     for (const status of all) {
       expect(classOf(status)?.class, `${status}`).toBe(expected.get(status) ?? (status >= 500 ? 'server' : undefined))
     }

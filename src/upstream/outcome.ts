@@ -28,12 +28,15 @@ export const failureClasses = {
   throttled: { verdict: 'neutral', retry: 'always' },
   /** 429 because the gateway's own credit there is used up: waiting does not help. */
   quota: { verdict: 'neutral', retry: 'elsewhere' },
-  /** Other 5xx, or an error dressed as a 200. */
+  /** Other 5xx, a 408, or an error dressed as a 200. */
   server: { verdict: 'failure', retry: 'repeatable' },
   /** Not an answer: bad JSON, no events, a broken length. */
   poison: { verdict: 'failure', retry: 'repeatable' },
-  /** Longer than any answer may be. It has been paid for in megabytes once; asked again it is as long. */
-  oversized: { verdict: 'failure', retry: 'elsewhere' },
+  /**
+   * Longer than any answer may be. It has been paid for in megabytes once; asked again it is as long. How long is up to
+   * whoever asks (vectors of thousands of texts): no evidence.
+   */
+  oversized: { verdict: 'neutral', retry: 'elsewhere' },
   /** 401, 402, 403 on the gateway's own credential: the operator's fault, not the upstream's. */
   config: { verdict: 'neutral', retry: 'elsewhere' },
   /** The prompt does not fit: the caller's own 400, unless a target with more room is left. */
@@ -110,7 +113,8 @@ export function checkStatus(reply: HttpReply<unknown>, wallNowMs: number): void 
   const details = { status, retryAfterMs }
   if (status === 429 || status === 529) throw new UpstreamFailure('throttled', details)
   if (status === 503 && retryAfterMs !== undefined) throw new UpstreamFailure('throttled', details)
-  if (status >= 500) throw new UpstreamFailure('server', details)
+  // What we send is all there when it leaves: a request that took too long did so behind the upstream's door.
+  if (status >= 500 || status === 408) throw new UpstreamFailure('server', details)
   if (status === 401 || status === 402 || status === 403) throw new UpstreamFailure('config', details)
 }
 
