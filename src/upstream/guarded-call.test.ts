@@ -624,6 +624,22 @@ describe('the retry budget', () => {
 })
 
 describe('the deadline', () => {
+  it('is no fault of one who got what others had left of it', async () => {
+    const { target, run, clock } = world()
+    const first = target('first', hangs, { tryTimeoutMs: 40_000 })
+    const last = target('last', hangs, { tryTimeoutMs: 40_000 })
+    const deadline = createDeadline(clock, { limitMs: 55_000 })
+    const { failure, tookMs } = await run([first, last], { deadline, repeat: 'inference' })
+    expect(failure?.class).toBe('silent')
+    expect(tookMs).toBeGreaterThanOrEqual(54_900)
+    expect(first.circuit.breaker.status()).toMatchObject({ calls: 1, failureRate: 1 })
+    expect(last.circuit.breaker.status().calls).toBe(0)
+
+    const enough = createDeadline(clock, { limitMs: 70_000 })
+    await run([first, last], { deadline: enough, repeat: 'inference' })
+    expect(last.circuit.breaker.status()).toMatchObject({ calls: 1, failureRate: 1 })
+  })
+
   it('of the caller ends a try as nobody’s fault', async () => {
     const { clock, target, run } = world()
     const up = target('up', hangs)
@@ -884,6 +900,27 @@ describe('a hold', () => {
     hold.failed()
     hold.failed()
     expect(up.circuit.breaker.status()).toMatchObject({ calls: 1, failureRate: 1 })
+  })
+
+  it('that went on until the time of its model was over is no evidence: its caller may have read slowly', async () => {
+    const { guardedCall, target, clock } = world()
+    let seen: AbortSignal | undefined
+    const begins: Send = async (signal) => {
+      seen = signal
+    }
+    const up = target('up', begins, { totalMs: 10_000 })
+    const { hold } = await guardedCall([up], {
+      deadline: createDeadline(clock, { limitMs: 60_000 }),
+      signal: new AbortController().signal,
+      repeat: 'inference',
+      holds: true,
+      trace: { attempts: 0, waitedMs: 0 },
+    })
+    await clock.advance(10_000)
+    expect(seen?.reason).toMatchObject({ class: 'silent', details: { phase: 'total' } })
+    hold.failed()
+    hold.release()
+    expect(up.circuit.breaker.status()).toMatchObject({ calls: 1, failureRate: 0 })
   })
 
   it('of a call that is not a stream is over already', async () => {

@@ -352,7 +352,7 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     const onAbort = () => controller.abort(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     let timedOut: FailureClass | undefined
-    const stopTimer = startTryTimer(deadline, limitMs, (failed) => {
+    const stopTimer = startTryTimer(deadline, limitMs, attempt, (failed) => {
       timedOut = failed
       controller.abort(new UpstreamFailure(failed))
     })
@@ -414,12 +414,21 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
     }
   }
 
-  /** Ends a try that takes too long: by the limit of one try (the upstream's fault) or by the caller's deadline. */
-  function startTryTimer(deadline: Deadline, tryTimeoutMs = Infinity, onTimeout: (failed: FailureClass) => void) {
+  /**
+   * Ends a try that takes too long: by the limit of one try (the upstream's fault) or by the caller's deadline. Nor is it
+   * the fault of one who got less than half of its time because others before it had used up the rest.
+   */
+  function startTryTimer(
+    deadline: Deadline,
+    tryTimeoutMs = Infinity,
+    { number }: Attempt,
+    onTimeout: (failed: FailureClass) => void,
+  ) {
     const remainingMs = deadline.remainingMs() - minTryMs
     const byCaller = remainingMs < tryTimeoutMs && deadline.byCaller
+    const byOthers = number > 1 && tryTimeoutMs !== Infinity && remainingMs < tryTimeoutMs / 2
     const ms = Math.max(Math.min(remainingMs, tryTimeoutMs), 0)
-    return clock.setTimer(ms, () => onTimeout(byCaller ? 'deadline' : 'silent'))
+    return clock.setTimer(ms, () => onTimeout(byCaller || byOthers ? 'deadline' : 'silent'))
   }
 
   function hold(
@@ -432,18 +441,23 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
   ): Hold {
     deadline.begun()
     const remainingMs = Math.max(deadline.remainingMs(), 0)
-    const stopTimer = clock.setTimer(Math.max(Math.min(remainingMs, leftMs), 0), () =>
+    let isOver = false
+    const stopTimer = clock.setTimer(Math.max(Math.min(remainingMs, leftMs), 0), () => {
+      isOver = true
       controller.abort(
         leftMs < remainingMs ? new UpstreamFailure('silent', { phase: 'total' }) : new ApiError('deadline_exceeded'),
-      ),
-    )
+      )
+    })
     return {
       release() {
         stopTimer()
         signal.removeEventListener('abort', onAbort)
         release()
       },
-      failed,
+      failed() {
+        // It went on until its time was over: how long that takes is also up to whoever asks much, or reads slowly.
+        if (!isOver) failed()
+      },
       abort: (reason) => controller.abort(reason),
     }
   }
