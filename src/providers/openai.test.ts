@@ -190,6 +190,13 @@ describe('a credential', () => {
     },
   )
 
+  it('is not sent for where all are taken out, which is no answer of the provider’s', async () => {
+    const { complete, http } = worldOf(['key-one'], { status: 401 })
+    await complete().catch(() => {})
+    expect(await failureOf(complete())).toMatchObject({ class: 'local', details: { reason: 'no_credential' } })
+    expect(http.calls).toHaveLength(1)
+  })
+
   it.each(['complete', 'stream'] as const)(
     'stays in use after a 402, which may be about one request: %s',
     async (how) => {

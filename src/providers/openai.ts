@@ -170,7 +170,7 @@ export function createOpenAiProvider(options: OpenAiOptions): ModelProvider {
     { number, span }: Pick<Attempt, 'number' | 'span'>,
   ): Promise<HttpReply<Body>> {
     const credential = credentials.current()
-    if (!credential) throw new UpstreamFailure('config')
+    if (!credential) throw new UpstreamFailure('local', { reason: 'no_credential' })
     // For a gateway behind this one: it must not multiply our tries by its own.
     let { headers } = credential
     if (number > 1) headers = { ...headers, 'x-gpuproxy-attempt': String(number) }

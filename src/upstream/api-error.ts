@@ -34,6 +34,7 @@ const localCodes: Record<LocalReason, ErrorCode> = {
   overloaded: 'overloaded',
   throttle_gate: 'upstream_throttled',
   provider_limit: 'upstream_throttled',
+  no_credential: 'upstream_credential',
 }
 
 const defaultRetryAfterMs = 1_000

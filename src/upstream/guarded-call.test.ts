@@ -387,6 +387,18 @@ describe('the guards', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it('count no try where the call itself has to ask first and is refused: nothing was sent', async () => {
+    const { clock, target, run, metrics } = world()
+    const up = target('up', () => fails('local', { reason: 'throttle_gate', retryAfterMs: 7_000 }))
+    const trace: GuardedCallOptions['trace'] = { attempts: 0, waitedMs: 0 }
+    const { failure } = await run([up], { trace })
+    expect(failure).toMatchObject({ class: 'local', details: { reason: 'throttle_gate', retryAfterMs: 7_000 } })
+    expect(trace).toMatchObject({ attempts: 0, tries: [{ outcome: 'refused', reason: 'throttle_gate' }] })
+    expect(metrics.counted(instruments.upstreamRequests, { upstream: 'up' })).toBe(0)
+    expect(up.upstream.bulkhead.inUse).toBe(0)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('pass on when an open circuit will take calls again', async () => {
     const { target, run } = world()
     const up = target('up', () => fails('server'))

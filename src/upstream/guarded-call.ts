@@ -397,6 +397,15 @@ export function createGuardedCall(settings: GuardedCallSettings): GuardedCall {
         : timedOut
           ? new UpstreamFailure(timedOut, timedOut === 'silent' ? { phase: target.phase ?? 'total' } : {})
           : failureFrom(error)
+      if (failure.class === 'local') {
+        // What the call itself has to ask first has refused it: nothing was sent.
+        stopTimer()
+        endTry()
+        circuit.silence.unheard()
+        span?.end(failure.details.reason)
+        signal.removeEventListener('abort', onAbort)
+        return unsent(failure)
+      }
       if (unheard.has(failure.class)) circuit.silence.unheard()
       else circuit.silence.heard(clock.now() - since)
       const dropped = signsOfLoad.has(failure.class)

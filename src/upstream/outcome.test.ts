@@ -125,6 +125,7 @@ describe('what the caller is told', () => {
     ['local', { reason: 'circuit_open' }, 503, 'circuit_open', false],
     ['local', { reason: 'overloaded' }, 503, 'overloaded', true],
     ['local', { reason: 'throttle_gate' }, 429, 'upstream_throttled', true],
+    ['local', { reason: 'no_credential' }, 502, 'upstream_credential', false],
   ]
 
   it('is fixed for every class', () => {

@@ -47,14 +47,14 @@ export const failureClasses = {
   client: { verdict: 'neutral', retry: 'never' },
   /** The caller's own deadline passed. */
   deadline: { verdict: 'neutral', retry: 'never' },
-  /** Our breaker, bulkhead or throttle gate refused; nothing was sent. */
+  /** Our breaker, bulkhead or throttle gate refused, or there is no credential to send; nothing was sent. */
   local: { verdict: 'neutral', retry: 'elsewhere' },
 } as const satisfies Record<string, ClassRules>
 
 /** The part of a call that took too long. */
 export type Phase = 'connect' | 'headers' | 'first_token' | 'idle' | 'rate' | 'total'
 
-export type LocalReason = 'circuit_open' | 'overloaded' | 'throttle_gate' | 'provider_limit'
+export type LocalReason = 'circuit_open' | 'overloaded' | 'throttle_gate' | 'provider_limit' | 'no_credential'
 
 export interface FailureDetails {
   /** The upstream's status, where it gave one. */
