@@ -203,6 +203,7 @@ function tell(owner: Owner, ended: Ended) {
   const { metrics, log, onEnded, clock } = owner.options
   const { id, callerId, method, route, status, ms, overheadMs, principal, attempts, oneOf } = ended
   metrics.count(instruments.httpRequests, { method, route, status: statuses.get(status) ?? 'other' })
+  if (status === 504 && ended.log.code === 'deadline_exceeded') metrics.count(instruments.callerDeadlines, {})
   if (!probes.has(route)) {
     onEnded({
       request_id: id,
@@ -348,7 +349,10 @@ export function respondJson(c: AppContext, status: number, value: unknown): Resp
   return respond(c, status, { 'content-type': 'application/json' }, JSON.stringify(value))
 }
 
-/** What somebody else is asked for takes his time, not the gateway's. `isTheirs`: whether anybody was, as the answer tells. */
+/**
+ * What somebody else is asked for takes his time, not the gateway's; nor does what is slow on purpose. `isTheirs`: whether
+ * anybody was, as the answer tells.
+ */
 export async function waitedFor<T>(c: AppContext, work: Promise<T>, isTheirs: (value: T) => boolean = always) {
   const request = c.get('request')
   const from = request.elapsedMs()

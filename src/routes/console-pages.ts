@@ -10,7 +10,14 @@ import { sessionCookie } from '../middleware/console-session.ts'
 import type { Check } from '../middleware/guard.ts'
 import { guard } from '../middleware/guard.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
+import {
+  type AppContext,
+  type AppEnv,
+  header,
+  respond,
+  respondJson,
+  waitedFor,
+} from '../middleware/request-context.ts'
 import type { ConsoleFiles } from '../ports.ts'
 import type { SignIn } from '../services/sign-in.ts'
 import { parseOr400 } from './parse.ts'
@@ -70,7 +77,7 @@ export function consoleRoutes({ files, signIn, readJson, trustedHops, secure, st
       headers['set-cookie'] = cookie(asked.api_key, secure)
       return respondJson(c, 200, { user: null })
     }
-    const { user, tokens } = await signIn.signIn(asked, clientAddress(c, trustedHops))
+    const { user, tokens } = await waitedFor(c, signIn.signIn(asked, clientAddress(c, trustedHops)))
     headers['set-cookie'] = cookie(tokens.accessToken, secure)
     return respondJson(c, 200, { user: userOut(user) })
   })

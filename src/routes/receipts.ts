@@ -1,7 +1,7 @@
 /** What happened to a request and what it cost, signed; and the key by which anybody can check the signature. */
 import { Hono } from 'hono'
 import { principalOf } from '../middleware/authenticate.ts'
-import { type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
+import { type AppEnv, respond, respondJson, waitedFor } from '../middleware/request-context.ts'
 import type { Receipts } from '../services/receipts.ts'
 
 export interface ReceiptRouteOptions {
@@ -20,8 +20,9 @@ export function receiptKeyRoutes({ receipts }: ReceiptRouteOptions) {
 
 export function receiptRoutes({ receipts }: ReceiptRouteOptions) {
   const app = new Hono<AppEnv>()
-  app.get('/:id', async (c) =>
-    respondJson(c, 200, await receipts.find(principalOf(c), c.req.param('id'), c.req.raw.signal)),
-  )
+  app.get('/:id', async (c) => {
+    const found = receipts.find(principalOf(c), c.req.param('id'), c.req.raw.signal)
+    return respondJson(c, 200, await waitedFor(c, found))
+  })
   return app
 }

@@ -5,7 +5,7 @@ import { isGoodPassword, type User } from '../domain/user.ts'
 import { credential } from '../middleware/authenticate.ts'
 import { clientAddress } from '../middleware/client-address.ts'
 import { type ReadJson, valueOrNone } from '../middleware/json-body.ts'
-import { type AppContext, type AppEnv, header, respond, respondJson } from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, header, respond, respondJson, waitedFor } from '../middleware/request-context.ts'
 import type { SignIn, Tokens } from '../services/sign-in.ts'
 import { parseOr400 } from './parse.ts'
 
@@ -39,12 +39,13 @@ export function signInRoutes({ signIn, readJson, trustedHops }: SignInRouteOptio
   app.post('/register', async (c) => {
     const { name = '', ...person } = parseOr400(registerBody, (await readJson(c)).value)
     // A mailbox without a name is called by its first half.
-    const user = await signIn.register({ ...person, name: name || person.email.split('@')[0]! })
+    const registered = signIn.register({ ...person, name: name || person.email.split('@')[0]! })
+    const user = await waitedFor(c, registered)
     return respondSecret(c, 201, { user: userOut(user) })
   })
   app.post('/login', async (c) => {
     const credentials = parseOr400(loginBody, (await readJson(c)).value)
-    const { user, tokens } = await signIn.signIn(credentials, clientAddress(c, trustedHops))
+    const { user, tokens } = await waitedFor(c, signIn.signIn(credentials, clientAddress(c, trustedHops)))
     return respondSecret(c, 200, { user: userOut(user), tokens: tokensOut(tokens) })
   })
   app.post('/refresh', async (c) => {

@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { ApiError } from '../errors.ts'
 import { principalOf } from '../middleware/authenticate.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import { type AppEnv, respond, respondJson } from '../middleware/request-context.ts'
+import { type AppEnv, respond, respondJson, waitedFor } from '../middleware/request-context.ts'
 import type { Users } from '../ports.ts'
 import type { SignIn } from '../services/sign-in.ts'
 import { parseOr400 } from './parse.ts'
@@ -29,12 +29,12 @@ export function userRoutes({ users, signIn, readJson }: UserRouteOptions) {
   })
   app.put('/password', async (c) => {
     const { password, new_password: newPassword } = parseOr400(changeBody, (await readJson(c)).value)
-    await signIn.changePassword(principalOf(c), { password, newPassword })
+    await waitedFor(c, signIn.changePassword(principalOf(c), { password, newPassword }))
     return respond(c, 204, {}, null)
   })
   app.delete('/', async (c) => {
     const { password } = parseOr400(closeBody, (await readJson(c)).value)
-    await signIn.closeAccount(principalOf(c), password)
+    await waitedFor(c, signIn.closeAccount(principalOf(c), password))
     return respond(c, 204, {}, null)
   })
   return app

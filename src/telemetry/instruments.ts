@@ -76,7 +76,12 @@ export const instruments = {
     'gateway_overhead_seconds',
     [],
     overheadSeconds,
-    'Time until the answer began, less the time spent waiting for a provider.',
+    'Time until the answer began, less the time spent waiting for a provider, a password check or a receipt on its way.',
+  ),
+  callerDeadlines: fixedCounter(
+    'caller_deadlines_total',
+    {},
+    'Requests answered 504 at the end of the time that their callers gave; `http_requests_total` has them, too.',
   ),
   timeToFirstToken: histogram(
     'time_to_first_token_seconds',

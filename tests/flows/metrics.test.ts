@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '../../adapters/node/identity.ts'
 import { readSamples } from '../../src/telemetry/samples.ts'
 import { eventually, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { findTool } from '../support/tools.ts'
@@ -109,6 +110,42 @@ test('what markets and Stripe take is not the gateway’s own time', async () =>
   expect((await waitedMs()) - before, 'a list that is kept').toBeCloseTo(0)
   await other.close()
 }, 60_000)
+
+test('nor is what is slow on purpose: a password’s check, and a receipt that may be on its way', async () => {
+  const delayMs = 300
+  const slowly = <T>(value: T) => new Promise<T>((resolve) => setTimeout(() => resolve(value), delayMs))
+  const passwords = { hash: () => slowly('hash'), check: () => slowly('wrong' as const), generate: () => 'x' }
+  const other = await startTestGateway({ ports: { passwords } })
+  const overheadMs = async () => 1_000 * readSamples(await other.metricsText()).sum('gateway_overhead_seconds_sum')
+  const person = { email: 'ada@example.com', password: 'correct horse battery' }
+  const asked: [status: number, () => Promise<Response>][] = [
+    [201, () => other.post('/api/v1/auth/register', person)],
+    [401, () => other.post('/api/v1/auth/login', person)],
+    [404, () => other.get(`/api/v1/receipts/${newId()}`)],
+  ]
+  for (const [status, ask] of asked) {
+    const before = await overheadMs()
+    expect((await ask()).status).toBe(status)
+    expect((await overheadMs()) - before).toBeLessThan(delayMs)
+  }
+  await other.close()
+})
+
+test('a 504 at the end of the caller’s own time is told apart from those that are not his doing', async () => {
+  const other = await startTestGateway()
+  expect(await other.metric('caller_deadlines_total')).toBe(0)
+  other.sandbox.openai.setFaults([{ kind: 'hang' }])
+  const late = await other.post('/v1/chat/completions', chat, { headers: { 'x-request-timeout-ms': '120' } })
+  expect(late.status).toBe(504)
+  expect(await other.metric('caller_deadlines_total')).toBe(1)
+  await other.close()
+
+  const impatient = await startTestGateway({ env: { REQUEST_TIMEOUT: '120ms' } })
+  impatient.sandbox.openai.setFaults([{ kind: 'hang' }])
+  expect((await impatient.post('/v1/chat/completions', chat)).status).toBe(504)
+  expect(await impatient.metric('caller_deadlines_total')).toBe(0)
+  await impatient.close()
+})
 
 test('a route inside a wider pattern is counted under its own', async () => {
   await (await gateway.get('/api/v1/health')).text()

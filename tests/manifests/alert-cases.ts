@@ -12,6 +12,8 @@ const answered = (status: string, aMinute: number) => ({
 })
 /** Probes fail, which is nobody's trouble. */
 const failedProbes = { 'http_requests_total{route="/readyz",status="503"}': '0+1000x500' }
+/** Of those answered 504, by whom the time was set: it is as if they had left. */
+const byCallers = (aMinute: number) => ({ caller_deadlines_total: `0+${aMinute}x500` })
 const overhead = (bound: string) => ({
   ...Object.fromEntries(
     ['0.01', '0.1', '+Inf'].map((le) => [
@@ -36,13 +38,19 @@ const day = 86_400
 
 export const alertCases: Record<string, AlertCase> = {
   GatewayErrorBudgetBurnsFast: {
-    fires: { ...answered('200', 97), ...answered('503', 3) },
-    silent: { ...answered('200', 99), ...answered('503', 1), ...failedProbes },
+    fires: { ...answered('200', 96), ...answered('503', 3), ...answered('504', 1), ...byCallers(1) },
+    silent: { ...answered('200', 94), ...answered('503', 1), ...answered('504', 5), ...byCallers(5), ...failedProbes },
     at: 90,
   },
   GatewayErrorBudgetBurnsSlowly: {
     fires: { ...answered('200', 990), ...answered('503', 10) },
-    silent: { ...answered('200', 999), ...answered('503', 1), ...failedProbes },
+    silent: {
+      ...answered('200', 989),
+      ...answered('503', 1),
+      ...answered('504', 10),
+      ...byCallers(10),
+      ...failedProbes,
+    },
     at: 420,
   },
   GatewaySlow: { fires: overhead('0.1'), silent: overhead('0.01'), at: 30 },
