@@ -279,6 +279,7 @@ describe('admission', () => {
       expect(outcomes).toEqual(expected)
       expect(asked.map(({ headers }) => headers['x-gpuproxy-brownout'])).toEqual(Array(4).fill(String(level)))
       expect(running.outcome).toBe('admitted')
+      expect(ask('search', { method: 'DELETE' }).outcome).toBe('admitted')
       const shed = expected.filter((outcome) => outcome === 'shed').length
       expect(metrics.counted(instruments.requestsShed, { reason: 'brownout' })).toBe(shed)
     },

@@ -142,6 +142,8 @@ export function createAdmission({ clock, random, metrics, load }: AdmissionOptio
     check: (work) =>
       function admission(c) {
         look()
+        // What ends a machine ends its cost: it is little work, and is done however busy the pod is.
+        if (c.req.method === 'DELETE') return undefined
         if (work === 'search' || c.req.method === 'GET') return shed(c, 'search')
         const priority = priorityOf(c)
         arrivals++
