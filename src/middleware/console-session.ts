@@ -11,5 +11,14 @@ export function sessionCookie(c: AppContext): string | undefined {
   if (header(c, consoleHeader) !== '1') return undefined
   const site = header(c, 'sec-fetch-site')
   if (site !== undefined && site !== 'same-origin') return undefined
-  return pattern.exec(header(c, 'cookie') ?? '')?.[1]
+  const value = pattern.exec(header(c, 'cookie') ?? '')?.[1]
+  try {
+    return value && decodeURIComponent(value)
+  } catch {
+    return undefined
+  }
 }
+
+/** Sent to no other site's requests, and read by no script. Empty: it is to be forgotten. */
+export const sessionCookieOf = (credential: string, secure: boolean) =>
+  `gpuproxy_session=${encodeURIComponent(credential)}; Path=/; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}${credential === '' ? '; Max-Age=0' : ''}`

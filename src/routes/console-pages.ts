@@ -6,18 +6,11 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { ApiError } from '../errors.ts'
 import { clientAddress } from '../middleware/client-address.ts'
-import { sessionCookie } from '../middleware/console-session.ts'
+import { sessionCookie, sessionCookieOf } from '../middleware/console-session.ts'
 import type { Check } from '../middleware/guard.ts'
 import { guard } from '../middleware/guard.ts'
 import type { ReadJson } from '../middleware/json-body.ts'
-import {
-  type AppContext,
-  type AppEnv,
-  header,
-  respond,
-  respondJson,
-  waitedFor,
-} from '../middleware/request-context.ts'
+import { type AppContext, type AppEnv, header, respond, respondJson, waitedFor } from '../middleware/request-context.ts'
 import type { ConsoleFiles } from '../ports.ts'
 import type { SignIn } from '../services/sign-in.ts'
 import { parseOr400 } from './parse.ts'
@@ -74,16 +67,16 @@ export function consoleRoutes({ files, signIn, readJson, trustedHops, secure, st
     headers['cache-control'] = 'no-store'
     if ('api_key' in asked) {
       // Whether it is one the first question tells.
-      headers['set-cookie'] = cookie(asked.api_key, secure)
+      headers['set-cookie'] = sessionCookieOf(asked.api_key, secure)
       return respondJson(c, 200, { user: null })
     }
     const { user, tokens } = await waitedFor(c, signIn.signIn(asked, clientAddress(c, trustedHops)))
-    headers['set-cookie'] = cookie(tokens.accessToken, secure)
+    headers['set-cookie'] = sessionCookieOf(tokens.accessToken, secure)
     return respondJson(c, 200, { user: userOut(user) })
   })
   app.delete('/console/session', async (c) => {
     const credential = sessionCookie(c)
-    c.get('request').headers['set-cookie'] = cookie('', secure)
+    c.get('request').headers['set-cookie'] = sessionCookieOf('', secure)
     // An API key is only forgotten; a session ends.
     if (credential?.includes('.')) await signIn.signOut({ accessToken: credential }).catch(ignoreEnded)
     return respond(c, 204, {}, null)
@@ -95,7 +88,3 @@ export function consoleRoutes({ files, signIn, readJson, trustedHops, secure, st
 function ignoreEnded(error: unknown) {
   if (!(error instanceof ApiError) || error.code !== 'invalid_credential') throw error
 }
-
-/** Sent to no other site's requests, and read by no script. Empty: it is to be forgotten. */
-const cookie = (value: string, secure: boolean) =>
-  `gpuproxy_session=${value}; Path=/; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}${value === '' ? '; Max-Age=0' : ''}`

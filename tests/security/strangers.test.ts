@@ -99,6 +99,24 @@ test('the console’s cookie is out of reach of scripts and of other sites', asy
   }
 })
 
+test('whatever signs an API key is made of, the console’s cookie gives it back whole', async () => {
+  const key = 'ak; Domain=evil.example, "%3B=quoted"'.replaceAll(' ', '_')
+  const principal = { accountId: newId(), keyId: newId(), role: 'user', scopes: ['billing'] } as const
+  gateway.accounts.add(key, { ...principal, limits: { key: {}, account: {} } })
+  const begun = await fetch(`${gateway.url}/console/session`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-forwarded-for': '10.7.7.9' },
+    body: JSON.stringify({ api_key: key }),
+  })
+  const [pair, ...attributes] = begun.headers.get('set-cookie')!.split('; ')
+  expect(attributes).toEqual(['Path=/', 'HttpOnly', 'SameSite=Strict'])
+  const headers = { cookie: pair!, 'x-gpuproxy-console': '1' }
+  expect((await fetch(`${gateway.url}/api/v1/billing/balance`, { headers })).status).toBe(200)
+  // Half of an escape is no cookie of ours.
+  const broken = { ...headers, cookie: 'gpuproxy_session=%zz' }
+  expect((await fetch(`${gateway.url}/api/v1/billing/balance`, { headers: broken })).status).toBe(401)
+})
+
 describe('without a credential', () => {
   test.each(named)('%s is a 401', async (_name, { method, path }) => {
     const response = await fetch(gateway.url + pathOf(path), { method })
