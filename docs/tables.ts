@@ -86,8 +86,10 @@ ${sections
   'errors.md': `# Errors
 
 Under \`/v1\` an error has OpenAI's envelope, \`{"error": {"message", "type", "param", "code"}}\`. Everywhere else it is
-RFC 9457 problem details with \`code\` and \`request_id\`. The \`code\` is stable; messages may become more exact. Answers with
-429 and 503 carry \`Retry-After\`; \`x-should-retry: false\` says that the gateway has tried again already.
+RFC 9457 problem details with \`code\` and \`request_id\`. The \`code\` is stable; messages may become more exact. Errors with
+429 and 503 carry \`Retry-After\`, but for \`provider_not_configured\`, which no waiting mends; \`x-should-retry: false\` says that
+trying again is of no use, as where the gateway has done it already. A pod that drains answers \`/readyz\` with 503 and
+\`{"status": "draining"}\`, which is no error and has none: another pod may be asked at once.
 
 ${table(
   ['Code', 'Status', 'OpenAI type', 'Message'],

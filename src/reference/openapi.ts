@@ -107,7 +107,10 @@ const commonHeaders: Record<string, Described> = {
   'x-request-id': { description: 'The gateway’s own id of the request, on every answer.', schema: text },
   RateLimit: { description: 'What is left of the limit, and when it is whole again.', schema: text },
   'RateLimit-Policy': { description: 'The limit: requests (`q`) in so many seconds (`w`).', schema: text },
-  'Retry-After': { description: 'Seconds after which asking again may help; with every 429 and 503.', schema: text },
+  'Retry-After': {
+    description: 'Seconds after which asking again may help; with every 429 and 503 but `provider_not_configured`.',
+    schema: text,
+  },
 }
 
 function operationOf(route: RouteDoc, components: Record<string, JsonSchema>): Operation {

@@ -24,6 +24,8 @@ test.each<[string, string, object?]>([
   const response = await (body ? gateway.post(path, body, { headers }) : gateway.get(path, { method }))
   const json = (await response.json()) as { code?: string; error?: { code: string } }
   expect([response.status, json.code ?? json.error?.code]).toEqual([503, 'provider_not_configured'])
+  // Nobody's waiting brings a key.
+  expect([response.headers.get('retry-after'), response.headers.get('x-should-retry')]).toEqual([null, 'false'])
 })
 
 test('a list of offers is empty, and tells of each market', async () => {
