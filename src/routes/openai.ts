@@ -144,7 +144,7 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
     throw new ApiError('unsupported_endpoint', { message })
   }
   for (const family of statefulFamilies) {
-    const message = `/v1/${family} keeps an account's state at the provider, which this gateway does not offer.`
+    const message = `/v1/${family.replace(':id', '{id}')} keeps an account's state at the provider, which this gateway does not offer.`
     app.all(`/${family}`, refused(message))
     app.all(`/${family}/*`, refused(message))
   }
