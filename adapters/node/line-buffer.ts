@@ -12,6 +12,8 @@ const flushChars = 64 * 1024
 const flushEveryMs = 1_000
 /** Lines that wait while the reader stands still; further ones are dropped and counted in a line of their own. */
 const maxWaitingChars = 8 * 1024 * 1024
+/** How often a full pipe is tried again at the end of the process, and how long its reader is waited for in all. */
+const fullPipe = { everyMs: 10, longestMs: 1_000 }
 
 export function createLineBuffer(fd: number): LineBuffer {
   let lines: string[] = []
@@ -56,13 +58,22 @@ export function createLineBuffer(fd: number): LineBuffer {
       if (chars >= flushChars) flush()
     },
     flushSync() {
+      let leftMs = fullPipe.longestMs
       for (const bytes of [writing, take()]) {
-        try {
-          for (let rest = bytes; rest && rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest))
-        } catch {
-          return // The reader has gone, or stands still while the process ends.
+        for (let rest = bytes; rest && rest.length > 0; ) {
+          try {
+            rest = rest.subarray(writeSync(fd, rest))
+          } catch (error) {
+            // The reader has gone, or stands still while the process ends.
+            if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || leftMs <= 0) return
+            leftMs -= fullPipe.everyMs
+            waitSync(fullPipe.everyMs)
+          }
         }
       }
     },
   }
 }
+
+/** Everything stands still meanwhile. */
+const waitSync = (ms: number) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)

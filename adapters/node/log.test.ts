@@ -1,6 +1,8 @@
-import { closeSync, mkdtempDisposableSync, openSync, readFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { closeSync, mkdtempDisposableSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createLog } from './log.ts'
@@ -42,6 +44,22 @@ test('whatever is logged, each line is one JSON object that says just that', () 
 test('a field that is not on the allow-list is not written', () => {
   const smuggled = { request_id: 'r', authorization: 'Bearer canary', prompt: 'canary' } as { request_id: string }
   expect(JSON.stringify(logged((log) => log.error('x', smuggled)))).not.toContain('canary')
+})
+
+test('at the end of the process a reader who is slow gets the last line all the same', async () => {
+  const reader = spawn('sh', ['-c', 'dd bs=8 status=none | wc -c'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const { fd } = (reader.stdin as unknown as { _handle: { fd: number } })._handle
+  let sent = 0
+  const fill = () => {
+    for (;;) sent += writeSync(fd, 'x'.repeat(1_000))
+  }
+  expect(fill).toThrow('EAGAIN')
+  const log = createLog('info', fd)
+  const last = '✓'.repeat(50_000)
+  log.error(last)
+  log.flush()
+  reader.stdin.end()
+  expect(Number(await text(reader.stdout))).toBeGreaterThan(sent + Buffer.byteLength(last))
 })
 
 test('lines below the level are not written', () => {
