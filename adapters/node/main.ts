@@ -37,6 +37,7 @@ import { printWelcome } from './welcome.ts'
 const random = Math.random
 /** At least, after a drain that took all of its time. What is not settled by then is at the next start. */
 const settleTimeoutMs = 5_000
+const endSignals: NodeJS.Signals[] = ['SIGTERM', 'SIGINT']
 
 try {
   await run(loadConfig(process.env, (path) => readFileSync(path, 'utf8')))
@@ -51,7 +52,8 @@ async function run(config: Config) {
   const log = createLog(config.LOG_LEVEL)
   endOnSurprise(log)
   // Heard from the start on: a signal during start-up takes effect when there is something to stop.
-  const stopSignal = firstSignal(log)
+  // A hang-up ends the process as it does by itself, but in order, where there is no file to be read again.
+  const stopSignal = firstSignal(log, config.GATEWAY_CONFIG ? endSignals : [...endSignals, 'SIGHUP'])
 
   const metrics = createMetrics({ business: config.METRICS_TOKEN !== undefined })
   const tracing = await openTracing({ config, version, clock, log })
@@ -192,10 +194,12 @@ async function closeAll(log: NodeLog, closing: readonly (Promise<unknown> | unde
 }
 
 /** The first signal starts the drain; the second ends the process at once. */
-function firstSignal(log: NodeLog): Promise<NodeJS.Signals> {
+function firstSignal(log: NodeLog, signals: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
   let stopping = false
   const onSignal = (signal: NodeJS.Signals) => {
+    // A terminal that is closed may hang up more than once.
+    if (stopping && signal === 'SIGHUP') return
     if (stopping) {
       log.flush()
       process.exit(130)
@@ -203,8 +207,7 @@ function firstSignal(log: NodeLog): Promise<NodeJS.Signals> {
     stopping = true
     resolve(signal)
   }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+  for (const signal of signals) process.on(signal, onSignal)
   return promise
 }
 

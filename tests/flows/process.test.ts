@@ -46,6 +46,13 @@ test('Ctrl-C skips the delay', async () => {
   expect(await gateway.end('SIGINT')).toBe(0)
 })
 
+test('a hang-up without a routing file, and one more behind it, end it in order', async () => {
+  const gateway = await start({ env: { DRAIN_DELAY: '1s' } })
+  process.kill(gateway.pid, 'SIGHUP')
+  await eventually(async () => (await fetch(`${gateway.url}/readyz`)).status === 503)
+  expect(await gateway.end('SIGHUP')).toBe(0)
+})
+
 test('a second signal ends it at once, and the database goes too', async () => {
   const gateway = await start({ env: { DRAIN_DELAY: '1h' } })
   const database = postgresPid(gateway.dataDir)
