@@ -112,6 +112,29 @@ describe('the configuration', () => {
     },
   )
 
+  it.each([
+    'postgres://u:canary/1@h:5432/db',
+    'postgres://u:canary#1@h/db',
+    'postgres://u:canary%zz@h/db',
+    'postgres://u:canary@h:port/db',
+    'postgresql://u:canary/1@h1:5432,h2/db',
+  ])('refuses %s, which the driver cannot read', (url) => {
+    const message = refusal({ DATABASE_URL: url })
+    expect(message).toContain('percent-encoded')
+    expect(message).not.toContain('canary')
+  })
+
+  it.each([
+    'postgres://h/db',
+    'postgres://u:p%2Fss,word@h:5432/db?sslmode=require',
+    'postgres://u:p,w@h1:5432,h2:5433/db?options=a,b',
+    'postgres://u:p@[::1]:5432,[::2]/db',
+    'postgres://u@%2Fvar%2Frun%2Fpostgresql/db',
+    'postgres:///db',
+  ])('takes the DATABASE_URL %s', (url) => {
+    expect(load({ DATABASE_URL: url }).DATABASE_URL).toBe(url)
+  })
+
   it('takes a REDIS_URL with a password, a user and a database', () => {
     const url = 'rediss://someone:p%2Fss@h:6380/2'
     expect(load({ REDIS_URL: url }).REDIS_URL).toBe(url)

@@ -72,9 +72,14 @@ export const url: Kind<string> = {
     .transform((value) => value.replace(/(?<!\/)\/+$/, '')),
   allowed: 'an http:// or https:// URL without a query and without credentials',
 }
+const encoded = 'signs such as / # ? and % in its password percent-encoded'
+/** Hosts may be several, of which the URL class takes one. */
 export const postgresUrl: Kind<string> = {
-  schema: z.string().regex(/^postgres(ql)?:\/\//),
-  allowed: 'a URL beginning with postgres://',
+  schema: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//)
+    .refine((value) => isDecodable(URL.parse(value.replace(/,[^/?@]*(?=[/?]|$)/, '')))),
+  allowed: `a URL beginning with postgres://, ${encoded}`,
   secret: true,
 }
 export const redisUrl: Kind<string> = {
@@ -82,14 +87,14 @@ export const redisUrl: Kind<string> = {
     .string()
     .regex(/^rediss?:\/\//)
     .refine((value) => isDecodable(URL.parse(value))),
-  allowed: 'a URL beginning with redis:// or rediss://, signs such as / # ? and % in its password percent-encoded',
+  allowed: `a URL beginning with redis:// or rediss://, ${encoded}`,
   secret: true,
 }
 /** Whoever reads a URL that is none tells of it with all that it holds. */
 function isDecodable(url: URL | null): boolean {
   if (url === null) return false
   try {
-    decodeURIComponent(url.username + url.password)
+    for (const part of [url.username, url.password, url.hostname, url.pathname]) decodeURIComponent(part)
     return true
   } catch {
     return false
