@@ -38,7 +38,7 @@ await migrate({ database: cluster.pools.general, log })
 const pepper = randomBytes(32).toString('base64url')
 const accounts = createAccounts({ cluster, pepper, newId })
 const users = createUsers({ cluster, pepper, newId })
-const counted = createSignInAttempts({ database: cluster.pools.general, pepper })
+const counted = createSignInAttempts({ database: cluster.pools.general, transact: cluster.transact, pepper })
 /** All the work of counting, of somebody else each time, so that nobody has to wait. */
 const attempts: SignInAttempts = {
   take: (subjects) => counted.take(subjects.map(({ kind }) => ({ kind, value: newId() }))),

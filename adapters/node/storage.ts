@@ -164,7 +164,7 @@ export async function openStorage(config: Config, options: StorageOptions): Prom
     accounts: createAccounts({ cluster, pepper, newId }),
     users: createUsers({ cluster, pepper, newId }),
     sessions: createSessions({ cluster, pepper, newId }),
-    signInAttempts: createSignInAttempts({ database, pepper }),
+    signInAttempts: createSignInAttempts({ database, transact: cluster.transact, pepper }),
     jwtSecret: await loadJwtSecret(database, config.JWT_SECRET),
     writeMode,
     ledgerStore,

@@ -3,16 +3,18 @@ import { createHmac } from 'node:crypto'
 import { delayAfter, forgetAfterMs, type SignInSubject } from '../../../src/domain/sign-in-delay.ts'
 import type { SignInAttempts } from '../../../src/ports.ts'
 import type { Database, Sql } from './client.ts'
+import type { Transact } from './transactions.ts'
 
 export interface SignInAttemptsOptions {
   database: Database
+  transact: Transact
   pepper: string
 }
 
 /** Old rows that each attempt takes away with it: more than it adds, so the table cannot grow without end. */
 const sweptAtOnce = 20
 
-export function createSignInAttempts({ database, pepper }: SignInAttemptsOptions): SignInAttempts {
+export function createSignInAttempts({ database, transact, pepper }: SignInAttemptsOptions): SignInAttempts {
   const hashed = (subjects: readonly SignInSubject[]) =>
     subjects
       .map(({ kind, value }) => ({ kind, hash: createHmac('sha256', pepper).update(`${kind}\0${value}`).digest() }))
@@ -21,7 +23,7 @@ export function createSignInAttempts({ database, pepper }: SignInAttemptsOptions
 
   return {
     take: (subjects) =>
-      database.transaction('count sign-in attempt', async (sql) => {
+      transact(database, 'count sign-in attempt', async (sql) => {
         const counted: { kind: SignInSubject['kind']; hash: Buffer; attempts: number }[] = []
         let waitMs = 0
         for (const { kind, hash } of hashed(subjects)) {
@@ -38,7 +40,7 @@ export function createSignInAttempts({ database, pepper }: SignInAttemptsOptions
       }),
 
     async giveBack(subjects) {
-      await database.transaction('take sign-in attempt back', async (sql) => {
+      await transact(database, 'take sign-in attempt back', async (sql) => {
         for (const { hash } of hashed(subjects)) await updateGivenBack(sql, hash)
       })
     },

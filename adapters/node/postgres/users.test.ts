@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { forgetAfterMs } from '../../../src/domain/sign-in-delay.ts'
+import { createBackoff } from '../../../src/resilience/backoff.ts'
 import { systemClock } from '../../../src/resilience/clock.ts'
 import { signInAttemptsContract } from '../../../tests/contracts/sign-in-attempts.ts'
 import { usersContract } from '../../../tests/contracts/users.ts'
 import { startTestPostgres, type TestPostgres } from '../../../tests/support/postgres.ts'
 import { newId } from '../identity.ts'
 import { createAccounts } from './accounts.ts'
-import type { Database } from './client.ts'
+import { type Database, DatabaseUnavailable } from './client.ts'
 import { type ConnectedCluster, connectCluster } from './connect-cluster.ts'
 import { migrate } from './migrations.ts'
 import { createSessions } from './sessions.ts'
 import { createSignInAttempts } from './sign-in-attempts.ts'
+import { createTransact } from './transactions.ts'
 import { createUsers } from './users.ts'
 
 const pepper = 'pepper of the test'
@@ -49,7 +51,7 @@ usersContract('the users in PostgreSQL', () => {
   }
 })
 
-const attempts = () => createSignInAttempts({ database, pepper })
+const attempts = (transact = cluster.transact) => createSignInAttempts({ database, transact, pepper })
 const ageAttempts = async (ms: number) => {
   await database.query(
     'age attempts',
@@ -60,6 +62,18 @@ const ageAttempts = async (ms: number) => {
   )
 }
 signInAttemptsContract('the count in PostgreSQL', () => ({ attempts: attempts(), pass: ageAttempts }))
+
+test('a count that waits while the primary does not answer ends with the look that found it silent', async () => {
+  const silent = new AbortController()
+  const backoff = createBackoff({ random: () => 0.5, initialMs: 20 })
+  const { take } = attempts(createTransact({ clock: systemClock, backoff, answering: () => silent.signal }))
+  await database.transaction('lock all', async (sql) => {
+    await sql`lock table sign_in_attempts in access exclusive mode`
+    const taking = take([{ kind: 'email', value: 'somebody who waits' }])
+    silent.abort(new DatabaseUnavailable('wait for the primary', 'unreachable'))
+    await expect(taking).rejects.toMatchObject({ name: 'DatabaseUnavailable', reason: 'unreachable' })
+  })
+})
 
 test('attempts that are old enough to be forgotten are taken away by later ones', async () => {
   const count = async () => {
