@@ -33,7 +33,7 @@ models: { "*": { targets: [ { provider: openai } ], timeouts: { total: ${total} 
     )
     return path
   }
-  expect(await maxHoldS({})).toBe(660)
-  expect(await maxHoldS({ GATEWAY_CONFIG: file('30m') })).toBe(1860)
-  expect(await maxHoldS({ GATEWAY_CONFIG: file('10s') })).toBe(660)
+  expect(await maxHoldS({})).toBe(720)
+  expect(await maxHoldS({ GATEWAY_CONFIG: file('30m') })).toBe(1920)
+  expect(await maxHoldS({ GATEWAY_CONFIG: file('10s') })).toBe(720)
 })

@@ -12,8 +12,11 @@ import { CommandError, type Row } from './report.ts'
 
 /** Faults that are named; how many there are is told in any case. */
 const maxNamed = 100
-/** What ends a hold that its pod has left takes so long, besides the longest request. */
-const holdGraceS = 60
+/**
+ * Besides the longest request: a minute until a hold counts as abandoned, and what the next pod takes that looks for such
+ * and writes their ends.
+ */
+const holdGraceS = 120
 
 export const moneyCommands: Command[] = [
   {
