@@ -29,11 +29,12 @@ const ask = async (method: string, path: string, body?: unknown, headers: Record
 }
 const get = (path: string, headers?: Record<string, string>) => ask('GET', path, undefined, headers)
 
-function keyWith(scopes: readonly Scope[], role: 'user' | 'administrator' = 'user') {
+/** Of another account: a role is the account's, and the tests' own is an administrator's. */
+function keyWith(scopes: readonly Scope[]) {
   const key = `ak_live_${randomUUID().replaceAll('-', '')}`
-  const keyId = randomUUID()
-  gateway.accounts.add(key, { accountId: testAccountId, keyId, role, scopes, limits: { key: {}, account: {} } })
-  return { keyId, as: { authorization: `Bearer ${key}` } }
+  const principal = { accountId: randomUUID(), keyId: randomUUID(), role: 'user', scopes } as const
+  gateway.accounts.add(key, { ...principal, limits: { key: {}, account: {} } })
+  return { as: { authorization: `Bearer ${key}` } }
 }
 
 test('the balance is decimal strings with a currency', async () => {
