@@ -84,7 +84,7 @@ export const accountRoutes: RouteDoc[] = [
     path: '/api/v1/auth/logout',
     name: 'logout',
     summary: 'Sign out',
-    about: 'By the refresh token, or without a body by the access token in the Authorization header.',
+    about: 'By the refresh token, or without a body by the access token, in the header of any credential.',
     access: 'anyone',
     body: { schema: refreshBody, optional: true },
     writes: true,

@@ -66,7 +66,7 @@ export const gpuRoutes: RouteDoc[] = [
     query: pricesQuery,
     answers: {
       200: {
-        about: 'Up to fifty GPU models.',
+        about: 'Up to a hundred GPU models.',
         json: shapes.pricesAnswer,
         headers: { 'x-cache': 'How they were found.' },
       },

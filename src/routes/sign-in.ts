@@ -53,7 +53,7 @@ export function signInRoutes({ signIn, readJson, trustedHops }: SignInRouteOptio
     return respondSecret(c, 200, { tokens: tokensOut(await signIn.renew(token)) })
   })
   app.post('/logout', async (c) => {
-    if (header(c, 'authorization') !== undefined) {
+    if ((header(c, 'authorization') ?? header(c, 'x-api-key')) !== undefined) {
       parseOr400(refreshBody.partial(), await valueOrNone(c, readJson))
       await signIn.signOut({ accessToken: credential(c) })
     } else {

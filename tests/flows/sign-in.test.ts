@@ -306,6 +306,13 @@ describe('tokens', () => {
     }
     expect((await call('POST', '/api/v1/auth/logout', undefined, { token: 'nonsense' })).status).toBe(401)
   })
+
+  test('end by an access token in the other header, too', async () => {
+    const { token, refreshToken } = await newPerson(call)
+    const headers = { 'x-api-key': token }
+    expect((await fetch(`${gateway.url}/api/v1/auth/logout`, { method: 'POST', headers })).status).toBe(204)
+    expect((await refresh(refreshToken)).status).toBe(401)
+  })
 })
 
 describe('the password', () => {
