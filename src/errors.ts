@@ -15,9 +15,17 @@ const server = 'server_error'
 
 export const errorTable = {
   invalid_json: { status: 400, type: bad, message: 'The body is not valid JSON. Send one JSON object.' },
-  invalid_body: { status: 400, type: bad, message: 'The body does not have the expected shape.' },
-  invalid_query: { status: 400, type: bad, message: 'A query parameter has a value that is not allowed.' },
-  invalid_header: { status: 400, type: bad, message: 'A request header has a value that is not allowed.' },
+  invalid_body: { status: 400, type: bad, message: 'The body does not have the expected shape. GET /docs shows it.' },
+  invalid_query: {
+    status: 400,
+    type: bad,
+    message: 'A query parameter has a value that is not allowed. GET /docs shows which are.',
+  },
+  invalid_header: {
+    status: 400,
+    type: bad,
+    message: 'A request header has a value that is not allowed. GET /docs shows which are.',
+  },
   body_too_deep: { status: 400, type: bad, message: 'The JSON body is nested too deeply. Nest at most 64 levels.' },
   body_too_many_keys: { status: 400, type: bad, message: 'The JSON body has too many keys. Send at most 50,000.' },
   body_too_many_values: {
@@ -38,7 +46,7 @@ export const errorTable = {
   invalid_signature: {
     status: 400,
     type: bad,
-    message: 'The signature is missing, too old, or not that of this body.',
+    message: 'The signature is missing, too old, or not that of this body. Check the secret that both sides sign with.',
   },
   missing_credential: {
     status: 401,
@@ -48,7 +56,8 @@ export const errorTable = {
   invalid_credential: {
     status: 401,
     type: 'authentication_error',
-    message: 'This API key is not valid: unknown, expired or revoked. Check it, or make a new one.',
+    message:
+      'This API key or access token is not valid: unknown, expired or revoked. Check it, make a new key, or sign in again.',
   },
   payment_declined: {
     status: 402,
@@ -127,10 +136,22 @@ export const errorTable = {
     type: bad,
     message: 'There is no such offer, or it has gone. Search again: GET /api/v1/gpu/offers.',
   },
-  instance_not_found: { status: 404, type: bad, message: 'This account has no such instance, or it is gone.' },
-  reservation_not_found: { status: 404, type: bad, message: 'This account has no such reservation.' },
-  deployment_not_found: { status: 404, type: bad, message: 'This account has no such deployment, or it is gone.' },
-  preference_not_found: { status: 404, type: bad, message: 'This account has saved no preference of that name.' },
+  instance_not_found: {
+    status: 404,
+    type: bad,
+    message: 'This account has no such instance, or it is gone. GET /api/v1/gpu/instances lists what there is.',
+  },
+  reservation_not_found: { status: 404, type: bad, message: 'This account has no such reservation. Check the id.' },
+  deployment_not_found: {
+    status: 404,
+    type: bad,
+    message: 'This account has no such deployment, or it is gone. GET /api/v1/gpu/deployments lists what there is.',
+  },
+  preference_not_found: {
+    status: 404,
+    type: bad,
+    message: 'This account has saved no preference of that name. GET /api/v1/gpu/preferences lists what there is.',
+  },
   unknown_route: { status: 404, type: bad, message: 'There is no such route. Check the path.' },
   model_not_found: { status: 404, type: bad, message: 'There is no such model. GET /v1/models lists what there is.' },
   model_not_priced: {
@@ -141,10 +162,14 @@ export const errorTable = {
   unsupported_endpoint: {
     status: 404,
     type: bad,
-    message: 'This endpoint keeps state at the provider or is not offered by this gateway.',
+    message: 'This endpoint keeps state at the provider or is not offered by this gateway. GET /docs shows what is.',
   },
-  unknown_api_key: { status: 404, type: bad, message: 'This account has no such API key, or it was revoked.' },
-  unknown_account: { status: 404, type: bad, message: 'There is no such account, or it was closed.' },
+  unknown_api_key: {
+    status: 404,
+    type: bad,
+    message: 'This account has no such API key, or it was revoked. GET /api/v1/auth/apikeys lists what there is.',
+  },
+  unknown_account: { status: 404, type: bad, message: 'There is no such account, or it was closed. Check the id.' },
   method_not_allowed: {
     status: 405,
     type: bad,
@@ -171,30 +196,42 @@ export const errorTable = {
   offer_gone: {
     status: 409,
     type: bad,
-    message: 'That offer has gone, and no other one fits within the price. Nothing was rented and nothing is charged.',
+    message:
+      'That offer has gone, and no other one fits within the price. Nothing was rented and nothing is charged. Search again: GET /api/v1/gpu/offers.',
   },
   not_enough_offers: {
     status: 409,
     type: bad,
-    message: 'There are not enough offers that fit. Nothing was rented and nothing is charged.',
+    message:
+      'There are not enough offers that fit. Nothing was rented and nothing is charged. Ask for fewer machines, allow a higher price or other machines, or try again later.',
   },
   bid_too_low: {
     status: 409,
     type: bad,
-    message: 'That offer takes no bid so low. Nothing was rented and nothing is charged.',
+    message:
+      'That offer takes no bid so low. Nothing was rented and nothing is charged. Bid more, or take another offer.',
   },
   market_refused: {
     status: 409,
     type: bad,
-    message: 'The market does not take this order. Nothing was rented and nothing is charged.',
+    message:
+      'The market does not take this order. Nothing was rented and nothing is charged. Change the order, or take another offer.',
   },
   instance_not_running: {
     status: 409,
     type: bad,
     message: 'The instance is not running, or does not say yet where it is reached. Look at its status.',
   },
-  instance_state: { status: 409, type: bad, message: 'The instance is not in a state in which that can be done.' },
-  unsupported_by_market: { status: 409, type: bad, message: 'The market cannot do that.' },
+  instance_state: {
+    status: 409,
+    type: bad,
+    message: 'The instance is not in a state in which that can be done. Look at its status.',
+  },
+  unsupported_by_market: {
+    status: 409,
+    type: bad,
+    message: 'The market cannot do that. Ask without it, or take an offer of another market.',
+  },
   deployment_name_taken: {
     status: 409,
     type: bad,
@@ -254,17 +291,18 @@ export const errorTable = {
   upstream_invalid: {
     status: 502,
     type: server,
-    message: 'The provider answered with something that is not an answer.',
+    message: 'The provider answered with something that is not an answer. Try again later, or ask another one.',
   },
   stream_interrupted: {
     status: 502,
     type: server,
-    message: 'The provider broke off in the middle of its answer. What came before is incomplete.',
+    message: 'The provider broke off in the middle of its answer. What came before is incomplete: ask again.',
   },
   instance_unreachable: {
     status: 502,
     type: server,
-    message: 'The instance cannot be reached at the address that its market published.',
+    message:
+      'The instance cannot be reached at the address that its market published. Look at its status and its logs.',
   },
   upstream_credential: {
     status: 502,
@@ -315,24 +353,40 @@ export const errorTable = {
     type: server,
     message: 'No provider is configured for this. The operator has to set its API key.',
   },
-  connect_timeout: { status: 504, type: server, message: 'No connection to the provider came about in time.' },
-  headers_timeout: { status: 504, type: server, message: 'The provider took the request and did not begin to answer.' },
-  first_token_timeout: { status: 504, type: server, message: 'The provider began no text in time.' },
+  connect_timeout: {
+    status: 504,
+    type: server,
+    message: 'No connection to the provider came about in time. Try again later.',
+  },
+  headers_timeout: {
+    status: 504,
+    type: server,
+    message: 'The provider took the request and did not begin to answer. Try again later.',
+  },
+  first_token_timeout: {
+    status: 504,
+    type: server,
+    message: 'The provider began no text in time. Try again later.',
+  },
   stream_idle_timeout: {
     status: 504,
     type: server,
-    message: 'The provider fell silent in the middle of its answer. What came before is incomplete.',
+    message: 'The provider fell silent in the middle of its answer. What came before is incomplete: ask again.',
   },
   stream_too_slow: {
     status: 504,
     type: server,
-    message: 'The provider answered too slowly to go on. What came before is incomplete.',
+    message: 'The provider answered too slowly to go on. What came before is incomplete: ask again.',
   },
-  upstream_timeout: { status: 504, type: server, message: 'The provider did not answer in time.' },
+  upstream_timeout: {
+    status: 504,
+    type: server,
+    message: 'The provider did not answer in time. Try again later.',
+  },
   not_cached: {
     status: 504,
     type: server,
-    message: 'Only a stored answer was wanted, and there is none that may be used.',
+    message: 'Only a stored answer was wanted, and there is none that may be used. Ask without only-if-cached.',
   },
   region_unreachable: {
     status: 503,
@@ -343,9 +397,13 @@ export const errorTable = {
   stale_unusable: {
     status: 504,
     type: server,
-    message: 'No region can be reached, and the stored answer must not be used without asking one.',
+    message: 'No region can be reached, and the stored answer must not be used without asking one. Try again shortly.',
   },
-  deadline_exceeded: { status: 504, type: server, message: 'The time allowed for this request is over.' },
+  deadline_exceeded: {
+    status: 504,
+    type: server,
+    message: 'The time allowed for this request is over. Allow more of it, or ask for less.',
+  },
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof errorTable

@@ -68,7 +68,7 @@ export function createDoor({ config, clock, newId, digest }: DoorOptions): Door 
       const isMember = tokens !== undefined && looksLikeToken.test(credential)
       if (isMember && !(await tokens.verify(credential))) {
         throw new ApiError('invalid_credential', {
-          message: 'This access token is not valid: altered, expired or revoked.',
+          message: 'This access token is not valid: altered, expired or revoked. Sign in again.',
         })
       }
       return { caller: await digest(credential), isMember, hasCredential }

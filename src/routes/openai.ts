@@ -144,11 +144,12 @@ export function openAiRoutes(options: OpenAiRouteOptions) {
     throw new ApiError('unsupported_endpoint', { message })
   }
   for (const family of statefulFamilies) {
-    const message = `/v1/${family.replace(':id', '{id}')} keeps an account's state at the provider, which this gateway does not offer.`
+    const message = `/v1/${family.replace(':id', '{id}')} keeps an account's state at the provider, which this gateway does not offer. GET /docs shows what it does.`
     app.all(`/${family}`, refused(message))
     app.all(`/${family}/*`, refused(message))
   }
-  for (const path of notOffered) app.all(`/${path}`, refused(`/v1/${path} is not offered by this gateway.`))
+  for (const path of notOffered)
+    app.all(`/${path}`, refused(`/v1/${path} is not offered by this gateway. GET /docs shows what is.`))
   return app
 }
 

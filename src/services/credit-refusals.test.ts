@@ -17,7 +17,7 @@ test('too little credit: what it may cost, what there is, what is held, and what
   const error = refusalOf({ ...answer, held: 30_000, elsewhere: 10_000 }, 50_000, 0)
   expect([error.status, error.code]).toEqual([402, 'insufficient_credit'])
   expect(error.message).toBe(
-    'This request may cost up to $0.05; $0.02 of credit is available, and $0.04 is held by requests under way. Add credit, or ask for fewer tokens.',
+    'This may cost up to $0.05; $0.02 of credit is available, and $0.04 is held by what is under way. Add credit, or ask for less.',
   )
 })
 
@@ -38,5 +38,7 @@ test('more than the whole window never fits, so nobody is told to come back', ()
 
 test("a key's budget", () => {
   const blocked = { by: 'budget', period: 'day', limit: 100, spent: 90, asked: 1 } as const
-  expect(refusalOf({ ...answer, blocked }, 20, 0)).toMatchObject({ status: 402, code: 'budget_exceeded' })
+  const error = refusalOf({ ...answer, blocked }, 20, 0)
+  expect(error).toMatchObject({ status: 402, code: 'budget_exceeded' })
+  expect(error.message).toMatch(/Use another key, or have its budget raised\.$/)
 })

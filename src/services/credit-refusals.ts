@@ -11,17 +11,17 @@ const minuteMs = 60_000
 export function refusalOf({ blocked, spendable, elsewhere, held }: LeaseAnswer, asked: MicroUsd, wallNow: number) {
   if (!blocked) {
     const available = dollars(Math.max(0, spendable))
-    const more = held + elsewhere > 0 ? `, and ${dollars(held + elsewhere)} is held by requests under way` : ''
+    const more = held + elsewhere > 0 ? `, and ${dollars(held + elsewhere)} is held by what is under way` : ''
     return new ApiError('insufficient_credit', {
-      message: `This request may cost up to ${dollars(asked)}; ${available} of credit is available${more}. Add credit, or ask for fewer tokens.`,
+      message: `This may cost up to ${dollars(asked)}; ${available} of credit is available${more}. Add credit, or ask for less.`,
       shouldRetry: false,
     })
   }
   const { limit, spent } = blocked
-  const sums = `${dollars(spent)} of ${dollars(limit)} is spent or held, and this request may cost up to ${dollars(asked)}`
+  const sums = `${dollars(spent)} of ${dollars(limit)} is spent or held, and this may cost up to ${dollars(asked)}`
   if (blocked.by === 'budget') {
     return new ApiError('budget_exceeded', {
-      message: `The key's budget of this ${blocked.period} does not allow it: ${sums}.`,
+      message: `The key's budget of this ${blocked.period} does not allow it: ${sums}. Use another key, or have its budget raised.`,
       shouldRetry: false,
     })
   }

@@ -59,7 +59,11 @@ export function createInstances({ clock, rentals, desk, controls }: InstancesOpt
       const outcome = await control.setRunning(marketId, running, signal).catch((error) => {
         throw toApiError(error)
       })
-      if (outcome === 'unsupported') throw new ApiError('unsupported_by_market')
+      if (outcome === 'unsupported') {
+        throw new ApiError('unsupported_by_market', {
+          message: `Machines of ${rental.offer.market} cannot be stopped and started. DELETE ends this one.`,
+        })
+      }
       if (typeof outcome === 'object') {
         throw new ApiError('market_refused', { message: `The market does not do that: ${outcome.refused}.` })
       }

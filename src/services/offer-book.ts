@@ -115,15 +115,21 @@ function offerOf({ offer, price }: PricedOffer): RentalOffer {
 /** The market would refuse it, in words of its own. */
 function checkTerms(offer: Offer, terms: OfferTerms): void {
   const unable = inability(offer, terms)
-  if (unable) throw new ApiError('unsupported_by_market', { message: unable })
+  if (unable) {
+    const message = `${unable} Ask without it, or take an offer of another market.`
+    throw new ApiError('unsupported_by_market', { message })
+  }
   if (!hasRoom(offer, terms)) {
     const message = `disk_gb: that machine has ${Math.floor(offer.diskSpaceGb ?? 0)} GB.`
     throw new ApiError('invalid_body', { message, param: 'disk_gb' })
   }
   if (takesBid(offer, terms)) return
-  if (offer.minBid === undefined) throw new ApiError('unsupported_by_market', { message: 'That offer takes no bids.' })
+  if (offer.minBid === undefined) {
+    const message = 'That offer takes no bids. Leave the bid out, or search with interruptible.'
+    throw new ApiError('unsupported_by_market', { message })
+  }
   throw new ApiError('bid_too_low', {
-    message: `That offer takes no bid below ${usd(offer.minBid)} dollars an hour. Nothing was rented and nothing is charged.`,
+    message: `That offer takes no bid below ${usd(offer.minBid)} dollars an hour. Nothing was rented and nothing is charged. Bid as much, or take another offer.`,
     param: 'bid',
   })
 }

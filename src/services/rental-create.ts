@@ -111,7 +111,7 @@ export function createRentalCreate(options: RentalCreateOptions): CreateRental {
         const failed = outcome.credential
           ? new ApiError('upstream_credential')
           : new ApiError('market_refused', {
-              message: `The market does not take this order: ${outcome.message} Nothing was rented and nothing is charged.`,
+              message: `The market does not take this order: ${outcome.message} Nothing was rented and nothing is charged. Change the order, or take another offer.`,
             })
         return goOn(rental, await nextOffer(rental, [...rental.tried, offer.id], offer.market), failed)
       }

@@ -1,4 +1,5 @@
 /** What the rest of the gateway asks of rentals. */
+import { usd } from '../domain/money.ts'
 import { type MarketName, vramGb } from '../domain/offer.ts'
 import {
   type EndReason,
@@ -85,8 +86,10 @@ export function createRentalDesk(options: RentalDeskOptions): RentalDesk {
     const named = await offers.find(offerId, terms)
     if (!named) throw new ApiError('offer_not_found')
     const limit = spec.maxPrice ?? named.pricePerHour
-    if (named.pricePerHour > limit)
-      throw new ApiError('offer_gone', { message: 'That offer costs more than max_price.' })
+    if (named.pricePerHour > limit) {
+      const message = `That offer costs ${usd(named.pricePerHour)} dollars an hour, more than max_price. Raise it, or take another offer.`
+      throw new ApiError('offer_gone', { message, param: 'max_price' })
+    }
     const { market, gpuModel, gpuCount, vramMib } = named
     const filter = { market, gpuModel, gpuCount, minVramGb: vramGb(vramMib), maxPriceMicroUsd: limit }
     const others = await offers.pick(filter, { ...terms, limit: Infinity, without: [offerId] })
