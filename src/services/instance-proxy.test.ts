@@ -58,10 +58,23 @@ test('a call goes to the first port that its owner asked for, or to the one that
   await ask()
   await ask({ port: 9000 })
   expect(http.calls.map(({ origin }) => origin)).toEqual(['http://203.0.113.7:8', 'http://203.0.113.7:9'])
-  await expect(ask({ port: 9001 })).rejects.toMatchObject({ code: 'instance_not_running' })
+  await expect(ask({ port: 9001 })).rejects.toThrow('no port 9001. Ask for one that it was rented with: 8000.')
   const only = world({ endpoints: [{ port: undefined, origin: 'https://one.example' }] })
   await only.ask({ port: 1234 })
   expect(only.http.calls[0]!.origin).toBe('https://one.example')
+})
+
+test('one that publishes nothing is not to be waited for', async () => {
+  const { spec } = newRental({ accountId: 'a', keyId: 'k' })
+  const refusal = (ports: number[]) => world({ endpoints: [], spec: { ...spec, ports } }).ask()
+  await expect(refusal([])).rejects.toMatchObject({
+    code: 'instance_not_running',
+    message: expect.stringContaining('rented without ports'),
+  })
+  await expect(refusal([8000])).rejects.toMatchObject({
+    code: 'instance_not_running',
+    message: expect.stringContaining('Look at its status'),
+  })
 })
 
 test('a call has two minutes for its headers and for each silence', async () => {

@@ -81,7 +81,8 @@ export function createInstanceProxy(options: InstanceProxyOptions): InstanceProx
     const rental = await find(accountId, rentalId)
     if (!rental || rental.state === 'gone') throw new ApiError('instance_not_found')
     const endpoint = endpointOf(rental, port)
-    if (rental.state !== 'running' || !endpoint) throw new ApiError('instance_not_running')
+    if (rental.state !== 'running') throw new ApiError('instance_not_running')
+    if (!endpoint) throw unreached(rental, port)
     const open = openCalls.open(kind, rental, endpoint, stillGood)
     onEnd(open.end)
     const { origin } = endpoint
@@ -109,6 +110,18 @@ function fail(cause: unknown, caller: AbortSignal): never {
   // The body that was being sent is what failed, and says how.
   if (cause.cause instanceof ApiError) throw cause.cause
   throw new ApiError(cause.kind === 'headers_timeout' ? 'headers_timeout' : 'instance_unreachable', { cause })
+}
+
+function unreached({ spec: { ports } }: Rental, port: number | undefined): ApiError {
+  // No waiting helps here.
+  if (ports.length === 0) {
+    const message =
+      'The instance was rented without ports, so nothing leads to it. Rent one with the ports that you need.'
+    return new ApiError('instance_not_running', { message })
+  }
+  if (port === undefined || ports.includes(port)) return new ApiError('instance_not_running')
+  const message = `The instance publishes no port ${port}. Ask for one that it was rented with: ${ports.join(', ')}.`
+  return new ApiError('instance_not_running', { message })
 }
 
 /** The port that is asked for; or of those its owner asked for the first that is published. */
