@@ -108,7 +108,7 @@ export const variables = {
   DB_READ_ONLY: required(
     flag,
     'false',
-    'Callers may change nothing (503 `read_only`); inference and reads go on. What a start itself writes is written.',
+    'Callers may change nothing (503 `read_only`); inference without guard rails or budgets, and reads, go on. What a start itself writes is written.',
   ),
   DB_STATEMENT_TIMEOUT: required(duration(1), '3s', 'Longest run of one statement.'),
   DB_ACQUIRE_TIMEOUT: required(duration(1), '250ms', 'Longest wait for a place in the pool.'),

@@ -759,6 +759,7 @@ describe('while nothing may be written', () => {
     await grant(1_000)
     mode.readOnly = true
     expect(await tried(create(), 1)).toBe('ledger_unavailable')
+    await expect(take(create(), 1)).rejects.toThrow('the guard rails of this account')
   })
 
   test('nor the budget of a key', async () => {

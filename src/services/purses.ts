@@ -123,6 +123,12 @@ const knownWithinMs = 3_000
 /** So long a refusal holds, for as much and for more. */
 const refusalMs = 500
 
+const unchecked = {
+  message:
+    'Nothing may be written at the moment, so the guard rails of this account, or the budget of this key, cannot be held to. Try again after the time in Retry-After.',
+  retryAfterMs: 1_000,
+}
+
 export function createPurses(options: PursesOptions): Purses {
   const { clock, store, mode, metrics, log, podId, processId, pods } = options
   const purses = new Map<string, Purse>()
@@ -265,7 +271,8 @@ export function createPurses(options: PursesOptions): Purses {
         refuse(purse, first.amount, inWhole(answer, purse.free))
       }
     } catch (cause) {
-      const error = new ApiError('ledger_unavailable', { cause, retryAfterMs: 1_000 })
+      const known = cause instanceof ApiError && cause.code === 'ledger_unavailable'
+      const error = known ? cause : new ApiError('ledger_unavailable', { cause, retryAfterMs: 1_000 })
       for (const { settle } of purse.waiting.splice(0)) settle(error)
     } finally {
       purse.leasing = false
@@ -284,7 +291,7 @@ export function createPurses(options: PursesOptions): Purses {
       if (known.spendable > 0) return known
       throw error
     })
-    if (seen.limited || purse.budgets) throw new Error('limits cannot be checked while nothing may be written')
+    if (seen.limited || purse.budgets) throw new ApiError('ledger_unavailable', unchecked)
     const part = Math.floor(seen.spendable / Math.max(minParts, pods())) - purse.unsecured
     if (part < need && seen.spendable >= need) throw new Error('the rest may be spent by other pods')
     return { ...seen, granted: part >= need ? Math.min(part, want) : 0, blocked: undefined, shadowed: undefined }
