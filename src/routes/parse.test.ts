@@ -28,6 +28,7 @@ test.each<[unknown, string | undefined, string]>([
     'Unknown field: limits.each.0.least. Leave it out.',
   ],
   [{ name: 5 }, 'name', 'name: Invalid input: expected string, received number.'],
+  [{ limits: { each: [{}] } }, 'limits.each.0.most', 'limits.each.0.most: is missing.'],
   // About the whole: it has no name to begin with.
   [{}, undefined, 'Nothing to change.'],
 ])('%j is complained about by the way to what is wrong', (value, param, message) => {

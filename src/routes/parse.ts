@@ -30,8 +30,14 @@ export function parseOr400<S extends z.ZodType>(
     throw new ApiError(code, { message, param: names[0]! })
   }
   const param = pathTo(issue.path)
-  throw new ApiError(code, param ? { message: `${param}: ${issue.message}.`, param } : { message: `${issue.message}.` })
+  // Where a rule has words of its own they say more.
+  const isMissing = issue.message.startsWith('Invalid input') && valueAt(value, issue.path) === undefined
+  const message = isMissing ? 'is missing' : issue.message
+  throw new ApiError(code, param ? { message: `${param}: ${message}.`, param } : { message: `${message}.` })
 }
+
+const valueAt = (value: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce((inner: unknown, key) => (inner as Record<PropertyKey, unknown> | null | undefined)?.[key], value)
 
 /** A name in it may be the caller's own, and as long as a body. */
 const maxShown = 200
