@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
 import { type CacheOptions, createCache } from './cache.ts'
-import { publicKey } from './keys.ts'
+import { credentialKey, publicKey } from './keys.ts'
 import { createMemoryTier } from './memory-tier.ts'
 
 function world(options: Partial<CacheOptions<string, 'public'>> = {}) {
@@ -169,6 +169,37 @@ describe('a cache', () => {
     clock.stepWall(-7_200_000)
     await clock.advance(999)
     expect(await get()).toMatchObject({ result: 'memory', ageMs: 999 })
+  })
+
+  it('dates what stands behind a secret from when it was asked for, however slow the answer was', async () => {
+    const clock = new FakeClock()
+    const memory = createMemoryTier({ maxBytes: 10_000 })
+    const cache = createCache<string, 'credential'>({
+      name: 'test',
+      scope: 'credential',
+      clock,
+      random: () => 0.5,
+      memory,
+      freshMs: 2_000,
+      staleWhileRevalidateMs: 2_000,
+      bytesOf: () => 1,
+    })
+    let isRevoked = false
+    const load = async () => {
+      const found = isRevoked ? 'revoked' : 'good'
+      await new Promise<void>((resolve) => void clock.setTimer(3_000, resolve))
+      return found
+    }
+    const get = async () => (await cache.get(credentialKey('digest'), load)).value
+    const first = get()
+    await clock.advance(1)
+    isRevoked = true
+    await clock.advance(2_999)
+    expect(await first).toBe('good')
+    await clock.advance(1_000)
+    const later = get()
+    await clock.advance(3_000)
+    expect(await later).toBe('revoked')
   })
 
   it('answers also what is too large to keep', async () => {

@@ -34,7 +34,7 @@ export interface Cached<T> {
 export interface CacheOptions<T, S extends KeyScope> extends FreshnessOptions {
   /** Prefix of its keys and its name in metrics. */
   name: string
-  /** Whose values it holds; it takes only their keys. */
+  /** Whose values it holds; it takes only their keys. Those of `credential` are as old as the question for them. */
   scope: S
   clock: Clock
   /** Uniform in [0, 1). */
@@ -127,7 +127,7 @@ const maxSharedChars = 4 * 1024 * 1024
 
 export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>): Cache<T, S> {
   const { name, clock, random, memory, freshMs, retryAfterErrorMs = 1_000, bytesOf, isNegative, onLookup } = options
-  const { ownWaitMs } = options
+  const { scope, ownWaitMs } = options
   const shared: SharedOptions | undefined = options.shared
   const tier = shared?.tier
   const sharedPrefix = `${name}:${shared?.layout}:`
@@ -209,8 +209,10 @@ export function createCache<T, S extends KeyScope>(options: CacheOptions<T, S>):
       } finally {
         stopRenewing?.()
       }
-      const loadedAt = clock.now()
-      const stored = { ...toStored(value, loadedAt, loadedAt - from), epoch }
+      const now = clock.now()
+      // What stands behind a secret is dated when it was asked for: a slow answer may be of before a revocation.
+      const loadedAt = scope === 'credential' ? from : now
+      const stored = { ...toStored(value, loadedAt, now - from), epoch }
       keep(stored)
       resolve({ stored, result: 'miss' })
       if (!tier || token === undefined) return
