@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { NotSent } from '../../src/edge/regions.ts'
+import { NotAnswered, NotSent } from '../../src/edge/regions.ts'
 import { passOrThrow } from './origin-errors.ts'
 
 const answer = (status: number, headers = {}) => new Response('error code', { status, headers })
@@ -10,6 +10,8 @@ test('what the network says of an origin that is gone is a failure, told apart b
     expect(() => passOrThrow(answer(status))).toThrow(`${status}`)
     expect(() => passOrThrow(answer(status))).not.toThrow(NotSent)
   }
+  expect(() => passOrThrow(answer(524))).toThrow(NotAnswered)
+  expect(() => passOrThrow(answer(522))).not.toThrow(NotAnswered)
 })
 
 test('what the gateway says is its answer, whatever the status', () => {

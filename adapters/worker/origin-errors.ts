@@ -1,10 +1,12 @@
 /** What the network between a worker and an origin answers in the origin's place. */
-import { NotSent } from '../../src/edge/regions.ts'
+import { NotAnswered, NotSent } from '../../src/edge/regions.ts'
 
 /** No connection, or none that TLS could be spoken on: no request has left. */
 const notSent = new Set([521, 523, 525, 526, 530])
-/** A connection that broke, or on which no answer came. */
-const broken = new Set([520, 522, 524, 527])
+/** A connection on which no answer came in the network's own time, as while a model thinks. */
+const notAnswered = 524
+/** A connection that broke, or of which nothing came. */
+const broken = new Set([520, 522, 527])
 
 /**
  * In Cloudflare's network a worker's `fetch` of an origin that is gone does not fail: it brings an answer with a status of
@@ -13,7 +15,9 @@ const broken = new Set([520, 522, 524, 527])
  */
 export function passOrThrow(response: Response): Response {
   const { status, headers } = response
-  if (headers.has('x-request-id') || !(notSent.has(status) || broken.has(status))) return response
+  const isNetworks = notSent.has(status) || broken.has(status) || status === notAnswered
+  if (headers.has('x-request-id') || !isNetworks) return response
   void response.body?.cancel()
-  throw notSent.has(status) ? new NotSent(`the network says ${status}`) : new Error(`the network says ${status}`)
+  const Failure = notSent.has(status) ? NotSent : status === notAnswered ? NotAnswered : Error
+  throw new Failure(`the network says ${status}`)
 }

@@ -2,6 +2,7 @@
  * The gateways behind the edge: which is asked, and who answers when that one is gone. What an isolate knows of a region
  * is what its own requests found.
  */
+import { parseProxiedTarget } from '../domain/proxied-path.ts'
 import { ApiError } from '../errors.ts'
 import { type CircuitBreaker, createCircuitBreaker, type Permit } from '../resilience/circuit-breaker.ts'
 import type { Clock } from '../resilience/clock.ts'
@@ -11,6 +12,11 @@ import { createHedge } from '../upstream/hedge.ts'
 /** Thrown by `ask` where no byte of the request has left. Any other failure may have come after it was carried out. */
 export class NotSent extends Error {
   override name = 'NotSent'
+}
+
+/** Thrown by `ask` where an origin was reached and has not answered in time: it may be gone, or at long work. */
+export class NotAnswered extends Error {
+  override name = 'NotAnswered'
 }
 
 export interface RegionsOptions {
@@ -56,6 +62,8 @@ interface Region {
 const openMs = 2_000
 const maxOpenMs = 30_000
 const safe = new Set(['GET', 'HEAD', 'OPTIONS'])
+/** A read without headers by then is put to another region. Other requests are waited for: a completion takes minutes. */
+const maxReadMs = 10_000
 /** In which a gateway, or a proxy in front of it, says that it is the one who cannot. */
 const elsewhere = new Set([502, 503, 504])
 /** Another region is asked first where it is so much faster, by share and in ms: closer ones would be taken in turns. */
@@ -135,8 +143,9 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
       // The last is asked where no other was: a refusal would be no better than its failure.
       const isLastResort = i === order.length - 1 && failure === undefined && answered === undefined
       if (!('permit' in admission) && !isLastResort) continue
+      const others = order.slice(i + 1)
       try {
-        const response = await askOne(region, 'permit' in admission ? admission.permit : undefined, request)
+        const response = await askOne(region, 'permit' in admission ? admission.permit : undefined, request, others)
         void answered?.response.body?.cancel()
         answered = { response, region }
         if (!mayGoOn(request, response)) return answered
@@ -155,11 +164,19 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
     throw unreachable(failure, true)
   }
 
-  async function askOne(region: Region, permit: Permit | undefined, request: RegionalRequest): Promise<Response> {
+  /** `others`: who could be asked after it. */
+  async function askOne(
+    region: Region,
+    permit: Permit | undefined,
+    request: RegionalRequest,
+    others: readonly Region[],
+  ): Promise<Response> {
     const { method, signal } = request
     const startedAt = clock.now()
+    // The last one is waited for: slow is better than nothing.
+    const isBounded = isShortRead(request) && others.some(({ breaker }) => breaker.refusesForMs() === 0)
     try {
-      const response = await ask(requestFor(region, request))
+      const response = await (isBounded ? askBounded(region, request) : ask(requestFor(region, request)))
       const isWell = !elsewhere.has(response.status)
       // Where a gateway has answered, the region is there: it tells of a provider, of its load, or of a tenant's machine.
       permit?.report(isWell || response.headers.has('x-request-id') ? 'success' : 'failure')
@@ -174,10 +191,23 @@ export function createRegions({ origins, clock, random, ask }: RegionsOptions): 
       }
       permit?.report(signal.aborted ? 'neutral' : 'failure')
       // At once: what is sent to a region that is gone may be lost. An only one has nobody to stand in for it. But of one
-      // body on its way nobody knows which of its ends broke off: a caller would close a region to all others.
-      const isSure = isWhole(request) || error instanceof NotSent
+      // body on its way nobody knows which of its ends broke off, and of one silence whether it is long work: a caller
+      // would close a region to all others.
+      const isSure = error instanceof NotSent || (isWhole(request) && !(error instanceof NotAnswered))
       if (!signal.aborted && isSure && regions.length > 1) region.breaker.openEarly(1)
       throw error
+    }
+  }
+
+  async function askBounded(region: Region, request: RegionalRequest): Promise<Response> {
+    const late = new AbortController()
+    const cancel = clock.setTimer(maxReadMs, () => late.abort(new NotAnswered(`silent for ${maxReadMs} ms`)))
+    try {
+      return await ask(requestFor(region, { ...request, signal: AbortSignal.any([request.signal, late.signal]) }))
+    } catch (error) {
+      throw late.signal.aborted ? late.signal.reason : error
+    } finally {
+      cancel()
     }
   }
 
@@ -220,6 +250,9 @@ function note(region: Region, ms: number) {
 }
 
 const rotated = (order: readonly Region[], by: number) => [...order.slice(by), ...order.slice(0, by)]
+
+/** What a rented machine serves may be long in the making, or wait for something to happen there. */
+const isShortRead = ({ method, path }: RegionalRequest) => safe.has(method) && parseProxiedTarget(path) === undefined
 
 const isWhole = ({ body }: RegionalRequest) => !(body instanceof ReadableStream)
 
