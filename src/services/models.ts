@@ -39,8 +39,11 @@ export function createModels(
     if (!isServed) throw new ApiError('provider_not_configured')
     const maxAgeMs = fresh ? leastIntervalMs : undefined
     const providers = router.openProviders()
+    const rows = router.table().providers
+    // Under another routing table, here or in another pod, the name may be of somebody else.
+    const keyOf = (name: string) => publicKey(name, rows.get(name)!.baseUrl)
     const lists = await Promise.allSettled(
-      providers.map((provider) => cache.get(publicKey(provider.name), () => provider.models(nobody), maxAgeMs)),
+      providers.map((provider) => cache.get(keyOf(provider.name), () => provider.models(nobody), maxAgeMs)),
     )
     return { providers, lists }
   }
