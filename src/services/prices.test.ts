@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { createMemoryPriceHistory } from '../../adapters/memory/price-history.ts'
-import { FakeClock } from '../../tests/support/fake-clock.ts'
-import type { Cache } from '../cache/cache.ts'
+import { FakeClock, settled } from '../../tests/support/fake-clock.ts'
+import { type Cache, createCache } from '../cache/cache.ts'
+import { createMemoryTier } from '../cache/memory-tier.ts'
 import type { Offer } from '../domain/offer.ts'
 import type { PriceHistory } from '../ports.ts'
 import { createPrices, type PriceLook, type PriceQuestion } from './prices.ts'
@@ -87,4 +88,30 @@ test('a history is told by the hour for a week, and by the day beyond; one that 
 test('a history that cannot be written stands in nobody’s way', async () => {
   const { prices } = world({ ...createMemoryPriceHistory(), note: async () => Promise.reject(new Error('away')) })
   await expect(prices.note('vastai', [offer(1)])).resolves.toBeUndefined()
+})
+
+test('a crowd of callers who want nothing cached waits for one reading, and not for one each', async () => {
+  const clock = new FakeClock()
+  const real = createMemoryPriceHistory()
+  let readings = 0
+  const history: PriceHistory = {
+    ...real,
+    async names(since) {
+      readings++
+      await settled()
+      return real.names(since)
+    },
+  }
+  const memory = createMemoryTier({ maxBytes: 100_000 })
+  const shared = { name: 'prices', scope: 'public', clock, random: () => 0.5, memory } as const
+  const cache = createCache<PriceLook[], 'public'>({ ...shared, freshMs: 60_000, bytesOf: () => 1 })
+  const prices = createPrices({ clock, history, looks: cache, log })
+  await prices.note('vastai', [offer(300_000)])
+  const ask = { gpuModel: '4090', market: undefined, region: undefined, days: 30 }
+  const crowd = await Promise.all(Array.from({ length: 20 }, () => prices.look(ask, true)))
+  expect(crowd.every(({ looks }) => looks.length === 1)).toBe(true)
+  expect(readings).toBe(1)
+  await clock.advance(15_000)
+  await prices.look(ask, true)
+  expect(readings).toBe(2)
 })

@@ -16,7 +16,7 @@ import type { Clock, Log, PriceHistory, PriceHour } from '../ports.ts'
 export interface Prices {
   /** A market's list as it is now. Noted every few minutes at most; what cannot be noted is left out. */
   note(market: MarketName, offers: readonly Offer[]): Promise<void>
-  /** `fresh`: from no cache. */
+  /** `fresh`: the caller would rather not have them out of a cache. */
   look(ask: PriceQuestion, fresh?: boolean): Promise<{ looks: PriceLook[]; result: CacheResult }>
 }
 
@@ -43,6 +43,8 @@ export interface PriceLook extends PriceSummary {
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
+/** Callers who want nothing cached get what is younger than this: else each of a crowd would wait for all before it. */
+const leastIntervalMs = 15_000
 const noteEveryMs = 5 * 60_000
 export const keptDays = 90
 /** Beyond, a history is told by the day. */
@@ -95,7 +97,7 @@ export function createPrices({ clock, history, looks, log }: PricesOptions): Pri
       const ask = { ...question, region: question.region && (countryOf(question.region) || question.region) }
       const { gpuModel = '', market = '', region = '', days } = ask
       const key = publicKey(gpuModel.toLowerCase(), market, region.toLowerCase(), String(days))
-      const { value, result } = await looks.get(key, () => read(ask), fresh ? 0 : undefined)
+      const { value, result } = await looks.get(key, () => read(ask), fresh ? leastIntervalMs : undefined)
       return { looks: value, result }
     },
   }
