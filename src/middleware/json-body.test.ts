@@ -5,7 +5,7 @@ import { jsonKey, jsonValue } from '../../tests/support/json.ts'
 import { ApiError } from '../errors.ts'
 import { instruments } from '../telemetry/instruments.ts'
 import { createBodyBudget } from './body-budget.ts'
-import { createReadJson, parseJsonBody } from './json-body.ts'
+import { createReadJson, parseJsonBody, valueOrNone } from './json-body.ts'
 import type { AppContext } from './request-context.ts'
 
 const encoder = new TextEncoder()
@@ -231,6 +231,7 @@ describe('reading a body', () => {
       } as unknown as AppContext
       return {
         read: () => readJson(c),
+        readOrNone: () => valueOrNone(c, readJson),
         end() {
           for (const ending of endings) ending()
         },
@@ -258,6 +259,31 @@ describe('reading a body', () => {
   )
 
   const json = { 'content-type': 'application/json' }
+
+  const chunked = { 'transfer-encoding': 'chunked' }
+
+  it.each([{}, { 'content-length': '0' }, chunked, { ...chunked, ...json }])(
+    'takes no body for an empty object where there need be none: %o',
+    async (headers) => {
+      expect(await world({ body: '' }).request(headers).readOrNone()).toEqual({})
+    },
+  )
+
+  it('takes what comes in chunks for what it is also where there need be none', async () => {
+    expect(
+      await world()
+        .request({ ...chunked, ...json })
+        .readOrNone(),
+    ).toEqual({ a: 1 })
+    await expect(world().request(chunked).readOrNone()).rejects.toMatchObject({ code: 'unsupported_media_type' })
+    await expect(
+      world({ body: '' })
+        .request({ ...chunked, ...json })
+        .read(),
+    ).rejects.toMatchObject({
+      code: 'invalid_json',
+    })
+  })
 
   it('refuses an encoding unread', async () => {
     const { request, reads } = world()

@@ -15,7 +15,8 @@ export interface JsonBody {
   ambiguous: boolean
 }
 
-export type ReadJson = (c: AppContext) => Promise<JsonBody>
+/** `none`: what a body without a byte is taken for. @default it is refused */
+export type ReadJson = (c: AppContext, none?: JsonBody) => Promise<JsonBody>
 
 const maxJsonBytes = 20 * 1024 * 1024
 const maxDepth = 64
@@ -27,17 +28,22 @@ const maxValues = 500_000
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function createReadJson(bodies: BodyBudget, maxBytes = maxJsonBytes): ReadJson {
-  return async function readJson(c) {
-    const type = header(c, 'content-type')
-    if (!type || !/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) throw new ApiError('unsupported_media_type')
-    return parseJsonBody(await bodies.read(c, maxBytes))
+  return async function readJson(c, none) {
+    const isJson = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(header(c, 'content-type') ?? '')
+    if (!isJson && !none) throw new ApiError('unsupported_media_type')
+    const bytes = await bodies.read(c, maxBytes)
+    if (none && bytes.length === 0) return none
+    if (!isJson) throw new ApiError('unsupported_media_type')
+    return parseJsonBody(bytes)
   }
 }
 
 /** The body's value; `{}` where there is no body. */
 export async function valueOrNone(c: AppContext, readJson: ReadJson): Promise<Record<string, unknown>> {
-  const hasBody = Number(header(c, 'content-length') ?? 0) > 0 || header(c, 'transfer-encoding') !== undefined
-  return hasBody ? (await readJson(c)).value : {}
+  if (Number(header(c, 'content-length') ?? 0) > 0) return (await readJson(c)).value
+  if (header(c, 'transfer-encoding') === undefined) return {}
+  // Some clients and proxies announce chunks and send none.
+  return (await readJson(c, { bytes: new Uint8Array(), value: {}, ambiguous: false })).value
 }
 
 /** @throws ApiError where the bytes are not one JSON object within bounds. */
