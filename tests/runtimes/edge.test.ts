@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -324,6 +325,20 @@ describe.each([
       }
       const other = await fetch(`${url}/other`)
       expect([other.status, other.headers.get('retry-after')]).toEqual([503, '2'])
+    })
+
+    test('gives the whole of an encoded page to who asks for a part of what is stored', async () => {
+      const text = 'a page '.repeat(100)
+      const headers = { 'cache-control': 'public, max-age=60', 'content-encoding': 'gzip' }
+      const page: Parameters<typeof startOrigin>[0] = (_, answer) => answer.writeHead(200, headers).end(gzipSync(text))
+      const url = await begin([[page]])
+      for (;;) {
+        const answer = await fetch(`${url}/docs`, { headers: { range: 'bytes=0-9' } })
+        expect(await answer.text()).toBe(text)
+        if (answer.headers.get('x-edge-cache') !== 'HIT') continue
+        expect([answer.status, answer.headers.get('content-range')]).toEqual([200, null])
+        break
+      }
     })
 
     test('hands events on as they come', async () => {

@@ -46,6 +46,8 @@ export type Part = { from: number; to: number } | 'unsatisfiable'
 export function partOf(stored: StoredResponse, request: Request): Part | undefined {
   if (request.method !== 'GET' || stored.status !== 200) return undefined
   const headers = new Headers(stored.headers)
+  // Its bytes are the decoded ones, and the runtime encodes what it sends: that would be a part of another body.
+  if (headers.has('content-encoding')) return undefined
   const condition = request.headers.get('if-range')
   if (condition !== null && !isSame(condition, headers)) return undefined
   // One only: several would need an answer of several parts, which nobody who reads JSON or pages asks for.

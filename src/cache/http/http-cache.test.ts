@@ -33,6 +33,19 @@ function world(options: { maxBodyBytes?: number; maxVariants?: number; maxWaitin
   return { clock, cache, asked, get, got }
 }
 
+test('of an encoded answer, whose bytes are kept decoded, no part is made', async () => {
+  const { asked, get, got } = world()
+  const first = got(get())
+  await settled()
+  asked[0]!.answer(new Response('page', { headers: { ...fresh, 'content-encoding': 'gzip', etag: '"v1"' } }))
+  await first
+  const { response, use } = await get({ headers: { range: 'bytes=0-1' } })
+  expect([use, response.status, response.headers.get('content-range')]).toEqual(['hit', 200, null])
+  expect(await response.text()).toBe('page')
+  const known = await get({ headers: { range: 'bytes=0-1', 'if-none-match': '"v1"' } })
+  expect([known.use, known.response.status]).toEqual(['hit', 304])
+})
+
 describe('callers who ask the same at once', () => {
   test('are answered by one question', async () => {
     const { asked, get, got } = world()
