@@ -4,9 +4,25 @@ import { systemClock as clock } from '../../../src/resilience/clock.ts'
 import { eventually } from '../../../tests/support/gateway.ts'
 import { startRedisCluster } from '../../../tests/support/redis.ts'
 import { createMetrics } from '../metrics.ts'
-import { openSharedState } from './open.ts'
+import { openSharedState, serverOf } from './open.ts'
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
+
+it.each([
+  [{ REDIS_URL: 'redis://[2001:db8::7]:6380' }, [{ host: '2001:db8::7', port: 6380 }]],
+  [{ REDIS_URL: 'redis://[2001:db8::7]' }, [{ host: '2001:db8::7', port: 6379 }]],
+  [{ REDIS_HOST: '2001:db8::7' }, [{ host: '2001:db8::7', port: 6379 }]],
+  [{ REDIS_URL: 'redis://node.test' }, [{ host: 'node.test', port: 6379 }]],
+  [
+    { REDIS_NODES: 'a_b.test:6380,192.0.2.1' },
+    [
+      { host: 'a_b.test', port: 6380 },
+      { host: '192.0.2.1', port: 6379 },
+    ],
+  ],
+])('reads the nodes of a cluster in %o', (env, nodes) => {
+  expect(serverOf(loadConfig({ REDIS_MODE: 'cluster', ...env }, () => ''))).toMatchObject({ nodes })
+})
 
 it('knocks at a cluster as the user that REDIS_URL names', async () => {
   const servers = await startRedisCluster()

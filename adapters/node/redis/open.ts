@@ -65,13 +65,14 @@ export async function openSharedState(config: Config, options: SharedStateOption
   }
 }
 
-function serverOf(config: Config): RedisOptions['server'] | undefined {
+/** Undefined: none is configured. */
+export function serverOf(config: Config): RedisOptions['server'] | undefined {
   const { REDIS_URL: url, REDIS_HOST: host, REDIS_PORT: port, REDIS_PASSWORD: password } = config
+  const named = `${host?.includes(':') ? `[${host}]` : host}:${port}`
   if (config.REDIS_MODE === 'cluster') {
     const given = url === undefined ? undefined : new URL(url)
-    const node = given?.host || `${host}:${port}`
     return {
-      nodes: (config.REDIS_NODES ?? [node]).map(nodeOf),
+      nodes: (config.REDIS_NODES ?? [given?.host || named]).map(nodeOf),
       username: given?.username ? decodeURIComponent(given.username) : undefined,
       password: password ?? (given?.password ? decodeURIComponent(given.password) : undefined),
       tls: given?.protocol === 'rediss:',
@@ -80,10 +81,11 @@ function serverOf(config: Config): RedisOptions['server'] | undefined {
   if (url !== undefined) return { url }
   if (host === undefined) return undefined
   const credential = password === undefined ? '' : `:${encodeURIComponent(password)}@`
-  return { url: `redis://${credential}${host.includes(':') ? `[${host}]` : host}:${port}` }
+  return { url: `redis://${credential}${named}` }
 }
 
+/** Of `host`, `host:port` and an IPv6 address in brackets. */
 function nodeOf(text: string) {
-  const [host = '', port = '6379'] = text.split(':')
-  return { host, port: Number(port) }
+  const { hostname, port } = new URL(`redis://${text}`)
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) }
 }
