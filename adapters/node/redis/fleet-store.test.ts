@@ -63,7 +63,10 @@ describe('with one Redis', () => {
     store.subscribe({ onPush: ({ version }) => void heard.push(`${version}`), onGap: () => void heard.push('gap') })
     const channel = `${prefix}:{fleet}:1:news`
     await eventually(async () => (await server.admin.pubsub('NUMSUB', channel))[1] === 1)
-    const strange = ['not json', 'null', '{}', '{"version":1}', '{"version":"1","words":[]}', '{"version":1,"pod":"a"}']
+    const strange = [
+      ...['not json', 'null', '{}', '{"version":1}', '{"version":"1","words":[]}', '{"version":1,"pod":"a"}'],
+      ...['{"version":1,"words":[null]}', '{"version":1,"words":[{"name":"up","word":"shut","at":1}]}'],
+    ]
     for (const message of strange) await server.admin.publish(channel, message)
     await server.admin.publish(channel, '{"version":7,"words":[]}')
     await eventually(() => heard.includes('7'))

@@ -138,11 +138,18 @@ export function createRedisFleetStore({ redis, prefix }: RedisFleetStoreOptions)
 function parsePush(message: string): Push | undefined {
   try {
     const push = JSON.parse(message) as Partial<Record<'version' | 'pod' | 'text' | 'words', unknown>>
-    const known = (typeof push.pod === 'string' && typeof push.text === 'string') || Array.isArray(push.words)
+    const { words } = push
+    const isOfWords = Array.isArray(words) && words.every(isWord)
+    const known = (typeof push.pod === 'string' && typeof push.text === 'string') || isOfWords
     return typeof push.version === 'number' && known ? (push as Push) : undefined
   } catch {
     return undefined
   }
+}
+
+function isWord(each: Partial<Record<keyof StoredWord, unknown>> | null): boolean {
+  const isKnown = each?.word === 'open' || each?.word === 'closed' || each?.word === 'auto'
+  return isKnown && typeof each.name === 'string' && typeof each.at === 'number'
 }
 
 /** A date, a blank, and the rest. */
