@@ -794,7 +794,10 @@ export interface Rentals {
     seen: RentalSeen,
     end: { at: Date; state: 'gone' | 'failed'; reason: EndReason; settle: MicroUsd; refund: MicroUsd },
   ): Promise<Rental | undefined>
-  /** Something has to be done for them by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
+  /**
+   * Something has to be done for them by now; each goes to one pod, and is due again after `forMs`. The oldest first. No
+   * other pod has it until then by the store's own clock, whatever that pod's says, or until a change says when it is due.
+   */
   takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Rental[]>
   /** All that are not final, of a market: at most 10,000. */
   live(market: MarketName): Promise<Rental[]>
@@ -855,7 +858,7 @@ export interface Deployments {
   change(seen: DeploymentSeen, change: DeploymentChange): Promise<Deployment | undefined>
   /** Nothing of it is kept, its secrets least of all. False: it is another version by now, or gone. */
   remove(seen: DeploymentSeen): Promise<boolean>
-  /** They are to be looked at by now; each goes to one pod, and is due again after `forMs`. The oldest first. */
+  /** They are to be looked at by now; each goes to one pod, as rentals do. */
   takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Deployment[]>
   /** Of all accounts: at most 2,000, the oldest first. */
   all(): Promise<Deployment[]>

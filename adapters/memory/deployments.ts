@@ -1,12 +1,14 @@
 /** Deployments of one process, for tests. */
 import type { Deployment } from '../../src/domain/deployment.ts'
-import type { Deployments } from '../../src/ports.ts'
+import type { Clock, Deployments } from '../../src/ports.ts'
 
 const maxOfAccount = 50
 const maxAll = 2_000
 
-export function createMemoryDeployments(): Deployments {
+export function createMemoryDeployments({ clock }: { clock: Pick<Clock, 'now'> }): Deployments {
   const rows = new Map<string, Deployment>()
+  /** Until when a pod is at it, by this clock: pods may disagree about theirs. */
+  const takenUntil = new Map<string, number>()
   const rowOf = (accountId: string, id: string) => {
     const row = rows.get(id)
     return row?.accountId === accountId ? row : undefined
@@ -21,6 +23,7 @@ export function createMemoryDeployments(): Deployments {
       const own = [...rows.values()].filter(({ accountId }) => accountId === deployment.accountId)
       if (own.some(({ name }) => name === deployment.name)) return 'name_taken'
       if (own.length >= maxOfAccount) return 'too_many'
+      takenUntil.set(deployment.id, clock.now() + dueAt.getTime() - at.getTime())
       return put({
         ...deployment,
         version: 0,
@@ -45,18 +48,24 @@ export function createMemoryDeployments(): Deployments {
       const row = rowOf(accountId, id)
       if (row?.version !== version) return undefined
       const set = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
+      // Whoever says when it is due is at it no more.
+      if (change.dueAt) takenUntil.delete(id)
       const busy = noneBusy ? {} : row.busy
       return put({ ...row, ...set, ...standing, busy, version: version + 1 })
     },
     async remove({ accountId, id, version }) {
-      return rowOf(accountId, id)?.version === version && rows.delete(id)
+      const isSame = rowOf(accountId, id)?.version === version
+      if (isSame) takenUntil.delete(id)
+      return isSame && rows.delete(id)
     },
     async takeDue({ now, max, forMs }) {
-      const due = [...rows.values()].filter(({ dueAt }) => dueAt <= now)
-      return due
-        .sort((a, b) => a.dueAt.getTime() - b.dueAt.getTime())
-        .slice(0, max)
-        .map((row) => put({ ...row, dueAt: new Date(now.getTime() + forMs), version: row.version + 1 }))
+      const isFree = (id: string) => (takenUntil.get(id) ?? Number.NEGATIVE_INFINITY) <= clock.now()
+      const due = [...rows.values()].filter(({ id, dueAt }) => dueAt <= now && isFree(id))
+      due.sort((a, b) => a.dueAt.getTime() - b.dueAt.getTime())
+      return due.slice(0, max).map((row) => {
+        takenUntil.set(row.id, clock.now() + forMs)
+        return put({ ...row, dueAt: new Date(now.getTime() + forMs), version: row.version + 1 })
+      })
     },
     all: async () => [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, maxAll),
     async noteBusy({ accountId, id }, rentalIds, at) {

@@ -31,10 +31,16 @@ export function createMemoryRentals(options: {
   const live = new Map<string, Rental>()
   const ofAccount = new Map<string, string[]>()
   const settledHours = new Map<string, Hour[]>()
+  /** Until when a pod is at it, by this clock: pods may disagree about theirs. */
+  const takenUntil = new Map<string, number>()
   // What is handed out is the caller's own.
   const out = (rental: Rental): Rental => ({ ...rental })
 
+  /** Whoever says when it is due is at it no more. */
   function put(rental: Rental): Rental {
+    if (isFinal(rental.state) || rows.get(rental.id)?.dueAt.getTime() !== rental.dueAt.getTime()) {
+      takenUntil.delete(rental.id)
+    }
     rows.set(rental.id, rental)
     if (isFinal(rental.state)) live.delete(rental.id)
     else live.set(rental.id, rental)
@@ -170,11 +176,14 @@ export function createMemoryRentals(options: {
       return put(ended)
     },
     async takeDue({ now, max, forMs }) {
-      const due = [...live.values()].filter(({ dueAt }) => dueAt <= now)
-      return due
-        .sort((a, b) => a.dueAt.getTime() - b.dueAt.getTime())
-        .slice(0, max)
-        .map((each) => put({ ...each, dueAt: new Date(now.getTime() + forMs), version: each.version + 1 }))
+      const isFree = (id: string) => (takenUntil.get(id) ?? Number.NEGATIVE_INFINITY) <= clock.wallNow()
+      const due = [...live.values()].filter(({ id, dueAt }) => dueAt <= now && isFree(id))
+      due.sort((a, b) => a.dueAt.getTime() - b.dueAt.getTime())
+      return due.slice(0, max).map((each) => {
+        const taken = put({ ...each, dueAt: new Date(now.getTime() + forMs), version: each.version + 1 })
+        takenUntil.set(each.id, clock.wallNow() + forMs)
+        return taken
+      })
     },
     live: async (market) =>
       [...live.values()]

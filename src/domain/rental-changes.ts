@@ -37,12 +37,12 @@ export function begunRental(rental: NewRental, hold: MicroUsd, at: Date): Rental
   }
 }
 
-/** The hour came to `settle`, and `next` is held for the following one. `paid`: see `Rental`. */
+/** The hour came to `settle`, and `next` is held for the following one. `dueAt`: undefined = who is at it stays so. `paid`: see `Rental`. */
 export interface NextHour {
   at: Date
   settle: MicroUsd
   next: MicroUsd
-  dueAt: Date
+  dueAt?: Date | undefined
   paid?: MicroUsd | undefined
 }
 
@@ -69,7 +69,7 @@ export function nextHourOf(rental: Rental, hour: NextHour): Rental {
     accruedAt: hour.at,
     settled: rental.settled + hour.settle,
     paid: hour.paid === undefined ? undefined : { hour: rental.hour + 1, amount: hour.paid },
-    dueAt: hour.dueAt,
+    dueAt: hour.dueAt ?? rental.dueAt,
   }
 }
 

@@ -15,7 +15,7 @@ const order: DeploymentOrder = { model: 'qwen2.5-7b', filter: {}, replicas: 2, m
 function world() {
   const clock = new FakeClock()
   const { rentals, rows } = createTestRentals(clock, { accountId: payer.accountId })
-  const deployments = { ...createMemoryDeployments() }
+  const deployments = { ...createMemoryDeployments({ clock }) }
   const answering = new Set<string>()
   const users = new Set(['owner'])
   let made = 0

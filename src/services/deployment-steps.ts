@@ -103,8 +103,8 @@ export function createDeploymentSteps(options: DeploymentStepsOptions): Deployme
     const looks = await look(deployment)
     const found = review(deployment, looks, clock.wallNow())
     for (const { rental } of looks) if (found.end.includes(rental.id)) await desk.end(rental, 'group')
-    // Machines take their time to answer: where it was scaled meanwhile another pod begins what is missing.
-    const own = found.missing > 0 ? await deployments.change(seen, { dueAt: new Date(clock.wallNow() + stepMs) }) : seen
+    // Machines take their time to answer: where it was scaled meanwhile this comes too late, and another pod begins what is missing.
+    const own = found.missing > 0 ? await deployments.change(seen, {}) : seen
     if (!own) return
     const after = await beginMissing(deployment, found)
     const { members, spent, failures, retryAt, reason, gaveUp } = after

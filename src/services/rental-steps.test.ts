@@ -392,6 +392,26 @@ describe('hours ahead', () => {
     expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
   })
 
+  it('does not buy an hour twice where another pod has a clock that is minutes ahead', async () => {
+    const { rent, live, step, anotherPod, clock, pass, controls, market, rows } = rentalWorld('ionet', [ionetOffer])
+    const ahead = anotherPod({ clock: { ...clock, wallNow: () => clock.wallNow() + 3 * 60_000 } })
+    await rent()
+    await live(hourMs - 6 * 60_000, 10_000)
+    market.setFaults([{ kind: 'slow_headers', ms: 3_000 }])
+    const steps: Promise<boolean>[] = []
+    while (rows()[0]!.hour === 0) {
+      steps.push(step())
+      await clock.advance(1_000)
+    }
+    for (let second = 0; second < 10; second++) {
+      steps.push(ahead.step())
+      await clock.advance(1_000)
+    }
+    await pass(Promise.all(steps))
+    expect(rows()).toMatchObject([{ hour: 1, accrued: 580_000 }])
+    expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
+  })
+
   it('buys no more of what costs more than was agreed, and charges for none of it', async () => {
     const { rent, live, rows, controls } = rentalWorld('ionet', [ionetOffer])
     controls.lie({ kind: 'costs_more', id: ionetOffer.id.slice(6), factor: 1.7 })

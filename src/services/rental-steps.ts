@@ -144,8 +144,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
     const costsMore = paid !== undefined && paid > (rental.settled + accrued) * priceTolerance
     if (costsMore) return toEnd(rental, control, 'max_price')
     const next = rental.offer.pricePerHour
-    // Nobody else comes to it while this pod buys the hour: two would buy two.
-    const dueAt = isAhead ? inMs(leaseMs) : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
+    // It stays with this pod, which buys the hour: two would buy two.
+    const dueAt = isAhead ? undefined : new Date(hourEndOf(rental) + 3_600_000 - aheadMs)
     const hour = { at: now(), settle: accrued, next, dueAt, ...(isAhead && { paid: paidByNow(rental, paid) }) }
     const turned = await rentals.nextHour(rental, hour, await termsOf(rental))
     if (!turned) return undefined

@@ -8,7 +8,7 @@ import { createRentedTargets, type RentedMachine } from './rented-targets.ts'
 
 function world() {
   const clock = new FakeClock()
-  const deployments = createMemoryDeployments()
+  const deployments = createMemoryDeployments({ clock })
   const made: RentedMachine[] = []
   const retired: string[] = []
   const inUse = new Map<string, number>()

@@ -343,13 +343,37 @@ export function rentalsContract(name: string, create: () => Promise<RentalWorld>
       for (const ms of [-3_000, -2_000, -1_000, 60_000]) {
         all.push((await rentals.change(await begun(10), { dueAt: at(ms) }))!)
       }
-      const take = (max: number, now = at(0)) => rentals.takeDue({ now, max, forMs: 120_000 })
-      expect((await take(1)).map(({ id }) => id)).toEqual([all[0]!.id])
+      const take = (max: number, now = at(0), forMs = 120_000) => rentals.takeDue({ now, max, forMs })
+      const [first] = await take(1)
+      expect(first?.id).toBe(all[0]!.id)
       const taken = (await Promise.all([take(2), take(2)])).flat()
       expect(taken.map(({ id }) => id).sort()).toEqual([all[1]!.id, all[2]!.id].sort())
       expect(await take(9)).toEqual([])
       expect(await rentals.change(all[1]!, { failures: 1 }), 'who saw it before comes too late').toBeUndefined()
-      expect(await take(9, at(180_000))).toHaveLength(4)
+      const ids = async (due: Promise<Rental[]>) => (await due).map(({ id }) => id)
+      const fourth = await take(9, at(180_000), 0)
+      expect(
+        fourth.map(({ id }) => id),
+        'whose clock is ahead takes what nobody is at',
+      ).toEqual([all[3]!.id])
+      expect(await ids(take(9, at(180_000))), 'for so long').toEqual([all[3]!.id])
+      const heard = await rentals.change(first!, { heardAt: at(0) })
+      expect(await take(9, at(180_000))).toEqual([])
+      await rentals.change(heard!, { dueAt: at(0) })
+      expect(await ids(take(9)), 'and until it is said when it is due').toEqual([first!.id])
+    })
+
+    it('leaves an hour that is held to whoever holds it', async () => {
+      const rental = await running()
+      await rentals.change(rental, { dueAt: now() })
+      const take = (aheadMs: number) => rentals.takeDue({ now: new Date(Date.now() + aheadMs), max: 9, forMs: 120_000 })
+      const [taken] = await take(0)
+      const { dueAt, ...held } = hour(90, 100)
+      const next = rentalsIn([await rentals.nextHour(taken!, held, terms)].flatMap((each) => each ?? []))
+      expect(next).toMatchObject([{ hour: 1, dueAt: taken!.dueAt }])
+      expect(await take(180_000)).toEqual([])
+      await rentals.nextHour(next[0]!, { ...held, dueAt }, terms)
+      expect(await take(180_000)).toHaveLength(1)
     })
 
     it('tells all that are not final of a market, any by their ids, and counts them', async () => {

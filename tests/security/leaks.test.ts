@@ -130,7 +130,7 @@ describe('an error that nobody foresaw', () => {
     const { statements, guardrails, credits } = books
     return {
       ...{ statements, guardrails, credits, rentals: createMemoryRentals({ clock, books }) },
-      ...{ preferences: createMemoryPreferences(), deployments: createMemoryDeployments() },
+      ...{ preferences: createMemoryPreferences(), deployments: createMemoryDeployments({ clock }) },
       ...{ idempotency: createMemoryIdempotency({ clock }), paymentStore: createMemoryPaymentStore({ clock }) },
       ...{ priceHistory: createMemoryPriceHistory(), sightings: createMemorySightings() },
     }

@@ -169,7 +169,7 @@ export async function startTestGateway({
       fleetId: '0123abcd',
       priceHistory: createMemoryPriceHistory(),
       preferences: createMemoryPreferences(),
-      deployments: createMemoryDeployments(),
+      deployments: createMemoryDeployments({ clock: ports.clock ?? clock }),
       instanceHttp: http,
       tunnel: createTunnel({ http }),
       rentals,

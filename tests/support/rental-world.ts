@@ -3,6 +3,7 @@ import { createMemorySightings } from '../../adapters/memory/sightings.ts'
 import { microUsd } from '../../src/domain/money.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
 import type { RentalOffer, RentalSpec } from '../../src/domain/rental.ts'
+import type { Clock } from '../../src/ports.ts'
 import type { OfferBook } from '../../src/services/offer-book.ts'
 import type { Payer } from '../../src/services/rental-desk.ts'
 import { createRenting } from '../../src/services/renting.ts'
@@ -81,7 +82,7 @@ export function rentalWorld(
     /** What was logged. */
     told,
     /** That has the same books and the same market, and knows nothing else. */
-    anotherPod: () => createRenting(ports),
+    anotherPod: (own: { clock?: Clock } = {}) => createRenting({ ...ports, ...own }),
     pass,
     step,
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>

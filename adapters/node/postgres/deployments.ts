@@ -146,10 +146,12 @@ const countOwn = (sql: Sql, accountId: string) => sql<{ count: number }[]>`
   select count(*)::int as count from deployments where account_id = ${accountId}`
 
 const insertDeployment = (sql: Sql, deployment: NewDeployment, at: Date, dueAt: Date) => sql<DeploymentRow[]>`
-  insert into deployments (account_id, deployment_id, name, replicas, asked, secrets, created_at, due_at, standing)
+  insert into deployments (account_id, deployment_id, name, replicas, asked, secrets, created_at, due_at, taken_until,
+    standing)
   values (${deployment.accountId}, ${deployment.id}, ${deployment.name}, ${deployment.replicas},
     ${JSON.stringify(askedOf(deployment))}::text::jsonb, ${JSON.stringify(deployment.secrets)}::text::jsonb,
-    ${at}, ${dueAt}, ${JSON.stringify(unbegun)}::text::jsonb)
+    ${at}, ${dueAt}, now() + ${dueAt.getTime() - at.getTime()} * interval '1 ms',
+    ${JSON.stringify(unbegun)}::text::jsonb)
   on conflict (account_id, name) do nothing
   returning ${columns(sql)}`
 
@@ -161,6 +163,7 @@ const selectDeployments = (sql: Sql, accountId: string, before: string, limit: n
   where account_id = ${accountId} and deployment_id < ${before}
   order by deployment_id desc limit ${limit}`
 
+/** Whoever says when it is due is at it no more. */
 const updateSeen = (sql: Sql, seen: DeploymentSeen, change: DeploymentChange) => {
   const { standing, noneBusy = false } = change
   return sql<DeploymentRow[]>`
@@ -169,6 +172,7 @@ const updateSeen = (sql: Sql, seen: DeploymentSeen, change: DeploymentChange) =>
     replicas = coalesce(${change.replicas ?? null}::integer, replicas),
     end_asked_at = coalesce(${change.endAskedAt ?? null}::timestamptz, end_asked_at),
     due_at = coalesce(${change.dueAt ?? null}::timestamptz, due_at),
+    taken_until = case when ${change.dueAt === undefined}::boolean then taken_until end,
     standing = coalesce(${standing ? JSON.stringify(standing) : null}::text::jsonb, standing),
     busy = case when ${noneBusy}::boolean then '{}' else busy end
   where account_id = ${seen.accountId} and deployment_id = ${seen.id} and version = ${seen.version}
@@ -186,13 +190,14 @@ const deleteSeen = (sql: Sql, { accountId, id, version }: DeploymentSeen) => sql
     )
   returning deployment_id`
 
-/** What another pod is at is passed over. */
+/** What another pod is at is passed over: by this clock, since pods may disagree about theirs. */
 const updateDue = (sql: Sql, { now, max, forMs }: Parameters<Deployments['takeDue']>[0]) => sql<DeploymentRow[]>`
   update deployments
-  set due_at = ${new Date(now.getTime() + forMs)}, version = version + 1
+  set due_at = ${new Date(now.getTime() + forMs)}, taken_until = now() + ${forMs} * interval '1 ms',
+    version = version + 1
   where (account_id, deployment_id) in (
     select account_id, deployment_id from deployments
-    where due_at <= ${now}
+    where due_at <= ${now} and coalesce(taken_until <= now(), true)
     order by due_at limit ${max} for update skip locked
   )
   returning ${columns(sql)}`

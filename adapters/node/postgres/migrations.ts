@@ -20,6 +20,7 @@ import { usageSums } from './migrations/0014-usage-sums.ts'
 import { sandbox } from './migrations/0015-sandbox.ts'
 import { paidBefore } from './migrations/0016-paid-before.ts'
 import { failedPayments } from './migrations/0017-failed-payments.ts'
+import { takenUntil } from './migrations/0018-taken-until.ts'
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -45,6 +46,7 @@ export const all: readonly Migration[] = [
   sandbox,
   paidBefore,
   failedPayments,
+  takenUntil,
 ]
 
 /** Any number, the same in every version of the gateway. */

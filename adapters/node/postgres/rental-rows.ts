@@ -84,7 +84,7 @@ export const insertRental = (sql: Sql, rental: Rental, changeId: string) => sql`
     ${JSON.stringify(rental.search)}::text::jsonb, ${rental.state}, ${rental.version}, ${changeId}, ${rental.createdAt},
     ${rental.dueAt}, ${rental.held})`
 
-/** All that may change. The row is locked, as the version that was seen. */
+/** All that may change. The row is locked, as the version that was seen. Whoever says when it is due is at it no more. */
 export const updateRental = (sql: Sql, rental: Rental, changeId: string) => sql`
   update rentals set
     replaced_by = ${rental.replacedBy ?? null}, market = ${rental.offer.market}, market_id = ${rental.marketId ?? null},
@@ -93,6 +93,7 @@ export const updateRental = (sql: Sql, rental: Rental, changeId: string) => sql`
     state = ${rental.state}, version = ${rental.version}, change_id = ${changeId}, reason = ${rental.reason ?? null},
     create_sent_at = ${rental.createSentAt ?? null}, started_at = ${rental.startedAt ?? null},
     heard_at = ${rental.heardAt ?? null}, ended_at = ${rental.endedAt ?? null}, due_at = ${rental.dueAt},
+    taken_until = case when due_at = ${rental.dueAt} then taken_until end,
     failures = ${rental.failures}, hour = ${rental.hour}, held = ${rental.held}, accrued = ${rental.accrued},
     accrued_at = ${rental.accruedAt ?? null}, settled = ${rental.settled},
     paid = ${rental.paid ? JSON.stringify(rental.paid) : null}::text::jsonb
@@ -132,15 +133,16 @@ export const selectNewest = (sql: Sql, { limit, before = lastId }: Parameters<Re
   select ${columns(sql)} from rentals
   where rental_id < ${before} and state <> 'gone' order by rental_id desc limit ${limit}`
 
-/** What another pod is at is passed over. */
+/** What another pod is at is passed over: by this clock, since pods may disagree about theirs. */
 export const updateDueRentals = (sql: Sql, ask: Parameters<Rentals['takeDue']>[0], changeId: string) => sql<
   RentalRow[]
 >`
   update rentals
-  set due_at = ${new Date(ask.now.getTime() + ask.forMs)}, version = version + 1, change_id = ${changeId}
+  set due_at = ${new Date(ask.now.getTime() + ask.forMs)}, taken_until = now() + ${ask.forMs} * interval '1 ms',
+    version = version + 1, change_id = ${changeId}
   where (account_id, rental_id) in (
     select account_id, rental_id from rentals
-    where state not in ('gone', 'failed') and due_at <= ${ask.now}
+    where state not in ('gone', 'failed') and due_at <= ${ask.now} and coalesce(taken_until <= now(), true)
     order by due_at limit ${ask.max} for update skip locked
   )
   returning ${columns(sql)}`
