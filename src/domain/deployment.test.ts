@@ -72,8 +72,22 @@ describe('a round for a deployment', () => {
 
   test.each<RentalState>(['ending', 'stopping', 'stopped'])('replaces a machine that is %s at once', (state) => {
     const looks = [runs('a'), { rental: rental('b', state) }]
-    const found = review(deployment({ members: ready('a', 'b') }), looks, start + minute)
+    const found = review(deployment({ members: ready('a', 'b') }), looks, start + 10 * minute)
     expect(found).toMatchObject({ missing: 1, failures: 0, members: [{ state: 'ready' }, { state: 'draining' }] })
+  })
+
+  it('gives up machines that answer for moments and are lost, one after the other', () => {
+    let now = deployment({ replicas: 1 })
+    let at = start
+    for (let n = 1; n <= 6; n++) {
+      now = { ...now, members: [member(`m${n}`, 'starting', { since: at })] }
+      now = { ...now, ...review(now, [runs(`m${n}`)], at) }
+      expect(now).toMatchObject({ members: [{ state: 'ready' }], failures: n - 1 })
+      at += 9 * minute
+      now = { ...now, ...review(now, [{ rental: rental(`m${n}`, 'ending', { reason: 'host_lost' }) }], at) }
+      now = { ...now, ...review(now, [{ rental: rental(`m${n}`, 'failed', { reason: 'host_lost' }) }], at) }
+      expect(now).toMatchObject({ failures: n, gaveUp: n === 6, reason: 'host_lost' })
+    }
   })
 
   it('counts what has ended into its sum, and forgets it', () => {
@@ -99,9 +113,11 @@ describe('a round for a deployment', () => {
     expect(statusOf(now)).toBe('failed')
   })
 
-  it('forgets its failures when all answer, and what it was asked to do by hand is none', () => {
+  it('forgets its failures when all have answered for ten minutes, and what it was asked to do by hand is none', () => {
     const before = deployment({ members: ready('a', 'b'), failures: 4, reason: 'host_lost' })
-    expect(review(before, [runs('a'), runs('b')], start)).toMatchObject({ failures: 0, reason: undefined })
+    const after = (ms: number) => review(before, [runs('a'), runs('b')], start + ms)
+    expect(after(9 * minute), 'so far').toMatchObject({ failures: 4, reason: 'host_lost' })
+    expect(after(10 * minute)).toMatchObject({ failures: 0, reason: undefined })
     const byHand = deployment({ members: [member('a', 'starting')] })
     expect(review(byHand, [{ rental: rental('a', 'ending', { reason: 'owner' }) }], start).failures).toBe(0)
     expect(review(byHand, [{ rental: rental('a', 'ending', { reason: 'host_lost' }) }], start).failures).toBe(1)

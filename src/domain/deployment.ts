@@ -51,7 +51,7 @@ export interface Deployment extends NewDeployment {
   members: readonly Member[]
   /** What machines came to that are members no more. */
   spent: MicroUsd
-  /** In a row: machines that did not come to answer, or could not be had. */
+  /** In a row: machines that did not come to answer, or not for long, or could not be had. */
   failures: number
   /** No machine is begun before that. */
   retryAt: Date | undefined
@@ -85,6 +85,8 @@ const maxMisses = 3
 const quietMs = 8_000
 /** The longest that a request under way may go on there. */
 const drainMs = 10 * 60_000
+/** One that is lost sooner may have died of what it serves: to replace that at once and for ever is dear. */
+const provenMs = 10 * 60_000
 const maxFailures = 6
 const firstRetryMs = 5_000
 const maxRetryMs = 5 * 60_000
@@ -140,14 +142,14 @@ export function review(deployment: Deployment, looks: readonly Look[], now: numb
     if (isOverFor(look.rental)) {
       spent += look.rental.settled
       const { reason = 'not_created' } = look.rental
-      if (member.state === 'starting' && reason !== 'group' && reason !== 'owner') failures.push(reason)
+      if (!isProven(member, now) && reason !== 'group' && reason !== 'owner') failures.push(reason)
       continue
     }
     const seen = lookedAt(member, look, now)
     const { reason } = look.rental
     if (seen === 'late') failures.push('not_answering')
-    // One that had come to answer is replaced at once, whatever became of it.
-    if (seen === 'lost' && member.state === 'starting' && reason !== 'owner') failures.push(reason ?? 'stopped')
+    // One that had answered for a while is replaced at once, whatever became of it.
+    if (seen === 'lost' && !isProven(member, now) && reason !== 'owner') failures.push(reason ?? 'stopped')
     members.push(typeof seen === 'string' ? drained(member, now) : seen)
   }
 
@@ -155,7 +157,8 @@ export function review(deployment: Deployment, looks: readonly Look[], now: numb
   const surplus = new Set(leastUseful(living).slice(0, Math.max(0, living.length - wanted)))
   members = members.map((member) => (surplus.has(member) ? drained(member, now) : member))
   const end = members.filter((member) => isEmpty(member, deployment.busy, now)).map(({ rentalId }) => rentalId)
-  const judged = judge(deployment, failures, wanted > 0 && readyCount({ members }) >= wanted, now)
+  const proven = members.filter((member) => member.state === 'ready' && isProven(member, now))
+  const judged = judge(deployment, failures, wanted > 0 && proven.length >= wanted, now)
   const stopped = isOver ? { reason: 'max_hours', gaveUp: true } : {}
   const waits = judged.gaveUp || (judged.retryAt !== undefined && judged.retryAt.getTime() > now)
   return {
@@ -169,7 +172,7 @@ export function review(deployment: Deployment, looks: readonly Look[], now: numb
   }
 }
 
-/** After so many in a row nothing is begun any more; when all answer, what was before is forgotten. */
+/** After so many in a row nothing is begun any more; when all have answered for a while, what was before is forgotten. */
 export function judge(
   { failures, reason, retryAt, gaveUp }: Pick<Deployment, 'failures' | 'reason' | 'retryAt' | 'gaveUp'>,
   more: readonly string[],
@@ -207,6 +210,10 @@ function lookedAt(member: Member, { rental, answers, origin }: Look, now: number
   }
   return now - member.since > startMs ? 'late' : member
 }
+
+/** One that is being emptied has been judged. */
+const isProven = ({ state, since }: Member, now: number) =>
+  state === 'draining' || (state === 'ready' && now - since >= provenMs)
 
 const drained = (member: Member, now: number): Member =>
   // One that never answered has no requests.

@@ -110,6 +110,7 @@ export function deploymentRoutes({
 
 function deploymentJson({ deployment, rentals }: ShownDeployment, { costOf }: Pick<Instances, 'costOf'>) {
   const { id, name, model, replicas, maxPrice, maxHours, fallbacks, members, reason, spent, createdAt } = deployment
+  const status = statusOf(deployment)
   const rentalOf = new Map(rentals.map((rental) => [rental.id, rental]))
   const instances = members.flatMap(({ rentalId, state }) => {
     const rental = rentalOf.get(rentalId)
@@ -132,8 +133,9 @@ function deploymentJson({ deployment, rentals }: ShownDeployment, { costOf }: Pi
     id,
     name,
     model,
-    status: statusOf(deployment),
-    ...(reason !== undefined && { reason }),
+    status,
+    // What failed before stays in mind for a while after all answer.
+    ...(status !== 'ready' && reason !== undefined && { reason }),
     replicas,
     ready_replicas: readyCount(deployment),
     max_price: usd(maxPrice),

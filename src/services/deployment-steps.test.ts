@@ -179,7 +179,7 @@ it('gives up after some tries, keeps what answers, and tries again when it is sc
   const { deployment } = await service.create(payer, order)
   const [first, second] = rows().map(({ id }) => id) as [string, string]
   await run(first, second)
-  await pass(3_000)
+  await pass(11 * 60_000)
   refuse('insufficient_credit')
   await become(first, 'failed', 'credit')
   await pass(15 * 60_000)
