@@ -849,8 +849,8 @@ export type HoldRefusal =
 
 /** Models served on rented machines. Whoever changes one says which version he saw. Times are the caller's. */
 export interface Deployments {
-  /** Due at `dueAt`: until then whoever creates it is at it. `too_many`: the account has 50. */
-  create(deployment: NewDeployment, at: Date, dueAt: Date): Promise<Deployment | 'name_taken' | 'too_many'>
+  /** Due at `dueAt`: until then whoever creates it is at it. `too_many`: the account has 50. `full`: all accounts have 2,000. */
+  create(deployment: NewDeployment, at: Date, dueAt: Date): Promise<Deployment | 'name_taken' | 'too_many' | 'full'>
   find(accountId: string, deploymentId: string): Promise<Deployment | undefined>
   /** The newest first. `before`: the last id of the page before. */
   list(accountId: string, page: { limit: number; before?: string | undefined }): Promise<Deployment[]>
@@ -860,7 +860,7 @@ export interface Deployments {
   remove(seen: DeploymentSeen): Promise<boolean>
   /** They are to be looked at by now; each goes to one pod, as rentals do. */
   takeDue(ask: { now: Date; max: number; forMs: number }): Promise<Deployment[]>
-  /** Of all accounts: at most 2,000, the oldest first. */
+  /** Of all accounts, the oldest first: as many as there may be. */
   all(): Promise<Deployment[]>
   /** Requests are under way on these machines. No version of its own: another pod's word takes nothing back. */
   noteBusy(of: Pick<Deployment, 'accountId' | 'id'>, rentalIds: readonly string[], at: Date): Promise<void>

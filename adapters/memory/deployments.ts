@@ -23,6 +23,7 @@ export function createMemoryDeployments({ clock }: { clock: Pick<Clock, 'now'> }
       const own = [...rows.values()].filter(({ accountId }) => accountId === deployment.accountId)
       if (own.some(({ name }) => name === deployment.name)) return 'name_taken'
       if (own.length >= maxOfAccount) return 'too_many'
+      if (rows.size >= maxAll) return 'full'
       takenUntil.set(deployment.id, clock.now() + dueAt.getTime() - at.getTime())
       return put({
         ...deployment,
@@ -67,7 +68,7 @@ export function createMemoryDeployments({ clock }: { clock: Pick<Clock, 'now'> }
         return put({ ...row, dueAt: new Date(now.getTime() + forMs), version: row.version + 1 })
       })
     },
-    all: async () => [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, maxAll),
+    all: async () => [...rows.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     async noteBusy({ accountId, id }, rentalIds, at) {
       const row = rowOf(accountId, id)
       if (!row) return

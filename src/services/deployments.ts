@@ -121,6 +121,10 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
       const made = await deployments.create(newDeployment(payer, order), now(), new Date(clock.wallNow() + createMs))
       if (made === 'name_taken') throw new ApiError('deployment_name_taken', { param: 'name' })
       if (made === 'too_many') throw new ApiError('too_many_deployments')
+      if (made === 'full') {
+        const message = 'This gateway has as many deployments as it can lead requests to. Nothing was rented.'
+        throw new ApiError('too_many_deployments', { message })
+      }
       let begun: Rental[]
       try {
         begun = await steps.begin(payer, made, made.replicas, order.id)

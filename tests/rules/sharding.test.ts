@@ -21,7 +21,7 @@ const referenceTables = [
   'sign_in_attempts',
   'turns',
 ]
-/** Statements on account-owned tables that are about all accounts: in the background, or an administrator's list. */
+/** Statements on account-owned tables that are about all accounts: in the background, an administrator's list, or rare. */
 const fleetWide = [
   'selectState',
   'selectFormerHolds',
@@ -37,6 +37,7 @@ const fleetWide = [
   'selectOldMinutes',
   'scanAccounts',
   'countPending',
+  'countAll',
   'updateDue',
   'selectPage',
   'selectAll',

@@ -5,7 +5,10 @@ import type { Sql } from './client.ts'
 import type { ConnectedCluster } from './connect-cluster.ts'
 
 const maxOfAccount = 50
+/** All of them are in the memory of every pod: one that is not read has machines that no request is led to. */
 const maxAll = 2_000
+/** Begun by different accounts at the moment at which there was room for one. */
+const atOnce = 100
 
 export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster, 'read' | 'write'> }): Deployments {
   return {
@@ -20,10 +23,12 @@ export function createDeployments({ cluster }: { cluster: Pick<ConnectedCluster,
         await lockAccount(sql, accountId)
         const [own] = await countOwn(sql, accountId)
         if (own!.count >= maxOfAccount) return 'too_many'
+        const [all] = await countAll(sql)
+        if (all!.count >= maxAll) return 'full'
         const [row] = await insertDeployment(sql, deployment, at, dueAt)
         return row ? toDeployment(row) : 'name_taken'
       }
-      return cluster.write<Deployment | 'too_many' | 'name_taken'>('create deployment', { accountId }, run, {
+      return cluster.write<Deployment | 'too_many' | 'full' | 'name_taken'>('create deployment', { accountId }, run, {
         lookup: find,
       })
     },
@@ -145,6 +150,8 @@ const lockAccount = (sql: Sql, accountId: string) => sql<object[]>`
 const countOwn = (sql: Sql, accountId: string) => sql<{ count: number }[]>`
   select count(*)::int as count from deployments where account_id = ${accountId}`
 
+const countAll = (sql: Sql) => sql<{ count: number }[]>`select count(*)::int as count from deployments`
+
 const insertDeployment = (sql: Sql, deployment: NewDeployment, at: Date, dueAt: Date) => sql<DeploymentRow[]>`
   insert into deployments (account_id, deployment_id, name, replicas, asked, secrets, created_at, due_at, taken_until,
     standing)
@@ -203,7 +210,7 @@ const updateDue = (sql: Sql, { now, max, forMs }: Parameters<Deployments['takeDu
   returning ${columns(sql)}`
 
 const selectAll = (sql: Sql) => sql<DeploymentRow[]>`
-  select ${columns(sql)} from deployments order by deployment_id limit ${maxAll}`
+  select ${columns(sql)} from deployments order by deployment_id limit ${maxAll + atOnce}`
 
 const updateBusy = (sql: Sql, accountId: string, id: string, rentalIds: readonly string[], at: Date) => {
   const said = Object.fromEntries(rentalIds.map((rentalId) => [rentalId, at.getTime()]))
