@@ -130,7 +130,7 @@ describe('what a list tells', () => {
     await watched(2 * minuteMs)
     expect(rows()).toMatchObject([{ state: 'running' }])
     await pass(control.destroy(marketId!, new AbortController().signal))
-    await watched(4 * minuteMs)
+    await watched(7 * minuteMs)
     expect(rows()).toMatchObject([{ state: 'failed', reason: 'market_ended' }])
   })
 

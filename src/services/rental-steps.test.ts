@@ -191,6 +191,26 @@ describe('by the second', () => {
     expect(Math.abs(rows()[0]!.settled - rental.offer.pricePerHour / 2)).toBeLessThan(rental.offer.pricePerHour / 50)
   })
 
+  it.each([
+    ['and takes it then', 1],
+    ['for a few minutes, where it stays so', 0.8],
+  ])('waits for the rest of a bill that comes to less than was metered %s', async (_, share) => {
+    const { rent, live, rows, desk, control, controls, spendable } = rentalWorld('vastai', offers)
+    await rent()
+    await live(hourMs / 2, 30_000)
+    const { bill } = control
+    let told = 0.8
+    control.bill = async (...asked) => Math.round((await bill(...asked))! * told)
+    await desk.end(rows()[0]!, 'owner')
+    await live(2 * 60_000, 5_000)
+    expect(rows()).toMatchObject([{ state: 'ending' }])
+    told = share
+    await live(2 * 60_000, 5_000)
+    const settled = Math.round(controls.bill()[0]!.microUsd * share)
+    expect(rows()).toMatchObject([{ state: 'gone', settled }])
+    expect(spendable()).toBe(1e9 - settled)
+  })
+
   it('charges nothing where the market gives back more than it took', async () => {
     const { rent, live, rows, desk, control, spendable } = rentalWorld('vastai', offers)
     await rent()
@@ -373,6 +393,25 @@ describe('hours ahead', () => {
     const { rent, live, rows, controls, market } = rentalWorld('ionet', [ionetOffer])
     await rent()
     market.setFaults([{ kind: 'swallow_reply', match: { path: '/extend' }, times: 1 }])
+    await live(1.5 * hourMs, 10_000)
+    expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
+    expect(rows()).toMatchObject([{ hour: 1, accrued: 580_000, settled: 580_000 }])
+  })
+
+  it('does not buy an hour twice where the answer was lost and the purchase is told a while later', async () => {
+    const { rent, live, rows, clock, control, controls, market } = rentalWorld('ionet', [ionetOffer])
+    await rent()
+    market.setFaults([{ kind: 'swallow_reply', match: { path: '/extend' }, times: 1 }])
+    let told = 580_000
+    const { extend } = control
+    control.bill = async () => told
+    control.extend = async (...asked) => {
+      const outcome = await extend(...asked)
+      clock.setTimer(45_000, () => {
+        told += 580_000
+      })
+      return outcome
+    }
     await live(1.5 * hourMs, 10_000)
     expect(controls.bill()).toMatchObject([{ microUsd: 2 * 580_000 }])
     expect(rows()).toMatchObject([{ hour: 1, accrued: 580_000, settled: 580_000 }])

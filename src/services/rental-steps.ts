@@ -63,9 +63,12 @@ const soonBillTries = 8
 const lostTries = 10
 const billEveryMs = 15 * minuteMs
 const maxBillMs = 48 * 60 * minuteMs
+/** One that comes to less than our own metering may lack the last of it: until the last of those soon tries. */
+const shortBillMs = 3 * minuteMs
 /** What has taken another's place and is lost sooner than this is not replaced: it may be what runs there that ends. */
 const leastRunMs = 10 * minuteMs
-const restMs = 10_000
+/** What was bought may be told as late as that; before the hour is over there is time for three more calls. */
+const restMs = minuteMs
 /** Markets round. */
 const priceTolerance = 1.01
 const countMs = 15_000
@@ -225,6 +228,8 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
       })
       return own
     }
+    const isShort = own - bill > priceOfTime(rental.offer.pricePerHour, minuteMs)
+    if (isShort && clock.wallNow() - endedAt < shortBillMs) return undefined
     // Whatever the market charges us, nobody pays more than the price that was agreed.
     const agreed = priceOfTime(rental.offer.pricePerHour, endedAt - since.getTime()) + roundingMicroUsd
     return Math.max(0, Math.min(bill, agreed))
