@@ -201,9 +201,11 @@ function gpus({ main, signal }) {
   async function rent(row) {
     if (!confirm(`Rent ${row.gpu_count} × ${row.gpu_model} for at most an hour, ${usd(row.price_per_hour)}?`)) return ''
     const { id: offer_id, price_per_hour: max_price } = row
-    await order({ offer_id, image: 'ubuntu:24.04', max_hours: 1, max_price })
+    const { status } = await order({ offer_id, image: 'ubuntu:24.04', max_hours: 1, max_price })
     await loadMine()
-    return 'Rented.'
+    // As of a call whose answer was lost: the market's lists will tell.
+    const isOpen = status === 'unknown' || status === 'pending'
+    return isOpen ? 'Asked for. Whether it is rented is not known yet: see below.' : 'Rented.'
   }
   async function destroy(row) {
     if (!confirm('Destroy it? What is on it is lost.')) return ''

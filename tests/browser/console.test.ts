@@ -356,10 +356,11 @@ describe('a customer', () => {
       route.fulfill({ json: { offers: [{ ...offer, price_per_hour: price }], providers: [] } }),
     )
     let order: unknown
+    let state = 'unknown'
     await page.route('**/api/v1/gpu/instances', (route) => {
       if (route.request().method() !== 'POST') return route.continue()
       order = route.request().postDataJSON()
-      return route.fulfill({ status: 202, json: {} })
+      return route.fulfill({ status: state === 'unknown' ? 202 : 201, json: { status: state } })
     })
     for (const dollars of [0.5, 0.75]) {
       price = dollars
@@ -367,10 +368,13 @@ describe('a customer', () => {
       await page.getByRole('cell', { name: `$${dollars.toFixed(4)}` }).waitFor()
     }
     let asked = ''
-    page.once('dialog', (dialog) => {
+    page.on('dialog', (dialog) => {
       asked = dialog.message()
       void dialog.accept()
     })
+    await page.getByRole('button', { name: 'Rent an hour of vastai:1' }).click()
+    await page.getByText('Whether it is rented is not known yet').waitFor()
+    state = 'starting'
     await page.getByRole('button', { name: 'Rent an hour of vastai:1' }).click()
     await page.getByText('Rented.').waitFor()
     expect(asked).toContain('$0.7500')
