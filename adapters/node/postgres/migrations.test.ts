@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../src/resilience/clock.ts'
+import { eventually } from '../../../tests/support/gateway.ts'
 import type { TestPostgres } from '../../../tests/support/postgres.ts'
 import { startTestPostgres } from '../../../tests/support/postgres.ts'
 import type { Database } from './client.ts'
@@ -66,6 +67,42 @@ test('a migration that fails leaves nothing of itself, and those before it stay'
     (sql) => sql`select to_regclass('good') is not null as good, to_regclass('bad') is not null as bad`,
   )
   expect(tables).toMatchObject([{ good: true, bad: false }])
+})
+
+test('a migration that finds its table in use waits for it, and nobody waits behind it for long', async () => {
+  const [migrating, other] = pods
+  const held = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  // As a dump does, or a long look at all of the ledger.
+  const dump = other.transaction('dump', async (sql) => {
+    await sql`lock table accounts in access share mode`
+    held.resolve()
+    await released.promise
+  })
+  await held.promise
+  const widening: Migration = {
+    version: 98,
+    name: 'widening',
+    async up(sql) {
+      await sql`alter table accounts add column widened boolean`
+    },
+  }
+  const log = newLog()
+  const migrated = migrate({ database: migrating, log, migrations: [widening] })
+  const isWaiting = () =>
+    other.query(
+      'waiting',
+      undefined,
+      (sql) => sql`select from pg_locks where not granted and relation = 'accounts'::regclass`,
+    )
+  await eventually(isWaiting, (rows) => rows.length > 0)
+  const read = await other.query('read', undefined, (sql) => sql`select count(*)::int as n from accounts`)
+  expect(read).toMatchObject([{ n: 0 }])
+  released.resolve()
+  await Promise.all([dump, migrated])
+  const widened = await other.query('widened', undefined, (sql) => sql`select widened from accounts`)
+  expect(widened).toHaveLength(0)
+  expect(log.warn.mock.calls).toEqual([['what a migration needs is in use; it is tried again']])
 })
 
 test('a database that is newer than the program is served, with a warning', async () => {

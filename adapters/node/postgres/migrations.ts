@@ -2,8 +2,10 @@
  * Brings the schema up to date at start. Migrations only add, so a pod of the version before keeps working beside this
  * one, and after a rollback.
  */
-import type { Log } from '../../../src/ports.ts'
+import type { Clock, Log } from '../../../src/ports.ts'
+import { sleep, systemClock } from '../../../src/resilience/clock.ts'
 import type { Database, Sql } from './client.ts'
+import { QueryStopped } from './failures.ts'
 import { accounts } from './migrations/0001-accounts.ts'
 import { usageAndReads } from './migrations/0002-usage-and-reads.ts'
 import { limitsAndShards } from './migrations/0003-limits-and-shards.ts'
@@ -54,20 +56,42 @@ const lockId = 7_120_318_447
 const waitForOthersMs = 60_000
 /** A pod has two minutes to start. */
 const usualStatementMs = 60_000
+/**
+ * Less than a request waits for a lock. Whoever wants a table that a migration waits for waits behind it, also those who
+ * only read: what holds it for long, as a dump does, would have all of the fleet stand still.
+ */
+const tableWaitMs = 1_000
+/** In which those who waited behind it go on. */
+const betweenTriesMs = 2_000
+const never = new AbortController().signal
 
 export async function migrate(options: {
   database: Database
   log: Pick<Log, 'info' | 'warn'>
   migrations?: readonly Migration[]
-  /** Longest time for one statement. @default 60_000 */
+  /** Longest time for one statement, and for a table that is in use. @default 60_000 */
   statementTimeoutMs?: number
+  /** @default systemClock */
+  clock?: Clock
 }): Promise<void> {
-  const { database, log, migrations = all, statementTimeoutMs = usualStatementMs } = options
+  const { database, log, migrations = all, statementTimeoutMs = usualStatementMs, clock = systemClock } = options
   const newest = Math.max(0, ...migrations.map(({ version }) => version))
+  const step = (sql: Sql) => applyNext(sql, migrations, statementTimeoutMs)
+  const timeoutMs = waitForOthersMs + 2 * statementTimeoutMs
+  const givesUpAt = clock.now() + statementTimeoutMs
+  let told = false
   for (;;) {
-    const step = (sql: Sql) => applyNext(sql, migrations, statementTimeoutMs)
-    const timeoutMs = waitForOthersMs + 2 * statementTimeoutMs
-    const { applied, version } = await database.transaction('migrate', step, { timeoutMs })
+    let done: Awaited<ReturnType<typeof step>>
+    try {
+      done = await database.transaction('migrate', step, { timeoutMs })
+    } catch (error) {
+      if (!isInUse(error) || clock.now() > givesUpAt) throw error
+      if (!told) log.warn('what a migration needs is in use; it is tried again')
+      told = true
+      await sleep(clock, betweenTriesMs, never)
+      continue
+    }
+    const { applied, version } = done
     if (applied) {
       log.info('database migrated', { detail: `${applied.version} ${applied.name}` })
     } else {
@@ -91,6 +115,7 @@ async function applyNext(
   const version = Math.max(0, ...done)
   const next = migrations.find((migration) => !done.has(migration.version))
   if (!next) return { version }
+  await setLockTimeout(sql)
   await next.up(sql)
   await record(sql, next)
   return { applied: next, version }
@@ -101,6 +126,11 @@ async function setTimeouts(sql: Sql, statementTimeoutMs: number): Promise<void> 
     select set_config('lock_timeout', ${String(waitForOthersMs)}, true),
            set_config('statement_timeout', ${String(waitForOthersMs + statementTimeoutMs)}, true)`
 }
+
+const setLockTimeout = (sql: Sql) => sql`select set_config('lock_timeout', ${String(tableWaitMs)}, true)`
+
+/** lock_not_available */
+const isInUse = (error: unknown) => error instanceof QueryStopped && error.code === '55P03'
 
 /**
  * One process migrates at a time; the others wait here and then find it done. The lock belongs to the transaction, not
