@@ -14,7 +14,7 @@ import { createIdempotent } from './middleware/idempotency.ts'
 import { createReadJson } from './middleware/json-body.ts'
 import { type Bindings, createRequestContext } from './middleware/request-context.ts'
 import { createTurnAway, type Refusal, type TurnAway } from './middleware/turn-away.ts'
-import type { Ports } from './ports.ts'
+import type { Ports, WriteModeStatus } from './ports.ts'
 import { createBilling } from './providers/billing.ts'
 import { endpoints } from './providers/endpoints.ts'
 import { createIonetMarket } from './providers/ionet.ts'
@@ -151,6 +151,11 @@ const webhookBodyBytes = 16 * 1024 * 1024
 /** Circuits that are in the metrics from the first scrape. */
 const namedCircuits = ['vastai:list', 'vastai:control', 'ionet:list', 'ionet:control', 'openai:other', 'billing']
 const megabyte = 1024 * 1024
+const readOnlyReasons = [
+  'environment',
+  'operator',
+  'primary_lost',
+] as const satisfies readonly WriteModeStatus['reason'][]
 /** What an autoscaler adds to a pod's start: a scrape and a sync, of 15 s each. */
 const autoscalerDelayMs = 30_000
 /** The longest password, every character of it escaped, and what stands around it. */
@@ -720,6 +725,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   metrics.gauge(instruments.admissionQueueDepth, () => [
     [{}, all().reduce((sum, u) => sum + u.bulkhead.waiting, admission.waiting())],
   ])
+  metrics.gauge(instruments.readOnly, () => {
+    const inForce = ports.writeMode.status().reason
+    return readOnlyReasons.map((reason) => [{ reason }, reason === inForce ? 1 : 0])
+  })
   metrics.gauge(instruments.brownout, () => [[{}, admission.level()]])
   metrics.gauge(instruments.cacheBytes, () => [...memory.bytesByCache()].map(([cache, bytes]) => [{ cache }, bytes]))
 

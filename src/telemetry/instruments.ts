@@ -159,6 +159,11 @@ export const instruments = {
     ['replica'],
     'How far a read replica is behind; of one that does not answer, since when. Beyond 10 s it is not read from.',
   ),
+  readOnly: gauge(
+    'gateway_read_only',
+    ['reason'],
+    'Whether callers may change nothing in this pod (1), and why: environment, operator, primary_lost.',
+  ),
   ledgerPending: gauge('ledger_pending_events', [], 'Ledger events in the journal that are not in the database yet.'),
   ledgerEntries: fixedCounter(
     'ledger_entries_total',

@@ -46,6 +46,9 @@ const chat = async (gateway: GatewayProcess) =>
   ).status
 const mode = async (gateway: GatewayProcess) =>
   (await (await ask(gateway, 'GET', '/api/v1/admin/mode')).json()) as { read_only: boolean; reason: string | null }
+/** By its metrics, which is where an alert looks. */
+const scrapedReason = async ({ url }: GatewayProcess) =>
+  /^gateway_read_only\{reason="(\w+)"\} 1$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1]
 const setMode = async (gateway: GatewayProcess, readOnly: boolean) =>
   (await (await ask(gateway, 'PUT', '/api/v1/admin/mode', { read_only: readOnly })).json()) as object
 /** Requests in the books, as the gateway that is the primary now has it. */
@@ -75,11 +78,13 @@ const modeIs = (readOnly: boolean) =>
 test('the switch reaches every gateway: what writes is refused, inference and reads go on', async () => {
   const [here, there] = gateways as [GatewayProcess, GatewayProcess]
   expect(await mode(here)).toEqual({ read_only: false, reason: null, since: null, stored: true })
+  expect(await scrapedReason(here)).toBeUndefined()
   const { token } = await newPerson(caller(here.url))
   const since = performance.now()
   expect(await setMode(here, true)).toMatchObject({ read_only: true, reason: 'operator', stored: true })
   await modeIs(true)
   expect(performance.now() - since).toBeLessThan(3_000)
+  expect(await scrapedReason(there)).toBe('operator')
 
   const refused = await rent(there)
   expect(refused.status).toBe(503)
@@ -133,6 +138,7 @@ test('a primary that is killed: read-only by itself, inference goes on, and writ
   await servers.primary.kill()
   const modes = await modeIs(true)
   expect(modes.map(({ reason }) => reason)).toEqual(['primary_lost', 'primary_lost'])
+  expect(await Promise.all(gateways.map(scrapedReason))).toEqual(['primary_lost', 'primary_lost'])
   const since = performance.now()
   expect((await rent(here)).status).toBe(503)
   expect(performance.now() - since).toBeLessThan(300)

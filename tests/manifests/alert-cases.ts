@@ -89,6 +89,17 @@ export const alertCases: Record<string, AlertCase> = {
     },
     at: 10,
   },
+  PrimaryLost: {
+    fires: {
+      ...constant('gateway_read_only{instance="a",reason="primary_lost"}', 0),
+      ...constant('gateway_read_only{instance="b",reason="primary_lost"}', 1),
+    },
+    silent: {
+      ...constant('gateway_read_only{instance="a",reason="primary_lost"}', 0),
+      ...constant('gateway_read_only{instance="a",reason="operator"}', 1),
+    },
+    at: 5,
+  },
   ReplicaLags: {
     fires: constant('db_replica_lag_seconds{replica="1"}', 15),
     silent: constant('db_replica_lag_seconds{replica="1"}', 5),
