@@ -32,7 +32,7 @@ import { newId } from './identity.ts'
 import { loadPodId } from './pod-id.ts'
 import { createAccounts } from './postgres/accounts.ts'
 import { createBillingOutbox } from './postgres/billing-outbox.ts'
-import type { Database, DatabaseOptions } from './postgres/client.ts'
+import { type Database, type DatabaseOptions, QueryFailed } from './postgres/client.ts'
 import { type ConnectedCluster, connectCluster } from './postgres/connect-cluster.ts'
 import { createCredits } from './postgres/credits.ts'
 import { createDeployments } from './postgres/deployments.ts'
@@ -44,7 +44,7 @@ import { migrate } from './postgres/migrations.ts'
 import { createOperatorAccounts } from './postgres/operator-accounts.ts'
 import { createPaymentStore } from './postgres/payments.ts'
 import { loadFleetId, loadJwtSecret, loadPepper } from './postgres/pepper.ts'
-import { type PoolsOptions, primaryRoles } from './postgres/pools.ts'
+import { primaryRoles } from './postgres/pools.ts'
 import { createPreferences } from './postgres/preferences.ts'
 import { createPriceHistory } from './postgres/price-history.ts'
 import { loadReceiptKey } from './postgres/receipt-key.ts'
@@ -114,30 +114,34 @@ const closeTimeoutS = 5
 const jobStatementMs = 25 * 60_000
 
 export async function openStorage(config: Config, options: StorageOptions): Promise<Storage> {
-  const { clock, random, log, metrics, pods, tracing, beside = false } = options
-  const { connection, stop } = await findServer(config, log, beside)
-  const cluster = await connect({
-    ...connection,
-    clock,
-    random,
-    max: config.DB_MAX_CONNS,
-    min: config.DB_MIN_CONNS,
-    fleetMax: config.DB_FLEET_MAX_CONNS,
-    ...(pods && { pods }),
-    readReplicas: config.DB_READ_REPLICAS ?? [],
-    acquireTimeoutMs: config.DB_ACQUIRE_TIMEOUT,
-    statementTimeoutMs: config.DB_STATEMENT_TIMEOUT,
-    maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
-    idleTimeoutS: config.DB_MAX_CONN_IDLE_TIME / 1000,
-    pgbouncer: config.DB_PGBOUNCER,
-    onQuery(role, seconds, label) {
-      metrics.observe(instruments.dbDuration, { role }, seconds)
-      tracing?.current()?.past(`postgres ${label}`, seconds * 1000, { 'db.system.name': 'postgresql', 'db.role': role })
-    },
-  })
+  const { connection, stop } = await findServer(config, options.log, options.beside ?? false)
+  let cluster: ConnectedCluster | undefined
+  try {
+    cluster = await connect(connection, config, options)
+    return await storageIn(cluster, stop, config, options)
+  } catch (error) {
+    // Open connections would keep a process that has nothing else to do from its end.
+    await cluster?.close({ timeoutS: closeTimeoutS })
+    await stop()
+    throw error
+  }
+}
+
+async function storageIn(
+  cluster: ConnectedCluster,
+  stop: () => Promise<void>,
+  config: Config,
+  { clock, log, beside = false }: StorageOptions,
+): Promise<Storage> {
   const { pools, replicas } = cluster
   const database = pools.general
-  await migrate({ database, log, ...(beside && { statementTimeoutMs: jobStatementMs }) })
+  await migrate({ database, log, ...(beside && { statementTimeoutMs: jobStatementMs }) }).catch((cause) => {
+    // insufficient_privilege
+    if (!(cause instanceof QueryFailed) || cause.code !== '42501') throw cause
+    throw new ConfigError('The database role may not make tables: let it own the database and all that is in it', {
+      cause,
+    })
+  })
   const pepper = await loadPepper(database, config.API_KEY_PEPPER)
   const receiptKey = await loadReceiptKey(database)
   const credits = createCredits({ cluster })
@@ -220,9 +224,33 @@ function stateOf(role: string, databases: readonly Pick<Database, 'pool'>[]): Re
   ]
 }
 
-async function connect(options: PoolsOptions & { readReplicas: readonly string[] }): Promise<ConnectedCluster> {
+async function connect(
+  connection: Partial<DatabaseOptions>,
+  config: Config,
+  { clock, random, metrics, pods, tracing }: StorageOptions,
+): Promise<ConnectedCluster> {
   try {
-    return await connectCluster(options)
+    return await connectCluster({
+      ...connection,
+      clock,
+      random,
+      max: config.DB_MAX_CONNS,
+      min: config.DB_MIN_CONNS,
+      fleetMax: config.DB_FLEET_MAX_CONNS,
+      ...(pods && { pods }),
+      readReplicas: config.DB_READ_REPLICAS ?? [],
+      acquireTimeoutMs: config.DB_ACQUIRE_TIMEOUT,
+      statementTimeoutMs: config.DB_STATEMENT_TIMEOUT,
+      maxLifetimeS: config.DB_MAX_CONN_LIFETIME / 1000,
+      idleTimeoutS: config.DB_MAX_CONN_IDLE_TIME / 1000,
+      pgbouncer: config.DB_PGBOUNCER,
+      onQuery(role, seconds, label) {
+        metrics.observe(instruments.dbDuration, { role }, seconds)
+        tracing
+          ?.current()
+          ?.past(`postgres ${label}`, seconds * 1000, { 'db.system.name': 'postgresql', 'db.role': role })
+      },
+    })
   } catch (cause) {
     const reason = cause instanceof Error && cause.cause instanceof Error ? ` (${codeOf(cause.cause)})` : ''
     throw new ConfigError(`The database cannot be reached${reason}: check DATABASE_URL, or DB_HOST and the others`, {

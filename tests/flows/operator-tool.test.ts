@@ -130,6 +130,15 @@ test('the schema is brought up to date alone, before any gateway, and again with
   }
 })
 
+test('a role that may not bring up the schema ends the tool with a word, at once', async () => {
+  await database.query('new role', undefined, (sql: Sql) => sql`create role onlooker login`)
+  const run = await runAdmin({ ...env, DB_USER: 'onlooker' }, 'migrate')
+  expect(run).toEqual(
+    expect.objectContaining({ code: 1, out: '', error: expect.stringContaining('may not make tables') }),
+  )
+  expect(run.error.trim().split('\n')).toHaveLength(1)
+})
+
 test('a gateway that listens has a table for the receipts of today and of each of the next seven days', async () => {
   const select = (sql: Sql) => sql<{ n: number }[]>`
     select count(*)::int as n from pg_tables where tablename ~ '^receipts_[0-9]{8}$'`
