@@ -256,6 +256,8 @@ describe('what cannot be done is one line and an exit code', () => {
     [2, 'too much: surplus', ['accounts', 'list', 'surplus']],
     [2, '--what', ['accounts', 'list', '--what']],
     [2, '--limit=0', ['accounts', 'list', '--limit', '0']],
+    [2, '--max-concurrent=3000000000', ['limits', bootstrap, '--max-concurrent', '3000000000']],
+    [2, '--name must be 1 to 100', ['keys', 'create', bootstrap, '--name', 'two\nlines']],
     [2, '--email is missing', ['create-admin']],
     [2, 'is no address', ['create-admin', '--email', 'ada']],
     [2, '--id is missing', ['credit', bootstrap, '5']],

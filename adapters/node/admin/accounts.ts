@@ -5,7 +5,7 @@ import { type LimitSettings, type Scope, scopes } from '../../../src/domain/prin
 import { normalisedEmail, type User } from '../../../src/domain/user.ts'
 import type { ApiKey } from '../../../src/ports.ts'
 import type { Storage } from '../storage.ts'
-import { type Arguments, idOf, limitOf } from './arguments.ts'
+import { type Arguments, idOf, limitOf, nameOf } from './arguments.ts'
 import { type Command, limitOptions } from './command.ts'
 import { CommandError, type Row } from './report.ts'
 
@@ -69,7 +69,7 @@ export const accountCommands: Command[] = [
     places: 1,
     options: { name: { type: 'string' }, scopes: { type: 'string' }, expires: { type: 'string' }, ...limitOptions },
     async run(storage, args) {
-      const [name, expiresAt] = [args.required('name'), dateOf(args)]
+      const [name, expiresAt] = [nameOf(args) ?? args.required('name'), dateOf(args)]
       const key = { name, scopes: scopesIn(args), limits: withoutNull(limitsIn(args)), expiresAt }
       const { accountId } = await findAccount(storage, args)
       const made = await storage.accounts.createApiKey(accountId, key)
@@ -122,7 +122,7 @@ function orGone(account: User | undefined): User {
 
 const limitsIn = (args: Arguments) => ({
   requestsPerMinute: limitOf(args, 'requests-per-minute'),
-  tokensPerMinute: limitOf(args, 'tokens-per-minute'),
+  tokensPerMinute: limitOf(args, 'tokens-per-minute', 1_000_000_000_000),
   maxConcurrent: limitOf(args, 'max-concurrent'),
 })
 

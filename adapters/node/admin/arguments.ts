@@ -49,11 +49,22 @@ export function idOf(text: string, what: string): string {
   return text.toLowerCase()
 }
 
-/** A positive number, or null for `none`; undefined where it is not given. */
-export function limitOf(args: Arguments, name: string): number | null | undefined {
+/** A number from 1 to `max`, or null for `none`; undefined where it is not given. */
+export function limitOf(args: Arguments, name: string, max = 1_000_000_000): number | null | undefined {
   const text = args.option(name)
   if (text === undefined) return undefined
   if (text === 'none') return null
-  if (!/^[1-9]\d{0,11}$/.test(text)) throw new CommandError(`--${name}=${text} must be a number from 1, or none`, 2)
+  if (!/^[1-9]\d{0,12}$/.test(text) || Number(text) > max) {
+    throw new CommandError(`--${name}=${text} must be a number from 1 to ${max}, or none`, 2)
+  }
   return Number(text)
+}
+
+/** As over HTTP, also in length; undefined where it is not given. */
+export function nameOf(args: Arguments): string | undefined {
+  const name = args.option('name')?.trim()
+  if (name !== undefined && !/^\P{Cc}{1,100}$/u.test(name)) {
+    throw new CommandError('--name must be 1 to 100 characters, none of them a control character', 2)
+  }
+  return name
 }

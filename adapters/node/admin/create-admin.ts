@@ -3,7 +3,7 @@ import { scopes } from '../../../src/domain/principal.ts'
 import { isGoodPassword, normalisedEmail } from '../../../src/domain/user.ts'
 import { systemClock as clock } from '../../../src/resilience/clock.ts'
 import { createPasswords } from '../passwords.ts'
-import type { Arguments } from './arguments.ts'
+import { nameOf } from './arguments.ts'
 import type { Command } from './command.ts'
 import { CommandError } from './report.ts'
 
@@ -25,7 +25,7 @@ export const createAdmin: Command = {
     if (!/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(email) || email.length > 254) {
       throw new CommandError(`--email=${email} is no address`, 2)
     }
-    const name = nameIn(args) ?? email.split('@')[0]!
+    const name = nameOf(args) ?? email.split('@')[0]!
     const given = args.has('password-stdin') ? await passwordFromStdin() : undefined
     const password = given ?? passwords.generate()
     const role = 'administrator'
@@ -37,14 +37,6 @@ export const createAdmin: Command = {
     const note = Object.keys(told).length > 0 ? 'What is secret is shown this once. Keep it.' : undefined
     return { rows: [{ account: accountId, email, name, role, ...told }], note }
   },
-}
-
-function nameIn(args: Arguments): string | undefined {
-  const name = args.option('name')?.trim()
-  if (name !== undefined && !/^\P{Cc}{1,100}$/u.test(name)) {
-    throw new CommandError('--name must be 1 to 100 characters, none of them a control character', 2)
-  }
-  return name
 }
 
 /** Its first line. */
