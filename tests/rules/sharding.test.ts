@@ -122,6 +122,17 @@ describe('the catalogue of a migrated database', () => {
     const known = [...new Set([...withAccount.map(({ name }) => name), ...referenceTables])].sort()
     expect(await tables()).toEqual(known)
   })
+
+  test('every table is spread or copied by what spreads the tables, but the parts that go with their whole', async () => {
+    const file = join(import.meta.dirname, '../../manifests/components/citus/distribute.sql')
+    const listed = (kind: string) =>
+      [...readFileSync(file, 'utf8').matchAll(new RegExp(`^select create_${kind}_table\\('(\\w+)'`, 'gm'))]
+        .map(([, name]) => name!)
+        .sort()
+    const owned = (await tables()).filter((name) => !referenceTables.includes(name) && name !== 'receipts_other')
+    expect(listed('reference')).toEqual(referenceTables)
+    expect(listed('distributed')).toEqual([...owned].sort())
+  })
 })
 
 interface Statement {

@@ -28,3 +28,4 @@ select create_distributed_table('payments', 'account_id', colocate_with => 'acco
 select create_distributed_table('idempotency_keys', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('rentals', 'account_id', colocate_with => 'accounts');
 select create_distributed_table('deployments', 'account_id', colocate_with => 'accounts');
+select create_distributed_table('gpu_preferences', 'account_id', colocate_with => 'accounts');
