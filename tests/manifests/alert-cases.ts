@@ -77,6 +77,14 @@ export const alertCases: Record<string, AlertCase> = {
     },
     at: 30,
   },
+  RoutingFileRefused: {
+    fires: stepped('routing_reloads_total{instance="a",result="refused"}', 1),
+    silent: {
+      ...stepped('routing_reloads_total{instance="a",result="ok"}', 1),
+      ...constant('routing_reloads_total{instance="a",result="refused"}', 1),
+    },
+    at: 8,
+  },
   DatabasePoolNearlyEmpty: {
     fires: pool(95),
     // Of a large fleet each pod has few connections, and some role a single one, which is used or not.
