@@ -172,7 +172,7 @@ export const variables = {
   ),
   REDIS_HOST: optional(text, 'Redis host.'),
   REDIS_PORT: required(integer(1, 65_535), '6379', 'Redis port.'),
-  REDIS_PASSWORD: optional(secret(1), 'Redis password.'),
+  REDIS_PASSWORD: optional(secret(1), 'Redis password, also of a `REDIS_URL` without one.'),
   REDIS_MODE: required(oneOf('single', 'cluster'), 'single', 'Whether that is one server or a Redis Cluster.'),
   REDIS_NODES: optional(hosts, 'Nodes of a Redis Cluster, some of them at least: it tells of the others.'),
   REDIS_COMMAND_TIMEOUT: required(duration(1), '100ms', 'Longest wait for an answer of Redis.'),

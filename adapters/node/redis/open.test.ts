@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
 import { systemClock as clock } from '../../../src/resilience/clock.ts'
 import { eventually } from '../../../tests/support/gateway.ts'
-import { startRedisCluster } from '../../../tests/support/redis.ts'
+import { startRedis, startRedisCluster } from '../../../tests/support/redis.ts'
 import { createMetrics } from '../metrics.ts'
 import { openSharedState, serverOf } from './open.ts'
 
@@ -38,4 +38,15 @@ it('knocks at a cluster as the user that REDIS_URL names', async () => {
   expect(await eventually(whoAmI)).toBe('gateway')
   await shared!.close()
   await servers.close()
+})
+
+it('knocks at the server of a REDIS_URL with the password that stands beside it', async () => {
+  const server = await startRedis()
+  await server.admin.config('SET', 'requirepass', 'a:%2F/secret')
+  const config = loadConfig({ REDIS_URL: server.url, REDIS_PASSWORD: 'a:%2F/secret' }, () => '')
+  const shared = await openSharedState(config, { clock, random: Math.random, log, metrics: createMetrics(), pod: 'a' })
+  const answers = () => shared?.redis.run((client) => client.acl('WHOAMI')).catch((error: Error) => error.message)
+  expect(await eventually(answers, (said) => said !== 'redis: disconnected')).toBe('default')
+  await shared!.close()
+  await server.close()
 })

@@ -78,10 +78,18 @@ export function serverOf(config: Config): RedisOptions['server'] | undefined {
       tls: given?.protocol === 'rediss:',
     }
   }
-  if (url !== undefined) return { url }
+  if (url !== undefined) return { url: withPassword(url, password) }
   if (host === undefined) return undefined
   const credential = password === undefined ? '' : `:${encodeURIComponent(password)}@`
   return { url: `redis://${credential}${named}` }
+}
+
+/** A URL may stand in a ConfigMap and its password in a secret. */
+function withPassword(text: string, password: string | undefined): string {
+  const url = new URL(text)
+  if (password === undefined || url.password) return text
+  url.password = encodeURIComponent(password)
+  return url.href
 }
 
 /** Of `host`, `host:port` and an IPv6 address in brackets. */
