@@ -26,6 +26,15 @@ describe('the configuration', () => {
     expect(refusal({ AUTOSCALER_SPEND_CAP_USD: '49' })).toContain('one pod')
   })
 
+  it.each(['https://:canary@api.test', 'https://user:canary@api.test'])(
+    'refuses a base URL with a credential, which would be printed with it: %s',
+    (url) => {
+      const message = refusal({ OPENAI_BASE_URL: url })
+      expect(message).toContain('without credentials')
+      expect(message).not.toContain('canary')
+    },
+  )
+
   it('has a default for everything that is required, and every default is allowed', () => {
     const config = load({})
     for (const [name, variable] of Object.entries(variables)) {
@@ -51,6 +60,8 @@ describe('the configuration', () => {
     ['DB_HOST', '/var/run/postgresql', '/var/run/postgresql'],
     ['DB_HOST', 'fe80::1:9', 'fe80::1:9'],
     ['DB_HOST', 'a, b:65535', 'a, b:65535'],
+    ['REDIS_HOST', 'redis-1.cache_2', 'redis-1.cache_2'],
+    ['REDIS_HOST', 'fe80::1', 'fe80::1'],
   ] as const)('reads %s=%s', (name, text, value) => {
     expect(load({ [name]: text })[name]).toBe(value)
   })
@@ -82,9 +93,13 @@ describe('the configuration', () => {
     ['DB_HOST', 'a:5432,b:54320000', 'host:port'],
     ['DB_READ_REPLICAS', 'b:65536', 'host:port'],
     ['REDIS_NODES', 'a:6379,b:99999', 'host:port'],
+    ['REDIS_HOST', 'redis:6380', 'a host without a port'],
+    ['REDIS_HOST', 'redis://redis', 'a host without a port'],
+    ['REDIS_HOST', 'redis/1', 'a host without a port'],
     ['OPENAI_BASE_URL', 'api.test', 'http:// or https://'],
     ['OPENAI_BASE_URL', 'ftp://api.test', 'http:// or https://'],
     ['OPENAI_BASE_URL', 'https://api.test/?a=1', 'without a query'],
+    ['OPENAI_BASE_URL', 'https://api.test/v1#a', 'without a query'],
   ])('refuses %s=%s, naming the variable, the value and what is allowed', (name, value, allowed) => {
     const message = refusal({ [name]: value })
     expect(message.startsWith(`${name}=${value} is not allowed: it must be `)).toBe(true)
@@ -113,25 +128,20 @@ describe('the configuration', () => {
   )
 
   it.each([
-    'postgres://u:canary/1@h:5432/db',
-    'postgres://u:canary#1@h/db',
-    'postgres://u:canary%zz@h/db',
-    'postgres://u:canary@h:port/db',
-    'postgresql://u:canary/1@h1:5432,h2/db',
-  ])('refuses %s, which the driver cannot read', (url) => {
+    ...['postgres://u:canary/1@h:5432/db', 'postgres://u:canary#1@h/db', 'postgres://u:1#canary@h/db'],
+    ...['postgres://u:canary%zz@h/db', 'postgres://u:canary@h:port/db', 'postgresql://u:canary/1@h1:5432,h2/db'],
+    ...['postgresql://u:canary?1@h/db', 'postgres://u:canary@a:5432,b:543200/db'],
+  ])('refuses %s: the database would be said not to be reached', (url) => {
     const message = refusal({ DATABASE_URL: url })
     expect(message).toContain('percent-encoded')
     expect(message).not.toContain('canary')
   })
 
   it.each([
-    'postgres://h/db',
-    'postgres://u:p%2Fss,word@h:5432/db?sslmode=require',
-    'postgres://u:p,w@h1:5432,h2:5433/db?options=a,b',
-    'postgres://u:p@[::1]:5432,[::2]/db',
-    'postgres://u@%2Fvar%2Frun%2Fpostgresql/db',
-    'postgres:///db',
-  ])('takes the DATABASE_URL %s', (url) => {
+    ...['postgres://u:p%2Fss,word@h:5432/db?sslmode=require', 'postgres://u:p,w@h1:5432,h2:5433/db?options=a,b'],
+    ...['postgres://h/db', 'postgres:///db', 'postgres:///db?host=/var/run/postgresql', 'postgres://a,b'],
+    ...['postgres://u:p@[::1]:5432,[::2]/db', 'postgres://u@%2Fvar%2Frun%2Fpostgresql/db'],
+  ])('takes DATABASE_URL=%s', (url) => {
     expect(load({ DATABASE_URL: url }).DATABASE_URL).toBe(url)
   })
 

@@ -5,6 +5,7 @@
 import { type WindowLimits, type WindowName, windowMinutes, windowNames } from './domain/guardrails.ts'
 import type { MicroUsd } from './domain/money.ts'
 import {
+  bareHost,
   ConfigError,
   databaseHost,
   decimal,
@@ -170,7 +171,7 @@ export const variables = {
     redisUrl,
     'Redis server; wins over `REDIS_HOST`. With neither, nor `REDIS_NODES`, what pods would share stays in memory.',
   ),
-  REDIS_HOST: optional(text, 'Redis host.'),
+  REDIS_HOST: optional(bareHost, 'Redis host.'),
   REDIS_PORT: required(integer(1, 65_535), '6379', 'Redis port.'),
   REDIS_PASSWORD: optional(secret(1), 'Redis password, also of a `REDIS_URL` without one.'),
   REDIS_MODE: required(oneOf('single', 'cluster'), 'single', 'Whether that is one server or a Redis Cluster.'),

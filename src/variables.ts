@@ -66,19 +66,22 @@ export const url: Kind<string> = {
   schema: z
     .string()
     .refine((value) => {
-      const { protocol, search, username } = URL.parse(value) ?? { protocol: '', search: '', username: '' }
-      return /^https?:$/.test(protocol) && !search && !username
+      const { protocol, search, hash, username, password } = URL.parse(value) ?? { protocol: '' }
+      return /^https?:$/.test(protocol) && !search && !hash && !username && !password
     })
     .transform((value) => value.replace(/(?<!\/)\/+$/, '')),
   allowed: 'an http:// or https:// URL without a query and without credentials',
 }
 const encoded = 'signs such as / # ? and % in its password percent-encoded'
-/** Hosts may be several, of which the URL class takes one. */
 export const postgresUrl: Kind<string> = {
   schema: z
     .string()
     .regex(/^postgres(ql)?:\/\//)
-    .refine((value) => isDecodable(URL.parse(value.replace(/,[^/?@]*(?=[/?]|$)/, '')))),
+    .refine((value) => {
+      // Of several hosts the first: a list of them is no URL to any other reader.
+      const names = /^\w+:\/\/(?:[^@/]*@)?([^/?]*)/.exec(value)?.[1]?.split(',') ?? []
+      return havePorts(names) && isDecodable(URL.parse(value.replace(names.join(','), names[0] ?? '')))
+    }),
   allowed: `a URL beginning with postgres://, ${encoded}`,
   secret: true,
 }
@@ -90,9 +93,10 @@ export const redisUrl: Kind<string> = {
   allowed: `a URL beginning with redis:// or rediss://, ${encoded}`,
   secret: true,
 }
-/** Whoever reads a URL that is none tells of it with all that it holds. */
+/** Whoever reads a URL that is none tells of it with all that it holds, or of a server that cannot be reached. */
 function isDecodable(url: URL | null): boolean {
-  if (url === null) return false
+  // What would be behind a `#` is the rest of a password.
+  if (url === null || url.hash !== '') return false
   try {
     for (const part of [url.username, url.password, url.hostname, url.pathname]) decodeURIComponent(part)
     return true
@@ -115,6 +119,11 @@ export const hosts: Kind<string[]> = {
 export const databaseHost: Kind<string> = {
   schema: z.string().refine((text) => havePorts(namesIn(text))),
   allowed: 'a host, or host:port,…',
+}
+/** It is put into a URL, with the password: the reader of one that is none tells of all of it. */
+export const bareHost: Kind<string> = {
+  schema: z.string().refine((text) => /^[\w.-]+$/.test(text) || URL.parse(`http://[${text}]`) !== null),
+  allowed: 'a host without a port',
 }
 /** `<generate-32-char-random-string>` is 32 characters, and known to everybody. */
 const placeholder = /^<.*>$/
