@@ -29,8 +29,9 @@ const closeTimeoutMs = 3_000
 
 /** Undefined: no collector is configured, and nothing is traced. */
 export async function openTracing({ config, version, clock, log }: TracingOptions): Promise<NodeTracing | undefined> {
-  const endpoint = config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? config.OTEL_EXPORTER_OTLP_ENDPOINT
-  if (endpoint === undefined || config.OTEL_SDK_DISABLED) return undefined
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: base, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: whole } = config
+  const url = whole ?? (base && `${base}/v1/traces`)
+  if (url === undefined || config.OTEL_SDK_DISABLED) return undefined
   const [{ BatchSpanProcessor, SamplingDecision, TraceIdRatioBasedSampler }, { OTLPTraceExporter }, resources, api] =
     await Promise.all([
       import('@opentelemetry/sdk-trace'),
@@ -51,11 +52,11 @@ export async function openTracing({ config, version, clock, log }: TracingOption
       'service.instance.id': config.HOSTNAME,
     })
     .merge(resources.detectResources({ detectors: [resources.resourceAttributesEnvDetector] }))
-  const processor = new BatchSpanProcessor({ exporter: new OTLPTraceExporter() })
+  const processor = new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url }) })
   const ratio = new TraceIdRatioBasedSampler(config.OTEL_TRACES_SAMPLER_ARG)
   const byRatio = (traceId: string) =>
     ratio.shouldSample(api.ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED
-  const [, parentBased, base] = /^(parentbased_)?(.+)$/.exec(config.OTEL_TRACES_SAMPLER)!
+  const [, parentBased, sampler] = /^(parentbased_)?(.+)$/.exec(config.OTEL_TRACES_SAMPLER)!
   const scope = { name: 'aiserve-gpuproxy', version }
   const storage = new AsyncLocalStorage<Span>()
 
@@ -64,7 +65,7 @@ export async function openTracing({ config, version, clock, log }: TracingOption
     newSpanId: () => randomHex(8),
     isSampled(traceId, callerSays) {
       if (parentBased && callerSays !== undefined) return callerSays
-      return base === 'always_on' || (base === 'traceidratio' && byRatio(traceId))
+      return sampler === 'always_on' || (sampler === 'traceidratio' && byRatio(traceId))
     },
     slowMs: config.TRACE_SLOW,
     run: (span, fn) => storage.run(span, fn),

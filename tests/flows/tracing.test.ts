@@ -1,11 +1,13 @@
 /** Traces as a collector gets them, from a real process with its database and Redis. */
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSse } from '../support/gateway.ts'
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts'
-import { type GatewayProcess, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
+import { type GatewayProcess, newDataDir, processKey, removeDataDir, startGatewayProcess } from '../support/process.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 
 const callerTrace = '0af7651916cd43dd8448eb211c80319c'
@@ -156,4 +158,19 @@ test('a collector that is away costs nobody an answer, nor the pod its end', asy
   const pod = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
   expect((await readSse(await chat(pod))).text).toBe('w1')
   expect(await pod.end('SIGTERM')).toBe(0)
+}, 60_000)
+
+test('goes to the collector that a file names', async () => {
+  const folder = newDataDir()
+  dirs.push(folder)
+  const path = join(folder, 'endpoint')
+  writeFileSync(path, `${collector.endpoint}\n`)
+  const pod = await start({
+    OTEL_EXPORTER_OTLP_ENDPOINT: '',
+    OTEL_EXPORTER_OTLP_ENDPOINT_FILE: path,
+    HOSTNAME: 'pod-2',
+  })
+  await (await chat(pod)).text()
+  await pod.end('SIGTERM')
+  expect(collector.resource).toMatchObject({ 'service.instance.id': 'pod-2' })
 }, 60_000)
