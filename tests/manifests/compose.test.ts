@@ -20,6 +20,11 @@ const healthcheck = z.strictObject({
 const service = z.strictObject({
   build: z.string().optional(),
   image: z.string(),
+  // Without an end to it the log fills the disk that the journal is on.
+  logging: z.strictObject({
+    driver: z.literal('local'),
+    options: z.strictObject({ 'max-size': bytes, 'max-file': z.string().regex(/^\d+$/) }),
+  }),
   command: z.array(z.string()).optional(),
   user: z.string().optional(),
   ports: z.array(z.string().regex(/^\d+:\d+$/)).optional(),
