@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ionetOffer, payer, rentalWorld, spec, vastOffers } from '../../tests/support/rental-world.ts'
 import type { RentalOffer } from '../domain/rental.ts'
+import { instruments } from '../telemetry/instruments.ts'
 
 let offers: RentalOffer[]
 beforeAll(async () => {
@@ -149,6 +150,20 @@ describe('by the second', () => {
     await live(5 * 60_000)
     expect(rows()).toMatchObject([{ state: 'gone' }])
     expect(controls.machines()).toHaveLength(0)
+  })
+
+  it('tells once of a machine that its market goes on showing, whatever is asked of it', async () => {
+    const { rent, live, desk, control, metrics, told } = rentalWorld('vastai', offers)
+    const rental = await rent()
+    control.destroy = async () => 'accepted'
+    await desk.end(rental, 'owner')
+    await live(8 * 60_000)
+    expect(metrics.counted(instruments.gpuStuck)).toBe(0)
+    await live(60 * 60_000)
+    expect(metrics.counted(instruments.gpuStuck, { provider: 'vastai' })).toBe(1)
+    expect(told).toEqual([
+      `a rented machine can neither be ended nor gone on with: ${rental.id}, ${rental.marketId} at its market`,
+    ])
   })
 
   it('charges no more than was agreed, whatever the market does', async () => {

@@ -57,6 +57,8 @@ const minuteMs = 60_000
 const aheadMs = 5 * minuteMs
 /** Tries at the same thing: what is not to be had is given up. */
 const maxCreateTries = 20
+/** At a machine, by when ten minutes have passed. Whatever its market says, it may cost money, or be paid for by nobody. */
+const stuckTries = 15
 /** A bill that is not drawn up yet is asked for soon at first, then now and then, and no more after two days. */
 const soonBillTries = 8
 /** At a machine that its market shows as failed and does not know, a minute apart in the end. */
@@ -87,7 +89,15 @@ export function createRentalSteps(options: RentalStepsOptions): RentalSteps {
   /** Twice as long each time, a minute at most. */
   const again = (rental: Rental, also: RentalChange = {}) => {
     const failures = Math.min(rental.failures + 1, 100)
+    if (failures === stuckTries && rental.marketId !== undefined) tellStuck(rental)
     return later(rental, Math.min(1_000 * 2 ** rental.failures, minuteMs), { ...also, failures })
+  }
+
+  function tellStuck({ accountId, id, state, offer: { market: provider }, marketId }: Rental) {
+    metrics.count(instruments.gpuStuck, { provider })
+    log.error('a rented machine can neither be ended nor gone on with', {
+      ...{ account_id: accountId, provider, state, detail: `${id}, ${marketId} at its market` },
+    })
   }
 
   async function step(rental: Rental): Promise<unknown> {

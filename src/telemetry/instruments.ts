@@ -215,6 +215,11 @@ export const instruments = {
     { provider: ['vastai', 'ionet'], action: ['adopted', 'reported', 'destroyed'] },
     'Machines whose creation nobody had heard of: adopted by their label; or that no rental accounts for: reported, destroyed.',
   ),
+  gpuStuck: fixedCounter(
+    'gpu_rentals_stuck_total',
+    { provider: ['vastai', 'ionet'] },
+    'Rented machines that for ten minutes could not be ended or gone on with; each is counted once.',
+  ),
   gpuProxyOpen: gauge('gpu_proxy_open', ['kind'], 'Calls and WebSockets (tunnels) under way to rented machines.'),
   redisUp: gauge('redis_up', [], 'Whether Redis answers: 1 yes, 0 no; absent where there is none.'),
   redisFailures: fixedCounter(

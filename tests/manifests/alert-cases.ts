@@ -138,6 +138,11 @@ export const alertCases: Record<string, AlertCase> = {
     silent: stepped('gpu_orphans_total{provider="vastai",action="adopted"}', 3),
     at: 15,
   },
+  MachineStuck: {
+    fires: stepped('gpu_rentals_stuck_total{provider="vastai"}', 1),
+    silent: constant('gpu_rentals_stuck_total{provider="vastai"}', 2),
+    at: 8,
+  },
   PodsShedLoad: {
     fires: constant('brownout_level{instance="a"}', 2),
     silent: constant('brownout_level{instance="a"}', 1),
