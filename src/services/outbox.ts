@@ -122,7 +122,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       restsUntil = clock.now() + Math.min(Math.max(hint, restMs.least), restMs.most)
     }
     if (refusesUs) log.error('the billing system refuses our credential or address', { status: details.status })
-    else if (!failing) log.warn('the billing system does not take charges; they wait', { code, status: details.status })
+    else if (!failing) {
+      const fields = { account_id, code, status: details.status }
+      log.warn('the billing system does not take charges; they wait', fields)
+    }
     failing = true
   }
 

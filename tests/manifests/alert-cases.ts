@@ -133,6 +133,18 @@ export const alertCases: Record<string, AlertCase> = {
     silent: stepped('billing_charges_total{result="delivered"}', 100),
     at: 8,
   },
+  ChargesAreNotTaken: {
+    // One account, which rests for half a minute between two tries.
+    fires: {
+      'billing_charges_total{result="failed"}': '0+2x90',
+      'billing_charges_total{result="delivered"}': '0+50x90',
+    },
+    silent: {
+      'billing_charges_total{result="failed"}': '0x10 12x80',
+      'billing_charges_total{result="parked"}': '0+2x90',
+    },
+    at: 60,
+  },
   OrphanMachines: {
     fires: stepped('gpu_orphans_total{provider="vastai",action="reported"}', 1),
     silent: stepped('gpu_orphans_total{provider="vastai",action="adopted"}', 3),
