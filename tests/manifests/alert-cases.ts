@@ -34,11 +34,23 @@ const hpa = (pods: number) => ({
 })
 const constant = (series: string, value: number, minutes = 60) => ({ [series]: `${value}x${minutes}` })
 const stepped = (series: string, by: number) => ({ [series]: `0x5 ${by}x60` })
+const gateways = {
+  ...constant('autoscaler_desired_replicas{instance="a"}', 3),
+  ...constant('autoscaler_desired_replicas{instance="b"}', 3),
+}
 const day = 86_400
 
 export const alertCases: Record<string, AlertCase> = {
   GatewayErrorBudgetBurnsFast: {
-    fires: { ...answered('200', 96), ...answered('503', 3), ...answered('504', 1), ...byCallers(1) },
+    fires: {
+      ...answered('200', 96),
+      ...answered('503', 3),
+      ...answered('504', 1),
+      ...byCallers(1),
+      // Of another service, and of strangers.
+      'http_requests_total{job="other",code="200"}': '0+10000x500',
+      'http_requests_total{route="unmatched",status="404"}': '0+10000x500',
+    },
     silent: { ...answered('200', 94), ...answered('503', 1), ...answered('504', 5), ...byCallers(5), ...failedProbes },
     at: 90,
   },
@@ -114,8 +126,14 @@ export const alertCases: Record<string, AlertCase> = {
     at: 10,
   },
   RedisDown: {
-    fires: { ...constant('redis_up{instance="a"}', 1), ...constant('redis_up{instance="b"}', 0) },
-    silent: { ...constant('redis_up{instance="a"}', 1), ...constant('redis_up{instance="b"}', 1) },
+    fires: { ...gateways, ...constant('redis_up{instance="a"}', 1), ...constant('redis_up{instance="b"}', 0) },
+    // Somebody's exporter tells of a Redis that is none of ours.
+    silent: {
+      ...gateways,
+      ...constant('redis_up{instance="a"}', 1),
+      ...constant('redis_up{instance="b"}', 1),
+      ...constant('redis_up{instance="exporter"}', 0),
+    },
     at: 5,
   },
   LedgerBacklog: {
