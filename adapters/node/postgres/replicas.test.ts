@@ -211,7 +211,7 @@ test('a replica that stands still is passed by: who waits for it is answered by 
     expect(performance.now() - began).toBeLessThan(2_500)
     const since = performance.now()
     expect(await answeredBy(cluster, { reads: 'any' })).toBe('primary')
-    expect(performance.now() - since).toBeLessThan(500)
+    expect(performance.now() - since).toBeLessThan(1_000)
     await vi.waitFor(() => expect(cluster.replicas.list()[0]?.lagS()).toBeGreaterThan(2), patiently)
     expect(cluster.replicas.list()[0]?.inRotation()).toBe(false)
   } finally {
