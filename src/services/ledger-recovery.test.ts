@@ -229,6 +229,42 @@ test('leases are taken from nobody until the fleet has been heard of for a while
   recovery.stop()
 })
 
+test('so does a failure of the books', async () => {
+  const endAbandonedLeases = vi.fn(async () => 0)
+  store.endAbandonedLeases = endAbandonedLeases
+  const { recovery } = create()
+  recovery.start()
+  await clock.advance(59_000)
+  const { abandoned } = store
+  store.abandoned = vi.fn().mockRejectedValueOnce(new Error('lost')).mockImplementation(abandoned)
+  await clock.advance(71_000)
+  expect(endAbandonedLeases).not.toHaveBeenCalled()
+  await clock.advance(30_000)
+  expect(endAbandonedLeases).toHaveBeenCalled()
+  recovery.stop()
+})
+
+test('what this pod has ended, and not entered yet, is not taken for abandoned', async () => {
+  await inBooks(hold('a', { processId: 'process' }))
+  const { ledger, recovery } = create()
+  recovery.start()
+  await clock.advance(600_000)
+  log.warn.mockClear()
+  const { enter } = store
+  const late = Promise.withResolvers<void>()
+  store.enter = async (group) => {
+    await late.promise
+    return enter(group)
+  }
+  ledger.append([ended('a', 3)])
+  await clock.advance(120_000)
+  late.resolve()
+  await clock.advance(60_000)
+  expect(endsOf('a')).toMatchObject([{ amount: 3 }])
+  expect(log.warn).not.toHaveBeenCalled()
+  recovery.stop()
+})
+
 test('nothing runs on after the end', async () => {
   const { recovery } = create()
   recovery.start()

@@ -136,6 +136,48 @@ test('a primary that takes long to come is offered it, too', async () => {
   expect(stored.size).toBe(0)
 })
 
+test('of what the one before took the newest 20,000 events at most are offered, however long it is away', async () => {
+  const ledger = create()
+  note(ledger, 25_000)
+  await clock.advance(5_000)
+  expect(stored.size).toBe(25_000)
+  stored.clear()
+  primary = '00000002'
+  await clock.advance(1_000)
+  expect(stored.size).toBe(20_000)
+  expect([stored.has('request-4999'), stored.has('request-5000')]).toEqual([false, true])
+})
+
+test('what is too old to be offered takes no room from what is new', async () => {
+  const ledger = create()
+  for (let from = 0; from < 25_000; from += 5_000) {
+    note(ledger, 5_000, from)
+    await clock.advance(40_000)
+  }
+  note(ledger, 3, 25_000)
+  await clock.advance(50)
+  stored.clear()
+  primary = '00000002'
+  await clock.advance(1_000)
+  expect([...stored.keys()].sort()).toEqual(['request-25000', 'request-25001', 'request-25002'])
+})
+
+test('what another primary does not take at first is offered to it until it has all of it', async () => {
+  const ledger = create()
+  note(ledger, 1_500)
+  await clock.advance(50)
+  stored.clear()
+  primary = '00000002'
+  const enter = record.getMockImplementation()!
+  let offered = 0
+  record.mockImplementation(async (group) => {
+    if (++offered === 2) throw new Error('not yet')
+    return enter(group)
+  })
+  await clock.advance(5_000)
+  expect(stored.size).toBe(1_500)
+})
+
 test('a pod that ends enters what is left although nothing may be written: read-only is about callers', async () => {
   mode.readOnly = true
   const ledger = create()
@@ -300,6 +342,17 @@ describe('an operation', () => {
     expect(told.map(({ event }) => event)).toEqual(['hold'])
     expect(metrics.counted(instruments.ledgerLostEvents)).toBe(1)
     expect(operation.purse.lastEvent).toBe(1)
+  })
+
+  test('of a pod that has stopped leaves no credit with it', async () => {
+    const books = createMemoryBooks({ clock, everyoneHas: 1_000 })
+    const identity = { podId: 'pod', processId: 'process', pods: () => 1 }
+    const options = { clock, random: () => 0.5, journal, mode, metrics, log, ...identity }
+    const ledger = createLedger({ ...options, store: books.ledgerStore })
+    const operation = await hold(ledger)
+    await operation.end(ending(30))
+    await ledger.stop({ timeoutMs: 1_000 })
+    expect(books.of('account')).toMatchObject({ available: 970, held: 0, leased: 0 })
   })
 
   test('is not begun where its hold finds no room in the journal', async () => {

@@ -101,6 +101,22 @@ describe('what was used', () => {
     expect(w.lines[0]).toMatchObject({ account_id: accountId })
   })
 
+  test('that was taken at last is no reason to wait long for what fails next', async () => {
+    const w = world()
+    const accountId = randomUUID()
+    w.answer = down
+    w.store.add(accountId, operations(1)[0]!)
+    await w.clock.advance(300_000)
+    w.answer = async () => ({ transactionId: 'tx' })
+    await w.clock.advance(120_000)
+    expect(w.store.finished).toHaveLength(1)
+    w.answer = down
+    const before = w.sent.length
+    w.store.add(accountId, operations(1)[0]!)
+    await w.clock.advance(10_000)
+    expect(w.sent.length - before).toBeGreaterThanOrEqual(3)
+  })
+
   test('that is refused is parked with an error in the log, and the account goes on', async () => {
     const w = world()
     const accountId = randomUUID()
@@ -182,6 +198,32 @@ describe('what was used', () => {
     await w.clock.advance(120_000)
     expect(await w.store.pending()).toBe(0)
   })
+})
+
+test('what our own guards keep back is no failure of its account, which waits no longer for it', async () => {
+  const w = world()
+  w.answer = async () => {
+    throw new UpstreamFailure('local', { reason: 'circuit_open', retryAfterMs: 1_000 })
+  }
+  w.store.add(randomUUID(), operations(1)[0]!)
+  await w.clock.advance(290_000)
+  w.answer = async () => ({ transactionId: 'tx' })
+  await w.clock.advance(5_000)
+  expect(await w.store.pending()).toBe(0)
+})
+
+test('a hint of hours is rested for a minute', async () => {
+  const w = world()
+  w.answer = async () => {
+    throw new UpstreamFailure('throttled', { status: 429, retryAfterMs: 36_000_000 })
+  }
+  w.store.add(randomUUID(), operations(1)[0]!)
+  await w.clock.advance(5_000)
+  w.answer = async () => ({ transactionId: 'tx' })
+  await w.clock.advance(50_000)
+  expect(await w.store.pending()).toBe(1)
+  await w.clock.advance(15_000)
+  expect(await w.store.pending()).toBe(0)
 })
 
 test('a stop waits for what is under way, cuts it off in the end, and gives the turn to others', async () => {

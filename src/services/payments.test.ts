@@ -195,6 +195,14 @@ describe('a payment that failed and whose payer then pays it with another card',
     expect(books.of(accountId).available).toBe(25_000_000)
   })
 
+  test('is shown as it was while nothing may be written', async () => {
+    const { payments, payment, store, books, mode } = await failedOnce()
+    mode.readOnly = true
+    expect((await payments.show(accountId, payment.id)).payment.state).toBe('failed')
+    expect((await store.find(accountId, payment.id))?.state).toBe('failed')
+    expect(books.of(accountId).available).toBe(0)
+  })
+
   test('is found out about under the same key', async () => {
     const { payments, books } = await failedOnce()
     expect((await payments.pay(order())).payment.state).toBe('succeeded')
