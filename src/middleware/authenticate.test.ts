@@ -4,7 +4,7 @@ import { createCache } from '../cache/cache.ts'
 import { createMemoryTier } from '../cache/memory-tier.ts'
 import type { Principal } from '../domain/principal.ts'
 import { createAccessTokens } from '../services/access-tokens.ts'
-import { authenticate } from './authenticate.ts'
+import { type AuthenticateOptions, authenticate, createStillGood } from './authenticate.ts'
 import type { Check } from './guard.ts'
 import type { AppContext } from './request-context.ts'
 
@@ -24,6 +24,8 @@ let clock: FakeClock
 let asked: string[]
 let noted: string[]
 let answers: boolean
+let found: Principal | undefined
+let options: AuthenticateOptions
 let check: Check
 let tokens: ReturnType<typeof createAccessTokens>
 beforeEach(() => {
@@ -31,13 +33,14 @@ beforeEach(() => {
   asked = []
   noted = []
   answers = true
+  found = principal
   tokens = createAccessTokens({ clock, newId: () => session.sessionId, secret: 's'.repeat(32), lifetimeMs: 60_000 })
   const find = (what: string) => async () => {
     asked.push(what)
     if (!answers) throw new Error('no database')
-    return principal
+    return found
   }
-  check = authenticate({
+  options = {
     accounts: { findByApiKey: find('key') },
     sessions: { find: find('session') },
     tokens,
@@ -55,7 +58,8 @@ beforeEach(() => {
       bytesOf: () => 400,
     }),
     digest: (text) => text,
-  })
+  }
+  check = authenticate(options)
 })
 
 async function ask(credential: string) {
@@ -124,4 +128,22 @@ describe('an access token', () => {
     answers = false
     await expect(ask((await tokens.issue(session)).token)).rejects.toMatchObject({ code: 'database_unavailable' })
   })
+})
+
+test('what stays open is its caller’s while he has the role he had, and while the database is away', async () => {
+  const request = { principal, headers: {} }
+  const env = { headers: { authorization: 'Bearer ak_live_0123456789abcdef' } }
+  const isGood = createStillGood(options)({ env, get: () => request } as unknown as AppContext)
+  expect(await isGood()).toBe(true)
+  // So long that nothing is known of him any more.
+  const forgottenMs = 400_000
+  answers = false
+  await clock.advance(forgottenMs)
+  expect(await isGood()).toBe(true)
+  answers = true
+  for (const other of [{ ...principal, role: 'administrator' as const }, undefined]) {
+    found = other
+    await clock.advance(forgottenMs)
+    expect(await isGood()).toBe(false)
+  }
 })

@@ -8,6 +8,7 @@ import { Gate } from '../../tests/support/gate.ts'
 import { ApiError } from '../errors.ts'
 import type { Reply } from '../ports.ts'
 import { createKeyedExecutions } from '../services/idempotency.ts'
+import { heartbeat } from '../services/waits.ts'
 import { createIdempotent, keyedJson } from './idempotency.ts'
 import { parseJsonBody } from './json-body.ts'
 import { createOnError } from './on-error.ts'
@@ -82,14 +83,16 @@ const post = (
   )
 const problem = async (response: Response) => ((await response.json()) as { code: string }).code
 
+const whole = (c: AppContext) => respondJson(c, 200, {})
+
 /** Each begins an execution that waits at the gate, and leaves. */
-async function leave(count: number, gate: Gate, signals: AbortSignal[]) {
+async function leave(count: number, gate: Gate, signals: AbortSignal[], end: (c: AppContext) => Response = whole) {
   handle = async (c) => {
     const { signal } = c.get('request')
     signals.push(signal)
     await gate.open()
     if (signal.aborted) throw new ApiError('client_closed')
-    return respondJson(c, 200, {})
+    return end(c)
   }
   gate.hold()
   const leaving = new AbortController()
@@ -172,12 +175,35 @@ describe('callers who leave', () => {
     expect(executed).toBe(257)
   })
 
-  test('make room again when theirs has ended', async () => {
+  test.each<[string, (c: AppContext) => Response]>([
+    ['whole', whole],
+    [
+      'a stream',
+      (c) => {
+        async function* body() {
+          yield 'a'
+        }
+        return respond(c, 200, { 'content-type': 'text/plain' }, body())
+      },
+    ],
+    [
+      'an error',
+      () => {
+        throw new ApiError('overloaded')
+      },
+    ],
+  ])('make room again when theirs has ended, which was %s', async (_what, end) => {
     const [gate, signals] = [new Gate(), [] as AbortSignal[]]
-    const first = await leave(256, gate, signals)
+    const first = await leave(256, gate, signals, end)
     gate.go()
-    await Promise.all(first)
+    await Promise.all(first.map(async (sent) => (await sent).text()))
     signals.length = 0
+    handle = async (c) => {
+      const { signal } = c.get('request')
+      signals.push(signal)
+      await gate.open()
+      return whole(c)
+    }
     outcome = 'none'
     const leaving = new AbortController()
     gate.hold()
@@ -243,6 +269,53 @@ describe('a stream', () => {
     expect(await problem(await post('s'))).toBe('idempotency_outcome_lost')
     expect(executed).toBe(1)
   })
+})
+
+describe('what is recorded of streams', () => {
+  const plain = { 'content-type': 'text/plain' }
+
+  test('gives its room back at their end', async () => {
+    // Together more than may be recorded at the same time.
+    handle = (c) => {
+      async function* body() {
+        yield 'x'.repeat(200_000)
+      }
+      return respond(c, 200, plain, body())
+    }
+    for (let i = 0; i < 200; i++) await (await post(`k${i}`)).text()
+    expect((await (await post('k199')).text()).length).toBe(200_000)
+    expect(executed).toBe(200)
+  })
+
+  test.each(['stays', 'leaves'])(
+    'is what was said, without what keeps a connection open, where the caller %s',
+    async (how) => {
+      const gate = new Gate()
+      gate.hold()
+      handle = (c) => {
+        async function* body() {
+          yield 'a'
+          yield heartbeat
+          await gate.open()
+          yield heartbeat
+          yield 'b'
+        }
+        return respond(c, 200, plain, body())
+      }
+      const leaving = new AbortController()
+      const response = await post('s', { signal: leaving.signal })
+      const reader = response.body!.getReader()
+      await reader.read()
+      if (how === 'leaves') leaving.abort()
+      const read = how === 'leaves' ? reader.cancel() : reader.read().then(() => reader.read())
+      gate.go()
+      await read
+      reader.releaseLock()
+      if (how === 'stays') for await (const _ of response.body!);
+      expect(await (await post('s')).text()).toBe('ab')
+      expect(executed).toBe(1)
+    },
+  )
 })
 
 describe('an answer that is larger than is kept', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
+import { Gate } from '../../tests/support/gate.ts'
 import { newRental } from '../../tests/support/new-rental.ts'
 import type { Rental } from '../domain/rental.ts'
 import { createOpenCalls, type OpenCallsOptions } from './open-calls.ts'
@@ -13,11 +14,13 @@ function world(own: Pick<OpenCallsOptions, 'max' | 'maxPerMachine'> = {}) {
   const asked: string[][] = []
   const there = new Map<string, Rental>()
   let isAway = false
+  const gate = new Gate()
   const warnings: string[] = []
   const log = { debug() {}, info() {}, error() {}, warn: (message: string) => void warnings.push(message) }
   const rentals = {
     async byIds(ids: readonly string[]) {
       asked.push([...ids])
+      await gate.open()
       if (isAway) throw new Error('the database is away')
       return ids.flatMap((id) => there.get(id) ?? [])
     },
@@ -34,7 +37,7 @@ function world(own: Pick<OpenCallsOptions, 'max' | 'maxPerMachine'> = {}) {
     return calls.open(kind, rental, endpoint, stillGood)
   }
   const set = (id: string, own: Partial<Rental>) => void there.set(id, rentalOf(id, own))
-  return { clock, calls, open, set, there, asked, warnings, goAway: (away: boolean) => (isAway = away) }
+  return { clock, calls, open, set, there, asked, gate, warnings, goAway: (away: boolean) => (isAway = away) }
 }
 
 describe('what is open', () => {
@@ -75,6 +78,8 @@ describe('what is open', () => {
     await clock.advance(2_000)
     expect(asked).toEqual([['1', '2']])
     for (const { end } of all) end()
+    // The machine's side, too.
+    expect(all[0]!.signal.reason).toMatchObject({ code: 'client_closed' })
     await clock.advance(60_000)
     expect(asked.length).toBeLessThanOrEqual(2)
     expect(clock.pendingTimers).toBe(0)
@@ -93,6 +98,17 @@ describe('what is open', () => {
     goAway(false)
     await clock.advance(2_000)
     expect(mine.signal.aborted).toBe(true)
+  })
+
+  test('stays where it was opened while the database was being asked', async () => {
+    const { clock, open, gate } = world()
+    open('1')
+    gate.hold()
+    await clock.advance(2_000)
+    const mine = open('2')
+    gate.go()
+    await clock.advance(0)
+    expect(mine.signal.aborted).toBe(false)
   })
 
   test('has bounds: of a kind, and to one machine', () => {
@@ -116,5 +132,6 @@ describe('what is open', () => {
     const all = [open('1'), open('2', 'tunnels')]
     calls.stop()
     for (const { signal } of all) expect(signal.reason).toMatchObject({ code: 'stream_interrupted' })
+    expect(() => open('3')).toThrow(expect.objectContaining({ code: 'overloaded' }))
   })
 })

@@ -38,5 +38,7 @@ it('keeps nothing of what would be more than all may be, and gives room back', (
   const [third, fourth] = [recorder.begin(), recorder.begin()]
   third.add('123456')
   fourth.add('1234')
-  expect([third.isOpen, fourth.isOpen]).toEqual([true, true])
+  const fifth = recorder.begin()
+  fifth.add('1')
+  expect([third.isOpen, fourth.isOpen, fifth.isOpen]).toEqual([true, true, false])
 })

@@ -31,6 +31,7 @@ describe('a stream is whole', () => {
   it.each([
     ['with a good end and [DONE]', events(piece(0), piece(0, 'stop')), true],
     ['with its usage after the end', events(piece(0, 'stop'), { choices: [], usage: {} }), true],
+    ['with an event of a choice after its end', events(piece(0, 'stop'), piece(0)), true],
     ['with several choices that all end', events(piece(0), piece(1, 'stop'), piece(0, 'tool_calls')), true],
     ['not with one choice that does not end', events(piece(0, 'stop'), piece(1)), false],
     ['not cut short by a limit', events(piece(0, 'length')), false],
