@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createMemorySharedCache } from '../../adapters/memory/shared-cache.ts'
 import { FakeClock } from '../../tests/support/fake-clock.ts'
+import type { SharedListener } from '../ports.ts'
 import { accountKey } from './keys.ts'
 import { createMemoryTier } from './memory-tier.ts'
 import { createSharedTier } from './shared-tier.ts'
@@ -11,6 +12,12 @@ const key = accountKey({ accountId: 'a' }, 'question')
 function world() {
   const clock = new FakeClock()
   const cache = createMemorySharedCache({ clock })
+  const listeners: SharedListener[] = []
+  const { listen } = cache
+  cache.listen = (listener) => {
+    listeners.push(listener)
+    listen(listener)
+  }
   const lookups: string[] = []
   const pod = () =>
     createStore<string, 'account'>({
@@ -24,7 +31,7 @@ function world() {
       bytesOf: (value) => value.length,
       onLookup: (result) => lookups.push(result),
     })
-  return { clock, cache, lookups, a: pod(), b: pod() }
+  return { clock, cache, listeners, lookups, a: pod(), b: pod() }
 }
 
 describe('a store', () => {
@@ -68,6 +75,15 @@ describe('a store', () => {
     expect(await a.find(key, 60_000)).toBeUndefined()
     await cache.write(`answers:1:${key}`, { value: '{', token: undefined, ageMs: 0, tookMs: 0, ttlMs: 60_000 })
     expect(await b.find(key, 60_000)).toBeUndefined()
+  })
+
+  it('asks the shared tier again after a gap, in which an invalidation may have been missed', async () => {
+    const { listeners, a } = world()
+    await a.put(key, 'answer', 60_000)
+    expect(await a.find(key, 60_000)).toMatchObject({ result: 'memory' })
+    for (const { onGap } of listeners) onGap()
+    expect(await a.find(key, 60_000)).toMatchObject({ result: 'redis' })
+    expect(await a.find(key, 60_000)).toMatchObject({ result: 'memory' })
   })
 
   it('is separate for each account', async () => {

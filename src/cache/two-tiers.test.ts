@@ -124,6 +124,20 @@ describe('a cache of two tiers', () => {
     expect(source.loads).toBe(2)
   })
 
+  it('takes over from a leader whose load takes longer than any may', async () => {
+    const { clock, a, b, source } = fleet()
+    source.takesMs = 600_000
+    void a.get()
+    await settled()
+    source.takesMs = 0
+    const other = b.get()
+    await clock.advance(29_000)
+    expect(source.loads).toBe(1)
+    await clock.advance(6_000)
+    expect(source.loads).toBe(2)
+    expect(await other).toMatchObject({ value: 'value 2' })
+  })
+
   it('waits for a leader that is slow and alive', async () => {
     const { clock, a, b, source } = fleet()
     source.takesMs = 20_000
@@ -199,6 +213,18 @@ describe('a cache of two tiers', () => {
     expect(await late).toMatchObject({ value: 'value 3', result: 'miss' })
     await settled()
     expect(await a.get()).toMatchObject({ value: 'value 3', result: 'redis' })
+  })
+
+  it('keeps no failure of a load that began before an invalidation', async () => {
+    const { clock, a, source } = fleet(1)
+    Object.assign(source, { down: true, takesMs: 300 })
+    const early = expect(a.get()).rejects.toThrow('source down')
+    await settled()
+    await a.cache.invalidate(key)
+    await clock.advance(300)
+    await early
+    Object.assign(source, { down: false, takesMs: 0 })
+    expect(await a.get()).toMatchObject({ value: 'value 2', result: 'miss' })
   })
 
   it('after a gap nobody joins a load that began before it, which may be of before an invalidation', async () => {

@@ -93,6 +93,18 @@ describe('limits leased from a store', () => {
     expect((await other.take(set, 'late', 500)).refusedBy).toBeUndefined()
   })
 
+  it('ask again at once where a request has used less than was expected', async () => {
+    const { clock, pods } = fleet(1)
+    const set = setOf(claim('tokens', 1_000))
+    await pods[0]!.take(set, 'one', 600)
+    await pods[0]!.take(set, 'two', 400)
+    expect((await pods[0]!.take(set, 'early', 410)).refusedBy).toBeDefined()
+    pods[0]!.end(set, 'one', { expected: 600, used: 200 })
+    clock.tick(900)
+    await settled()
+    expect((await pods[0]!.take(set, 'late', 410)).refusedBy).toBeUndefined()
+  })
+
   it('do not ask for what was refused a moment ago', async () => {
     const { calls, pods } = fleet(1)
     const set = setOf(claim('requests', 6))

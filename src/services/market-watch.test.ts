@@ -192,7 +192,7 @@ describe('what a list tells', () => {
   })
 
   it('a machine that one pod has missed is missed by the next one, too', async () => {
-    const { rent, watched, rows, control, controls, clock, pass, anotherPod } = rentalWorld('vastai', offers)
+    const { rent, watched, rows, control, controls, clock, pass, stop, anotherPod } = rentalWorld('vastai', offers)
     const { marketId } = await rent()
     await watched(10_000)
     controls.lie({ kind: 'omits', id: marketId! })
@@ -200,7 +200,12 @@ describe('what a list tells', () => {
     expect(rows()).toMatchObject([{ state: 'running' }])
     await pass(control.destroy(marketId!, new AbortController().signal))
     await clock.advance(minuteMs)
-    await pass(anotherPod().watch())
+    const other = anotherPod()
+    await pass(other.watch())
+    expect(rows(), 'it is the turn of the first').toMatchObject([{ state: 'running' }])
+    // Which gives it back when it stops.
+    await stop()
+    await pass(other.watch())
     expect(rows()).toMatchObject([{ state: 'ending', reason: 'market_ended' }])
   })
 

@@ -11,7 +11,7 @@ import type { CircuitBreakerOptions } from '../resilience/circuit-breaker.ts'
 import { sleep } from '../resilience/clock.ts'
 import { createDeadline } from '../resilience/deadline.ts'
 import { instruments } from '../telemetry/instruments.ts'
-import { type Answer, createGuardedCall, type GuardedCallOptions, type Target } from './guarded-call.ts'
+import { type Answer, type CallTrace, createGuardedCall, type GuardedCallOptions, type Target } from './guarded-call.ts'
 import { type FailureClass, UpstreamFailure } from './outcome.ts'
 import { createUpstream } from './upstream.ts'
 
@@ -333,6 +333,16 @@ describe('tries', () => {
     expect(answer?.value).toBe('answer')
     expect(trace.attempts).toBe(3)
     expect(closed.flatMap(({ sentAt }) => sentAt)).toEqual([])
+  })
+
+  it('are told one by one up to 32', async () => {
+    const { target, run } = world()
+    const closed = Array.from({ length: 40 }, (_, i) => target(`closed ${i}`, answers))
+    for (const { circuit } of closed) circuit.breaker.force('open')
+    const { trace } = await run(closed)
+    expect((trace as CallTrace).tries?.map(({ provider }) => provider)).toEqual(
+      closed.slice(0, 32).map(({ upstream }) => upstream.name),
+    )
   })
 
   it('tell the caller what an upstream said rather than what our guards did after it', async () => {

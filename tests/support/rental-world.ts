@@ -1,5 +1,6 @@
 /** Rentals from the desk to the market, every part real but the database, by one fake clock. */
 import { createMemorySightings } from '../../adapters/memory/sightings.ts'
+import { createMemoryTurns } from '../../adapters/memory/turns.ts'
 import { microUsd } from '../../src/domain/money.ts'
 import type { MarketName } from '../../src/domain/offer.ts'
 import type { RentalOffer, RentalSpec } from '../../src/domain/rental.ts'
@@ -57,7 +58,7 @@ export function rentalWorld(
     random: () => 0,
     newId,
     rentals,
-    turns: { take: async () => true, endTurn: async () => {} },
+    turns: createMemoryTurns({ clock }),
     sightings,
     accounts: { keyLimits: async () => undefined },
     offers: book,
@@ -82,9 +83,10 @@ export function rentalWorld(
     /** What was logged. */
     told,
     /** That has the same books and the same market, and knows nothing else. */
-    anotherPod: (own: { clock?: Clock } = {}) => createRenting({ ...ports, ...own }),
+    anotherPod: (own: { clock?: Clock } = {}) => createRenting({ ...ports, holder: 'another', ...own }),
     pass,
     step,
+    stop: () => pass(renting.stop({ timeoutMs: 1_000 })),
     rent: (more: Partial<RentalSpec> = {}, offerId?: string) =>
       pass(desk.rent(payer, { spec: { ...spec, ...more }, search: { filter: {}, spread: false }, offerId })),
     /** Steps every so often for so long. */
