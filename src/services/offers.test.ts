@@ -391,7 +391,9 @@ describe('a market’s list', () => {
         ),
       ],
     })
-    for (const { price_parts, price_per_hour } of (await ask({ market: 'vastai' })).found) {
+    const { found } = await ask({ market: 'vastai' })
+    expect(found).toHaveLength(3)
+    for (const { price_parts, price_per_hour } of found) {
       const { gpu, disk } = price_parts as { gpu: number; disk: number }
       expect(disk).toBeGreaterThanOrEqual(0)
       expect(gpu + disk).toBeCloseTo(price_per_hour as number, 9)
