@@ -105,6 +105,13 @@ describe('limits leased from a store', () => {
     expect((await pods[0]!.take(set, 'late', 410)).refusedBy).toBeUndefined()
   })
 
+  it('leave no timer once they are closed', async () => {
+    const { clock, pods } = fleet(1)
+    await pods[0]!.take(setOf(claim('places', 3)), 'one')
+    await pods[0]!.close()
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('do not ask for what was refused a moment ago', async () => {
     const { calls, pods } = fleet(1)
     const set = setOf(claim('requests', 6))

@@ -281,3 +281,21 @@ it("does nothing while nothing may be written, and is nobody else's", async () =
   }
   expect(await service.list('another', { limit: 5 })).toEqual([])
 })
+
+it('clears away what was lost only once it is in the sum', async () => {
+  const { service, deployments, rows, run, pass, become } = world()
+  await service.create(payer, order)
+  const [first] = rows()
+  await run(...rows().map(({ id }) => id))
+  await pass(3_000)
+  const { change } = deployments
+  // Somebody else has changed it each time that it is to be written down.
+  deployments.change = async (seen, to) => ('standing' in to ? undefined : change(seen, to))
+  await become(first!.id, 'failed', 'host_lost')
+  const stateNow = () => rows().find(({ id }) => id === first!.id)!.state
+  await pass(40_000)
+  expect(stateNow()).toBe('failed')
+  deployments.change = change
+  await pass(200_000)
+  expect(stateNow()).toBe('gone')
+})
