@@ -44,7 +44,8 @@ describe('a store', () => {
     expect(await b.find(key, 1_000)).toBeUndefined()
     expect(await b.find(key, 1_001)).toEqual({ value: 'answer', result: 'redis', ageMs: 1_000 })
     expect(await b.find(key, 60_000)).toMatchObject({ result: 'memory' })
-    expect(lookups).toEqual(['miss', 'memory', 'miss', 'redis', 'memory'])
+    expect(await a.find(key, 1_000), 'too old').toBeUndefined()
+    expect(lookups).toEqual(['miss', 'memory', 'miss', 'redis', 'memory', 'miss'])
   })
 
   it('asks the shared tier again after its own time, and keeps nothing past the longest', async () => {

@@ -167,12 +167,17 @@ describe('callers who leave', () => {
     const [gate, signals] = [new Gate(), [] as AbortSignal[]]
     const sent = await leave(257, gate, signals)
     expect(signals.filter(({ aborted }) => aborted)).toHaveLength(1)
+    // Nor for one who was gone before it began.
+    const gone = post('gone', { signal: AbortSignal.abort() })
+    while (signals.length < 258) await settled()
+    expect(signals[257]!.aborted).toBe(true)
     gate.go()
+    await gone
     await Promise.all(sent)
     // One may have been sent to a provider before it was ended.
     const codes = await Promise.all(Array.from({ length: 257 }, async (_, i) => (await post(`k${i}`)).status))
     expect(codes.filter((status) => status === 409)).toHaveLength(1)
-    expect(executed).toBe(257)
+    expect(executed).toBe(258)
   })
 
   test.each<[string, (c: AppContext) => Response]>([
