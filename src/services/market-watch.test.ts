@@ -85,6 +85,17 @@ describe('what a list tells', () => {
     expect(spendable()).toBe(1e9)
   })
 
+  it('one list that lacks it is no word that a create had no effect', async () => {
+    const { rent, market, watched, rows, clock } = rentalWorld('vastai', offers)
+    market.setFaults([{ kind: 'reset', match: { method: 'PUT' } }])
+    await rent()
+    await clock.advance(2 * minuteMs)
+    await watched(3_000)
+    expect(rows()).toMatchObject([{ state: 'unknown' }])
+    await watched(3_000)
+    expect(rows()).toMatchObject([{ state: 'failed', reason: 'not_created' }])
+  })
+
   it('one that its owner ended while it was unknown is destroyed when it is found', async () => {
     const { rent, market, watched, rows, controls, desk } = rentalWorld('vastai', offers)
     market.setFaults([{ kind: 'swallow_reply', match: { method: 'PUT' } }])
