@@ -22,7 +22,11 @@ const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'applicatio
 async function withGateway<T>(openaiUrl: string | undefined, work: (gateway: Server) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'gpuproxy-security-'))
   const provider = openaiUrl === undefined ? await startFakeProvider() : undefined
-  const gateway = await startGateway({ folder, openaiUrl: openaiUrl ?? `${provider!.url}/v1`, env: { NODE_OPTIONS: podNodeOptions } })
+  const gateway = await startGateway({
+    folder,
+    openaiUrl: openaiUrl ?? `${provider!.url}/v1`,
+    env: { NODE_OPTIONS: podNodeOptions },
+  })
   try {
     return await work({ ...gateway, url: gateway.url.replace('localhost', '127.0.0.1') })
   } finally {
