@@ -5,12 +5,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { connectPostgres } from '../../adapters/node/postgres/client.ts'
 import { openStorage, type Storage } from '../../adapters/node/storage.ts'
 import { loadConfig } from '../../src/config.ts'
 import { systemClock as clock } from '../../src/resilience/clock.ts'
+import { compileCache } from '../../tests/support/compile-cache.ts'
 import { FakeMetrics } from '../../tests/support/fake-metrics.ts'
 import { makeLimitedKey } from '../../tests/support/limited-key.ts'
 import { startRedis, type TestRedis } from '../../tests/support/redis.ts'
@@ -70,7 +70,6 @@ export interface Setting {
 }
 
 const settleTimeoutMs = 60_000
-const compileCache = fileURLToPath(new URL('../../.cache/gameday-compiled', import.meta.url))
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 /** The count of input tokens names the call, so it is large, and must not cost more than was held for the prompt. */
 const price = { input_per_million: 0.0001, output_per_million: 4 }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { compileCache } from './compile-cache.ts'
 
 export const processKey = 'ak_live_processprocessprocess00001'
 
@@ -42,6 +43,7 @@ export function spawnGateway({ env = {}, command, cwd = root, dataDir = newDataD
     env: {
       PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
       HOME: process.env.HOME,
+      NODE_COMPILE_CACHE: compileCache,
       HOST: '127.0.0.1',
       PORT: '0',
       DATA_DIR: dataDir,
