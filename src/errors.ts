@@ -8,6 +8,8 @@ interface ErrorKind {
   type: 'invalid_request_error' | 'authentication_error' | 'permission_error' | 'rate_limit_error' | 'server_error'
   /** What happened and what to do, for a stranger to read. An `ApiError` may be more exact. */
   message: string
+  /** Said where the error itself says nothing of it: SDKs try again after a 503. */
+  shouldRetry?: boolean
 }
 
 const bad = 'invalid_request_error'
@@ -352,6 +354,7 @@ export const errorTable = {
     status: 503,
     type: server,
     message: 'No provider is configured for this. The operator has to set its API key.',
+    shouldRetry: false,
   },
   connect_timeout: {
     status: 504,
@@ -430,6 +433,8 @@ export class ApiError extends Error {
   readonly status: number
   readonly type: ErrorKind['type']
   readonly options: ApiErrorOptions
+  /** Whether asking again may help; undefined = nobody says. */
+  readonly shouldRetry: boolean | undefined
   constructor(code: ErrorCode, options: ApiErrorOptions = {}) {
     super(options.message ?? errorTable[code].message, { cause: options.cause })
     this.code = code
@@ -438,6 +443,7 @@ export class ApiError extends Error {
     // RFC 9110, 15.5.2: some HTTP clients fail on a 401 that does not say by what it would be another answer.
     const headers = { 'www-authenticate': 'Bearer', ...options.headers }
     this.options = this.status === 401 ? { ...options, headers } : options
+    this.shouldRetry = options.shouldRetry ?? (errorTable[code] as ErrorKind).shouldRetry
   }
 }
 

@@ -40,10 +40,8 @@ function errorResponse(c: AppContext, error: ApiError): Response {
   )
 }
 
-export function addErrorHeaders({ code, options }: ApiError, to: Record<string, string>) {
+export function addErrorHeaders({ options, shouldRetry }: ApiError, to: Record<string, string>) {
   const { retryAfterMs, headers } = options
-  // No waiting sets a key, and SDKs try again after a 503 that says nothing.
-  const shouldRetry = code === 'provider_not_configured' ? false : options.shouldRetry
   Object.assign(to, headers)
   if (retryAfterMs !== undefined) {
     to['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))

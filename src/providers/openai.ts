@@ -2,7 +2,6 @@
  * A provider that speaks OpenAI's API: OpenAI itself, IO Intelligence, vLLM, and most others.
  * Facts: platform.openai.com/docs/api-reference; the model list of IO Intelligence has a shape of its own.
  */
-
 import * as z from 'zod'
 import { joined } from '../domain/joined.ts'
 import type { Clock, HttpCall, HttpClient, HttpReply, Metrics } from '../ports.ts'

@@ -2,7 +2,6 @@
  * What Stripe sends us (docs.stripe.com/webhooks#verify-manually). Nothing in it counts before its signature does: the
  * HMAC-SHA256 of the timestamp, a point and the raw body. While a secret is changed there are several signatures.
  */
-
 import * as z from 'zod'
 import { joined } from '../domain/joined.ts'
 import { type Intent, toIntent } from './stripe.ts'

@@ -22,7 +22,7 @@ const usage = (inputTokens: number, outputTokens: number, cachedInputTokens = 0)
 /** Output at a micro-dollar a token, so that a cost is a count. */
 const counted = price({ outputPerMillion: 1e6 })
 const mostOutput = (endpoint: InferenceEndpoint, body: object, window?: number) =>
-  mostItCosts(job(endpoint, body as Record<string, unknown>), counted, window)
+  mostItCosts(job(endpoint, body as Record<string, unknown>), counted, window, 'm')
 
 describe('a cost', () => {
   test('is rounded up, once, over all that was used', () => {
@@ -166,7 +166,7 @@ describe('the most that may come out', () => {
   })
 
   test('costs nothing where output costs nothing', () => {
-    expect(mostItCosts(job('embeddings', { n: 9 }, 1_000), price({ inputPerMillion: 1e6 }), undefined)).toBe(1_000)
+    expect(mostItCosts(job('embeddings', { n: 9 }, 1_000), price({ inputPerMillion: 1e6 }), undefined, 'm')).toBe(1_000)
   })
 })
 
@@ -184,7 +184,7 @@ describe('the most that may go in', () => {
     ['chat/completions', { messages: [{}, {}] }, 8],
   ])('%s %j: %i of 1,000 bytes for a window of 8', (endpoint, body, most) => {
     const asked = body as Record<string, unknown>
-    expect(mostItCosts(job(endpoint, asked, 1_000), price({ inputPerMillion: 1e6 }), 8)).toBe(most)
+    expect(mostItCosts(job(endpoint, asked, 1_000), price({ inputPerMillion: 1e6 }), 8, 'm')).toBe(most)
   })
 })
 
@@ -217,7 +217,7 @@ describe('no usage that keeps the bounds costs more than is held:', () => {
           const inputTokens = Math.floor(Math.min(bytes, window ?? Infinity) * input)
           const used = usage(inputTokens, Math.floor(most * output), Math.floor(inputTokens * cached))
           const asking = job(endpoint, body, bytes)
-          const held = mostItCosts(asking, rates, window)
+          const held = mostItCosts(asking, rates, window, 'm')
           expect(costOf(asking, rates, delivered({ usage: used }))).toBeLessThanOrEqual(held)
           expect(Number.isSafeInteger(held)).toBe(true)
         },
@@ -237,11 +237,11 @@ describe('no usage that keeps the bounds costs more than is held:', () => {
         (rates, n, some, input, bytes) => {
           const images = job('images/generations', { n })
           const drawn = delivered({ images: Math.floor(n * some) })
-          expect(costOf(images, rates, drawn)).toBeLessThanOrEqual(mostItCosts(images, rates, undefined))
+          expect(costOf(images, rates, drawn)).toBeLessThanOrEqual(mostItCosts(images, rates, undefined, 'm'))
           const speech = job('audio/speech', { input })
-          expect(costOf(speech, rates, delivered())).toBe(mostItCosts(speech, rates, undefined))
+          expect(costOf(speech, rates, delivered())).toBe(mostItCosts(speech, rates, undefined, 'm'))
           const sound = job('audio/transcriptions', {}, bytes)
-          const held = mostItCosts(sound, rates, undefined)
+          const held = mostItCosts(sound, rates, undefined, 'm')
           const heard = delivered({ usage: { ...usage(0, 0), seconds: (bytes / 1_000) * some } })
           expect(costOf(sound, rates, heard)).toBeLessThanOrEqual(held)
           expect(costOf(sound, rates, delivered())).toBeLessThanOrEqual(held)

@@ -31,7 +31,7 @@ const usualMaxOutput = 16_384
 const usualMaxToolCalls = 16
 const maxToolCalls = 128
 /** More than any model gives. */
-const maxTokens = 2_000_000
+export const maxTokens = 2_000_000
 /** Speech of 8 kbit/s is the longest that a file can hold; that of 128 kbit/s is usual. */
 const bytesPerSecond = { least: 1_000, usual: 16_000 }
 
@@ -56,8 +56,9 @@ export interface Delivered {
   toolCalls: number
 }
 
-/** Those that show nowhere in the answer. */
-export const hiddenToolCalls = ({ body }: Job, model: string): number => (searchesIn(body, model) ? 1 : 0)
+/** Those that show nowhere in the answer. Whoever has no price for them is asked for none. */
+export const hiddenToolCalls = ({ body }: Job, { perToolCall }: Price, model: string): number =>
+  perToolCall !== undefined && searchesIn(body, model) ? 1 : 0
 
 function mostToolCalls({ endpoint, body }: Job, model: string): number {
   if (!hostedTool(body, model)) return 0
@@ -65,7 +66,7 @@ function mostToolCalls({ endpoint, body }: Job, model: string): number {
 }
 
 /** A token is a byte of the prompt at the least, so there are no more of them than bytes. */
-export function mostItCosts(job: Job, price: Price, contextWindow: number | undefined, model = ''): MicroUsd {
+export function mostItCosts(job: Job, price: Price, contextWindow: number | undefined, model: string): MicroUsd {
   const window = contextWindow ?? maxTokens
   switch (unitOf(job.endpoint)) {
     case 'images':
@@ -120,12 +121,12 @@ function amountOf(job: Job, price: Price, delivered: Delivered): number {
 export const estimatedInput = ({ endpoint, bytes, promptBytes = bytes }: Job): number =>
   unitOf(endpoint) === 'tokens' ? Math.ceil(promptBytes / bytesPerToken) : 0
 
-/** A picture is no text, and no prompt is longer than the model's window. */
-export function promptBytesOf({ endpoint, body, bytes }: Job, contextWindow: number | undefined): number {
+/** A picture is no text, and no prompt is longer than the window of the model that has most room. */
+export function promptBytesOf({ endpoint, body, bytes }: Job, contextWindow: number): number {
   const ofPicture = pictureTokens * bytesPerToken
   let counted = bytes
   if (bytes > ofPicture) for (const { length } of picturesIn(body)) counted -= Math.max(0, length - ofPicture)
-  return Math.min(counted, (contextWindow ?? maxTokens) * textsIn({ endpoint, body }) * bytesPerToken)
+  return Math.min(counted, contextWindow * textsIn({ endpoint, body }) * bytesPerToken)
 }
 
 /** Whether the provider has said all that the cost goes by. */

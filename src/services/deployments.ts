@@ -122,7 +122,8 @@ export function createDeploymentDesk(options: DeploymentDeskOptions): Deployment
       if (made === 'name_taken') throw new ApiError('deployment_name_taken', { param: 'name' })
       if (made === 'too_many') throw new ApiError('too_many_deployments')
       if (made === 'full') {
-        const message = 'This gateway has as many deployments as it can lead requests to. Nothing was rented.'
+        const message =
+          'This gateway has as many deployments as it can lead requests to. Nothing was rented. Delete one that you do not need, or ask the operator.'
         throw new ApiError('too_many_deployments', { message })
       }
       let begun: Rental[]

@@ -368,7 +368,7 @@ function notSold({ planned }: Choice, body: RequestBody['value']): ApiError {
   if (!hosted) return new ApiError('model_not_priced', { param: 'model' })
   const { param, tool } = hosted
   const what = tool === undefined ? `${param}: what the provider searches` : `tools: ${tool.slice(0, maxShownChars)}`
-  const message = `${what} has no price here (price.per_tool_call), so it is not sold.`
+  const message = `${what} has no price here, so it is not sold. Ask without it; the operator can set price.per_tool_call.`
   return new ApiError('model_not_priced', { message, param })
 }
 const maxShownChars = 64

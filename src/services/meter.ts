@@ -17,6 +17,7 @@ import {
   hiddenToolCalls,
   isExact,
   type Job,
+  maxTokens,
   mostItCosts,
   promptBytesOf,
   providerCostOf,
@@ -92,13 +93,14 @@ export async function startMeter(
 ): Promise<Meter> {
   const first = sellers[0]!
   let amount = 0
-  let promptBytes = 0
+  let window = 0
   for (const { price, contextWindow, model } of sellers) {
     amount = Math.max(amount, mostItCosts(asked, price, contextWindow, model))
-    promptBytes = Math.max(promptBytes, promptBytesOf(asked, contextWindow))
+    window = Math.max(window, contextWindow ?? maxTokens)
   }
-  const job = { ...asked, promptBytes }
-  const leastDelivered = { usage: undefined, outputTokens: 0, images: 0, toolCalls: hiddenToolCalls(job, first.model) }
+  const job = { ...asked, promptBytes: promptBytesOf(asked, window) }
+  const toolCalls = hiddenToolCalls(job, first.price, first.model)
+  const leastDelivered = { usage: undefined, outputTokens: 0, images: 0, toolCalls }
   const terms: Terms = {
     endpoint: job.endpoint,
     model: storable(first.model),
@@ -153,7 +155,7 @@ export class Meter {
 
   private soldBy(seller: Seller) {
     this.seller = seller
-    this.delivered.toolCalls = hiddenToolCalls(this.job, seller.model)
+    this.delivered.toolCalls = hiddenToolCalls(this.job, seller.price, seller.model)
   }
 
   /** What has been delivered is good for nothing. */
@@ -190,7 +192,7 @@ export class Meter {
 
   /** Of those that the provider runs, so many show in the answer. */
   toolCalls(count: number) {
-    this.delivered.toolCalls = hiddenToolCalls(this.job, this.seller.model) + count
+    this.delivered.toolCalls = hiddenToolCalls(this.job, this.seller.price, this.seller.model) + count
   }
 
   /**
